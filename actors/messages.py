@@ -1,0 +1,442 @@
+"""Every message that crosses a process: frozen structs, encoded once per batch with msgspec msgpack.
+
+A deployment takes a batch (list of requests of its union) and answers a list of outcomes of the same
+length and order. Text in `Reply.body` is encoded JSON (or empty for 204): gateways never re-encode it.
+Ids are UUIDv7 (storage/identity.py). `received_ns` is realtime nanoseconds at the gateway.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from config.errors import AppError
+
+Role = Literal["member", "moderator", "admin"]
+FeedSort = Literal["hot", "new", "top"]
+FeedWindow = Literal["day", "week", "month", "all"]
+CommentSort = Literal["best", "new", "old"]
+TargetKind = Literal["post", "comment"]
+
+
+class Message(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=True):
+    """Base of all requests: positional on the wire, told apart by the class name."""
+
+
+# ---------------------------------------------------------------- who asks, what comes back
+
+
+class Caller(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Who a request runs as: the claims of a verified access token, or a guest (all empty)."""
+
+    account_id: UUID | None = None
+    handle: str = ""
+    display_name: str = ""
+    role: Role = "member"
+    session_id: UUID | None = None
+
+
+GUEST = Caller()
+
+
+class Reply(Message):
+    """A success.
+
+    `position` is a WAL position (bytes since the beginning of the log): what a write reached, or what
+    a read is sure to contain. `public` says that every caller would get the same bytes. `channel` names
+    the stream whose next event makes the page stale.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    position: int = 0
+    public: bool = False
+    channel: str = ""
+
+
+class Failure(Message):
+    """An AppError on the wire."""
+
+    code: str
+    detail: str = ""
+    errors: tuple[tuple[str, str], ...] = ()
+    retry_after_seconds: float | None = None
+
+    @classmethod
+    def of(cls, error: AppError) -> Failure:
+        return cls(error.code, error.detail, error.errors, error.retry_after_seconds)
+
+    def error(self) -> AppError:
+        return AppError(
+            self.code, self.detail, errors=self.errors, retry_after_seconds=self.retry_after_seconds
+        )
+
+
+Outcome = Reply | Failure
+
+
+# ---------------------------------------------------------------- Thread: posts, comments, votes
+
+
+class CreatePost(Message):
+    caller: Caller
+    community: str  # id or slug
+    title: str
+    body_markdown: str
+    language: str | None
+    tags: tuple[str, ...]
+    key: str | None
+    received_ns: int
+
+
+class EditPost(Message):
+    """None leaves a field as it is. `locked` and `pinned` are for moderators."""
+
+    caller: Caller
+    post_id: UUID
+    title: str | None
+    body_markdown: str | None
+    language: str | None
+    tags: tuple[str, ...] | None
+    locked: bool | None
+    pinned: bool | None
+    received_ns: int
+
+
+class DeletePost(Message):
+    caller: Caller
+    post_id: UUID
+    received_ns: int
+
+
+class ReadPost(Message):
+    caller: Caller
+    post_id: UUID
+
+
+class ReadPostHistory(Message):
+    caller: Caller
+    post_id: UUID
+
+
+class CreateComment(Message):
+    caller: Caller
+    post_id: UUID
+    parent_id: UUID | None
+    body_markdown: str
+    key: str | None
+    received_ns: int
+
+
+class EditComment(Message):
+    caller: Caller
+    comment_id: UUID
+    body_markdown: str
+    received_ns: int
+
+
+class DeleteComment(Message):
+    caller: Caller
+    comment_id: UUID
+    received_ns: int
+
+
+class ReadCommentHistory(Message):
+    caller: Caller
+    comment_id: UUID
+
+
+class ReadComments(Message):
+    caller: Caller
+    post_id: UUID
+    sort: CommentSort
+    parent_id: UUID | None
+    limit: int
+    cursor: str | None
+
+
+class CastVote(Message):
+    """`value` 0 removes the vote; repeating a value changes nothing."""
+
+    caller: Caller
+    kind: TargetKind
+    target_id: UUID
+    value: Literal[-1, 0, 1]
+
+
+class ReadMarks(Message):
+    caller: Caller
+    ids: tuple[UUID, ...]
+
+
+ThreadWrite = (
+    CreatePost | EditPost | DeletePost | CreateComment | EditComment | DeleteComment | CastVote
+)
+ThreadRead = ReadPost | ReadPostHistory | ReadComments | ReadCommentHistory | ReadMarks
+ThreadRequest = ThreadWrite | ThreadRead
+
+
+# ---------------------------------------------------------------- Feed: feeds and the directory
+
+
+class ReadFeed(Message):
+    caller: Caller
+    community: str  # id or slug
+    sort: FeedSort
+    window: FeedWindow
+    limit: int
+    cursor: str | None
+
+
+class ReadHome(Message):
+    """For a guest: the feed of all public communities."""
+
+    caller: Caller
+    sort: FeedSort
+    window: FeedWindow
+    limit: int
+    cursor: str | None
+
+
+class ListCountries(Message):
+    pass
+
+
+class ListVisaTypes(Message):
+    country: str | None  # alpha-2
+
+
+class ListCommunities(Message):
+    caller: Caller
+    country: str | None  # alpha-2
+    visa_type: str | None
+    q: str | None
+    joined: bool
+    limit: int
+    cursor: str | None
+
+
+class ReadCommunity(Message):
+    caller: Caller
+    community: str  # id or slug
+
+
+FeedRequest = ReadFeed | ReadHome | ListCountries | ListVisaTypes | ListCommunities | ReadCommunity
+
+
+# ---------------------------------------------------------------- Accounts: people and what they may
+
+
+class Register(Message):
+    handle: str
+    email: str
+    password: str
+    languages: tuple[str, ...]
+    user_agent: str
+
+
+class Login(Message):
+    login: str
+    password: str
+    user_agent: str
+
+
+class Refresh(Message):
+    refresh_token: str
+    user_agent: str
+
+
+class Logout(Message):
+    """Ends the session of the refresh token, or of the caller where none is sent."""
+
+    caller: Caller
+    refresh_token: str | None
+
+
+class ReadMe(Message):
+    caller: Caller
+
+
+class JoinCommunity(Message):
+    caller: Caller
+    community: str
+
+
+class LeaveCommunity(Message):
+    caller: Caller
+    community: str
+
+
+class ListNotifications(Message):
+    caller: Caller
+    limit: int
+    cursor: str | None
+
+
+class MarkNotificationsRead(Message):
+    caller: Caller
+    up_to: UUID
+
+
+class AuthorizeChannel(Message):
+    """May the caller read this channel? The body of the reply is an encoded `ChannelGrant`."""
+
+    caller: Caller
+    channel: str
+
+
+AccountsWrite = (
+    Register | Login | Refresh | Logout | JoinCommunity | LeaveCommunity | MarkNotificationsRead
+)
+AccountsRead = ReadMe | ListNotifications | AuthorizeChannel
+AccountsRequest = AccountsWrite | AccountsRead
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """Body of Register, Login and Refresh: the gateway moves `refresh_token` into a cookie."""
+
+    account: msgspec.Raw
+    access_token: str
+    expires_in: int
+    refresh_token: str
+
+
+class ChannelGrant(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Permission to read one channel; `public` grants hold for every caller alike."""
+
+    channel: str
+    public: bool
+    may_publish_typing: bool = False
+
+
+# ---------------------------------------------------------------- CommunityShard: live streams
+
+
+class Publication(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One event of a channel. `offset` 0 marks an ephemeral one, which has no place in the stream.
+    `data` is an encoded JSON object."""
+
+    channel: str
+    offset: int
+    data: bytes
+
+
+class StreamPosition(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    epoch: str
+    offset: int
+
+
+class Publish(Message):
+    """Writers hand over committed events; per channel in offset order, at most once or again."""
+
+    publications: list[Publication]
+
+
+class Ephemeral(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """An event without offset. Of several with one (channel, key) only the newest is sent, at most
+    one each `interval_seconds`; 0 sends each at once."""
+
+    channel: str
+    key: str
+    data: bytes
+    interval_seconds: float = 1.0
+
+
+class PublishEphemeral(Message):
+    events: list[Ephemeral]
+
+
+class Hello(Message):
+    """A gateway (re-)introduces itself with every channel that it follows."""
+
+    gateway_id: str
+    channels: list[str]
+
+
+class HelloReply(Message):
+    """`tops[i]` is the position of `channels[i]`: everything later comes by poll. None: no such stream."""
+
+    incarnation: str
+    tops: list[StreamPosition | None]
+
+
+class Attach(Message):
+    gateway_id: str
+    incarnation: str
+    channels: list[str]
+
+
+class AttachReply(Message):
+    """`known` False: this shard does not know the gateway (any more), say Hello again."""
+
+    known: bool
+    tops: list[StreamPosition | None]
+
+
+class Detach(Message):
+    gateway_id: str
+    incarnation: str
+    channels: list[str]
+
+
+class PresenceChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """How many connections of `user` ("" for guests) this gateway now holds on `channel`; 0 = none."""
+
+    channel: str
+    user: str
+    clients: int
+
+
+class Poll(Message):
+    """Asks for everything after `ack` (the highest sequence number taken in). Held open for at most
+    `wait_seconds` until there is something. `presence` carries what changed since the last poll."""
+
+    gateway_id: str
+    incarnation: str
+    ack: int
+    wait_seconds: float = 5.0
+    presence: list[PresenceChange] = []
+
+
+class PollReply(Message):
+    """`sequence` -1: unknown gateway or incarnation, say Hello again. Publications of one channel come
+    in offset order; the same ones come again until acknowledged."""
+
+    sequence: int
+    publications: list[Publication]
+
+
+class ReadHistory(Message):
+    """Publications of `channel` with offset > `after`, in order (`reverse`: < `after`, or from the top
+    when `after` is 0). At most `limit` and 512 KiB."""
+
+    channel: str
+    after: int
+    limit: int
+    reverse: bool = False
+
+
+class HistoryReply(Message):
+    """`complete` False: events right after `after` are trimmed, or the limit cut the answer short of
+    `top`. `top` None: no such stream."""
+
+    top: StreamPosition | None
+    publications: list[Publication]
+    complete: bool
+
+
+class ReadPresence(Message):
+    channel: str
+
+
+class PresenceReply(Message):
+    clients: int
+    users: int
+
+
+ShardRequest = (
+    Publish | PublishEphemeral | Hello | Attach | Detach | Poll | ReadHistory | ReadPresence
+)
+ShardReply = HelloReply | AttachReply | PollReply | HistoryReply | PresenceReply | None
