@@ -1,0 +1,142 @@
+# Everything runs from the checkout, in the virtual environment .venv; nothing else is installed.
+# The environment holds requirements.lock, or requirements-dev.lock (a superset) once a test or
+# check was asked for. Stamps in .venv say what was installed, so a second start begins at once.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+JS := tests/e2e/js
+# Newest first. PYTHON=/path/to/python names another one.
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python)
+INSTALLED := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.runtime)
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	--no-header --python-version 3.11
+NODE_MODULES := $(JS)/node_modules/.installed
+
+.PHONY: help run demo test test-unit test-property test-integration test-e2e test-fault coverage \
+	check lint types format lock bench install install-dev clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
+
+run: $(INSTALLED) ## Start Serai in the foreground; ARGS="..." passes options on
+	@exec $(PY) -m serve_app up $(ARGS)
+
+demo: $(INSTALLED) ## Start Serai with the starter content imported
+	@exec $(PY) -m serve_app up --demo $(ARGS)
+
+# The tests run even when a check failed: both results are worth having. Pytest comes last.
+test: $(VENV)/.dev $(NODE_MODULES) ## Check and test everything; ARGS="..." goes to pytest
+	@status=0; \
+	$(MAKE) --no-print-directory --keep-going check || status=$$?; \
+	$(PY) -m pytest $(ARGS) || status=$$?; \
+	exit $$status
+
+test-unit: $(VENV)/.dev ## Pure tests: no sockets, no stores
+	@exec $(PY) -m pytest tests/unit $(ARGS)
+
+test-property: $(VENV)/.dev ## Generated cases over reducers and codecs
+	@exec $(PY) -m pytest tests/property $(ARGS)
+
+test-integration: $(VENV)/.dev ## Against the embedded PostgreSQL and Valkey
+	@exec $(PY) -m pytest tests/integration $(ARGS)
+
+test-e2e: $(VENV)/.dev $(NODE_MODULES) ## A real server and real SDK clients
+	@exec $(PY) -m pytest tests/e2e $(ARGS)
+
+test-fault: $(VENV)/.dev $(NODE_MODULES) ## Kill, pause and corrupt parts of a running server
+	@exec $(PY) -m pytest tests/fault $(ARGS)
+
+coverage: $(VENV)/.dev $(NODE_MODULES) ## Run the tests and report branch coverage
+	@status=0; \
+	$(PY) -m coverage run -m pytest $(ARGS) || status=$$?; \
+	$(PY) -m coverage report || status=$$?; \
+	exit $$status
+
+check: lint types ## All static checks
+
+lint: $(VENV)/.dev ## Style, formatting and the layering contracts
+	@status=0; \
+	$(PY) -m ruff check . || status=$$?; \
+	$(PY) -m ruff format --check . || status=$$?; \
+	$(VENV)/bin/lint-imports --no-logo || status=$$?; \
+	exit $$status
+
+types: $(VENV)/.dev ## mypy, strict
+	@$(PY) -m mypy
+
+format: $(VENV)/.dev ## Rewrite the sources as ruff wants them
+	@$(PY) -m ruff check --fix . ; $(PY) -m ruff format .
+
+lock: $(VENV)/.uv ## Pin what changed in requirements*.in; ARGS=--upgrade moves every pin
+	$(COMPILE) $(ARGS) requirements-uv.in -o requirements-uv.lock
+	$(COMPILE) $(ARGS) requirements-node.in -o requirements-node.lock
+	$(COMPILE) $(ARGS) requirements.in -o requirements.lock
+	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.lock
+
+bench: $(VENV)/.dev ## Measure the performance bars; ARGS="..." chooses
+	@exec $(PY) -m benchmarks $(ARGS)
+
+install: $(VENV)/.runtime ## Only install what running needs
+
+install-dev: $(VENV)/.dev $(NODE_MODULES) ## Only install what tests and checks need
+
+clean: ## Remove what was built or installed here; data directories stay
+	rm -rf $(VENV) .tools $(JS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A virtual environment that still works is kept; one whose interpreter is gone is made anew.
+$(VENV)/.uv: requirements-uv.lock
+	@set -eu; \
+	new_enough='import sys; sys.exit(sys.version_info < (3, 11))'; \
+	if ! $(PY) -c "$$new_enough" 2>/dev/null || ! $(PY) -m pip --version >/dev/null 2>&1; then \
+		chosen=; old=; bare=; \
+		for candidate in $(PYTHONS); do \
+			version=$$($$candidate -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) \
+				|| continue; \
+			if ! $$candidate -c "$$new_enough" 2>/dev/null; then old="$$old $$candidate=$$version"; \
+			elif ! $$candidate -c 'import ensurepip, venv' 2>/dev/null; then bare="$${bare:-$$version}"; \
+			else chosen=$$candidate; break; fi; \
+		done; \
+		if [ -z "$$chosen" ] && [ -n "$$bare" ]; then \
+			echo "Python $$bare is here, but without its venv module (ensurepip)." >&2; \
+			echo "Debian, Ubuntu: apt-get install python$$bare-venv" >&2; exit 1; \
+		elif [ -z "$$chosen" ]; then \
+			echo "Serai needs Python 3.11 or newer with venv; found:$${old:- none}." >&2; \
+			echo "Debian 12: apt-get install python3 python3-venv. Elsewhere: python.org, or name one:" >&2; \
+			echo "  make run PYTHON=/path/to/python3.12" >&2; exit 1; \
+		fi; \
+		echo "Creating $(VENV) with $$chosen ($$version)"; \
+		$$chosen -m venv --clear $(VENV); \
+	fi; \
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock; \
+	touch $@
+
+$(VENV)/.runtime: $(VENV)/.uv requirements.lock
+	@echo "Installing requirements.lock"
+	@$(UV) pip sync --python $(PY) --require-hashes --quiet requirements.lock
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.uv requirements-dev.lock
+	@echo "Installing requirements-dev.lock"
+	@$(UV) pip sync --python $(PY) --require-hashes --quiet requirements-dev.lock
+	@touch $@
+
+# The SDK driver needs Node 20 or newer: the system's, else one in .tools/node.
+$(NODE_MODULES): $(VENV)/.uv $(JS)/package.json $(JS)/package-lock.json requirements-node.lock
+	@set -eu; \
+	if ! node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null \
+		|| ! command -v npm >/dev/null; then \
+		echo "Installing Node into .tools/node"; \
+		$(UV) venv --quiet --clear --python $(PY) .tools/node; \
+		$(UV) pip sync --quiet --python .tools/node/bin/python --require-hashes requirements-node.lock; \
+		PATH="$(CURDIR)/.tools/node/bin:$$PATH"; export PATH; \
+	fi; \
+	echo "Installing $(JS)/package-lock.json"; \
+	cd $(JS) && npm ci --no-audit --no-fund --loglevel=error --silent; \
+	touch node_modules/.installed
