@@ -1,4 +1,4 @@
-"""The table of rate limits: which kind of request may be made how often, by account and by address."""
+"""The table of rate limits: how often which kind of request may be made, by account and address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RouteClass = Literal[
 ]
 ROUTE_CLASSES: Final[tuple[RouteClass, ...]] = get_args(RouteClass)
 
-# Below this rate every token is asked for singly: a leased token would be a large part of the limit.
+# Below this rate every token is asked for singly: a leased one would be a large part of the limit.
 UNLEASED_BELOW_PER_MINUTE: Final = 20.0
 # A lease is at most this part of the burst, and at most this many seconds' worth of the rate. With
 # a lease time of 10 s, a gateway that lets every lease expire wastes at most half of the rate.
