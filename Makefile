@@ -87,7 +87,7 @@ install-dev: $(VENV)/.dev $(NODE_MODULES) ## Only install what tests and checks 
 
 clean: ## Remove what was built or installed here; data directories stay
 	rm -rf $(VENV) .tools $(JS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		.import_linter_cache .coverage
+		.import_linter_cache .coverage build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment that still works is kept; one whose interpreter is gone is made anew.

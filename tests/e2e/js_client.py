@@ -215,6 +215,7 @@ class JsClient:
         await self.command("publish", channel=channel, data=data)
 
     async def presence_stats(self, channel: str) -> Event:
+        """As the SDK names them: `numClients` and `numUsers`."""
         return await self._mapping("presenceStats", channel=channel)
 
     async def history(self, channel: str, **fields: object) -> Event:
