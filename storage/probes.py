@@ -8,6 +8,8 @@ from typing import Final
 
 import asyncpg
 import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from config.errors import AppError
@@ -61,7 +63,7 @@ async def probe_postgres(url: str) -> PostgresFacts:
 async def probe_redis(url: str) -> RedisFacts:
     """Raises `AppError("unavailable")` with the reason, never with the password."""
     try:
-        client = redis.Redis.from_url(url)
+        client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0))
     except ValueError as error:
         raise AppError("unavailable", str(error)) from error
     try:

@@ -13,6 +13,8 @@ from typing import Final
 from urllib.parse import quote
 
 import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from config.errors import AppError
@@ -177,7 +179,9 @@ async def _ready(child: ChildProcess, path: Path) -> bool:
 
 
 async def _answers(path: Path) -> bool:
-    async with redis.Redis(unix_socket_path=str(path)) as client:
+    # redis-py itself would retry for seconds, also when the server has just given up.
+    once = Retry(NoBackoff(), 0)
+    async with redis.Redis(unix_socket_path=str(path), retry=once) as client:
         try:
             await client.ping()
         except (OSError, RedisError):
