@@ -1,7 +1,8 @@
-"""Many concurrent callers, one call: what arrives while a call is in flight goes out as the next batch.
+"""Many concurrent callers, one call: what arrives while one is in flight goes out as the next batch.
 
-No waiting window: an idle batcher sends the first item in the same loop tick. Used twice: in gateways
-(one Serve call for many requests) and in writers (one transaction for many writes, "group commit").
+No waiting window: an idle batcher sends the first item in the same loop tick. Gateways use it for
+calls to deployments (one Serve call, and behind it one transaction, for many requests: the group
+commit) and to shards.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ DEFAULT_BATCH: Final = 256
 class Batcher(Generic[Item, Result]):
     """Coalesces `submit` calls into calls of `send`, which answers one result per item, in order.
 
-    A result that is an AppError is raised to its own caller only; an exception of `send` reaches every
-    caller of that batch. At most `in_flight` batches run at a time, each of at most `max_batch` items;
-    more than `max_queued` waiting items are refused with AppError 'overloaded'. Items start in the order
-    of submission.
+    A result that is an AppError is raised to its own caller only; an exception of `send` reaches
+    every caller of that batch. At most `in_flight` batches run at a time, each of at most
+    `max_batch` items; more than `max_queued` waiting items are refused with AppError 'overloaded'.
+    Items start in the order of submission.
     """
 
     def __init__(
@@ -50,9 +51,9 @@ class Batcher(Generic[Item, Result]):
         self._closed = False
 
     async def submit(self, item: Item, timeout_seconds: float = 30.0) -> Result:
-        """The item's result. Cancelling the caller drops its item if it has not been sent yet, and only
-        its answer otherwise. Raises AppError 'overloaded' when the queue is full or when the item has
-        waited `timeout_seconds` unsent, 'unavailable' when its answer is later than that."""
+        """The item's result. Cancelling the caller drops its item if it has not been sent yet, and
+        only its answer otherwise. Raises AppError 'overloaded' when the queue is full or the item
+        has waited `timeout_seconds` unsent, 'unavailable' when its answer is later than that."""
         if self._closed:
             raise AppError("unavailable", "The server is stopping.", retry_after_seconds=1)
         if len(self._queue) >= self._max_queued:

@@ -41,7 +41,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False, array_like=True):
 GUEST = Caller()
 
 
-class Reply(Message):
+class Reply(Message, frozen=True):
     """A success.
 
     `position` is a WAL position (bytes since the beginning of the log): what a write reached, or what
@@ -56,7 +56,7 @@ class Reply(Message):
     channel: str = ""
 
 
-class Failure(Message):
+class Failure(Message, frozen=True):
     """An AppError on the wire."""
 
     code: str
@@ -80,7 +80,7 @@ Outcome = Reply | Failure
 # ---------------------------------------------------------------- Thread: posts, comments, votes
 
 
-class CreatePost(Message):
+class CreatePost(Message, frozen=True):
     caller: Caller
     community: str  # id or slug
     title: str
@@ -91,7 +91,7 @@ class CreatePost(Message):
     received_ns: int
 
 
-class EditPost(Message):
+class EditPost(Message, frozen=True):
     """None leaves a field as it is. `locked` and `pinned` are for moderators."""
 
     caller: Caller
@@ -105,23 +105,23 @@ class EditPost(Message):
     received_ns: int
 
 
-class DeletePost(Message):
+class DeletePost(Message, frozen=True):
     caller: Caller
     post_id: UUID
     received_ns: int
 
 
-class ReadPost(Message):
+class ReadPost(Message, frozen=True):
     caller: Caller
     post_id: UUID
 
 
-class ReadPostHistory(Message):
+class ReadPostHistory(Message, frozen=True):
     caller: Caller
     post_id: UUID
 
 
-class CreateComment(Message):
+class CreateComment(Message, frozen=True):
     caller: Caller
     post_id: UUID
     parent_id: UUID | None
@@ -130,25 +130,25 @@ class CreateComment(Message):
     received_ns: int
 
 
-class EditComment(Message):
+class EditComment(Message, frozen=True):
     caller: Caller
     comment_id: UUID
     body_markdown: str
     received_ns: int
 
 
-class DeleteComment(Message):
+class DeleteComment(Message, frozen=True):
     caller: Caller
     comment_id: UUID
     received_ns: int
 
 
-class ReadCommentHistory(Message):
+class ReadCommentHistory(Message, frozen=True):
     caller: Caller
     comment_id: UUID
 
 
-class ReadComments(Message):
+class ReadComments(Message, frozen=True):
     caller: Caller
     post_id: UUID
     sort: CommentSort
@@ -157,7 +157,7 @@ class ReadComments(Message):
     cursor: str | None
 
 
-class CastVote(Message):
+class CastVote(Message, frozen=True):
     """`value` 0 removes the vote; repeating a value changes nothing."""
 
     caller: Caller
@@ -166,7 +166,7 @@ class CastVote(Message):
     value: Literal[-1, 0, 1]
 
 
-class ReadMarks(Message):
+class ReadMarks(Message, frozen=True):
     caller: Caller
     ids: tuple[UUID, ...]
 
@@ -181,7 +181,7 @@ ThreadRequest = ThreadWrite | ThreadRead
 # ---------------------------------------------------------------- Feed: feeds and the directory
 
 
-class ReadFeed(Message):
+class ReadFeed(Message, frozen=True):
     caller: Caller
     community: str  # id or slug
     sort: FeedSort
@@ -190,7 +190,7 @@ class ReadFeed(Message):
     cursor: str | None
 
 
-class ReadHome(Message):
+class ReadHome(Message, frozen=True):
     """For a guest: the feed of all public communities."""
 
     caller: Caller
@@ -200,15 +200,15 @@ class ReadHome(Message):
     cursor: str | None
 
 
-class ListCountries(Message):
+class ListCountries(Message, frozen=True):
     pass
 
 
-class ListVisaTypes(Message):
+class ListVisaTypes(Message, frozen=True):
     country: str | None  # alpha-2
 
 
-class ListCommunities(Message):
+class ListCommunities(Message, frozen=True):
     caller: Caller
     country: str | None  # alpha-2
     visa_type: str | None
@@ -218,7 +218,7 @@ class ListCommunities(Message):
     cursor: str | None
 
 
-class ReadCommunity(Message):
+class ReadCommunity(Message, frozen=True):
     caller: Caller
     community: str  # id or slug
 
@@ -229,7 +229,7 @@ FeedRequest = ReadFeed | ReadHome | ListCountries | ListVisaTypes | ListCommunit
 # ---------------------------------------------------------------- Accounts: people and what they may
 
 
-class Register(Message):
+class Register(Message, frozen=True):
     handle: str
     email: str
     password: str
@@ -237,50 +237,50 @@ class Register(Message):
     user_agent: str
 
 
-class Login(Message):
+class Login(Message, frozen=True):
     login: str
     password: str
     user_agent: str
 
 
-class Refresh(Message):
+class Refresh(Message, frozen=True):
     refresh_token: str
     user_agent: str
 
 
-class Logout(Message):
+class Logout(Message, frozen=True):
     """Ends the session of the refresh token, or of the caller where none is sent."""
 
     caller: Caller
     refresh_token: str | None
 
 
-class ReadMe(Message):
+class ReadMe(Message, frozen=True):
     caller: Caller
 
 
-class JoinCommunity(Message):
-    caller: Caller
-    community: str
-
-
-class LeaveCommunity(Message):
+class JoinCommunity(Message, frozen=True):
     caller: Caller
     community: str
 
 
-class ListNotifications(Message):
+class LeaveCommunity(Message, frozen=True):
+    caller: Caller
+    community: str
+
+
+class ListNotifications(Message, frozen=True):
     caller: Caller
     limit: int
     cursor: str | None
 
 
-class MarkNotificationsRead(Message):
+class MarkNotificationsRead(Message, frozen=True):
     caller: Caller
     up_to: UUID
 
 
-class AuthorizeChannel(Message):
+class AuthorizeChannel(Message, frozen=True):
     """May the caller read this channel? The body of the reply is an encoded `ChannelGrant`."""
 
     caller: Caller
@@ -328,7 +328,7 @@ class StreamPosition(msgspec.Struct, frozen=True, gc=False, array_like=True):
     offset: int
 
 
-class Publish(Message):
+class Publish(Message, frozen=True):
     """Writers hand over committed events; per channel in offset order, at most once or again."""
 
     publications: list[Publication]
@@ -344,38 +344,38 @@ class Ephemeral(msgspec.Struct, frozen=True, gc=False, array_like=True):
     interval_seconds: float = 1.0
 
 
-class PublishEphemeral(Message):
+class PublishEphemeral(Message, frozen=True):
     events: list[Ephemeral]
 
 
-class Hello(Message):
+class Hello(Message, frozen=True):
     """A gateway (re-)introduces itself with every channel that it follows."""
 
     gateway_id: str
     channels: list[str]
 
 
-class HelloReply(Message):
+class HelloReply(Message, frozen=True):
     """`tops[i]` is the position of `channels[i]`: everything later comes by poll. None: no such stream."""
 
     incarnation: str
     tops: list[StreamPosition | None]
 
 
-class Attach(Message):
+class Attach(Message, frozen=True):
     gateway_id: str
     incarnation: str
     channels: list[str]
 
 
-class AttachReply(Message):
+class AttachReply(Message, frozen=True):
     """`known` False: this shard does not know the gateway (any more), say Hello again."""
 
     known: bool
     tops: list[StreamPosition | None]
 
 
-class Detach(Message):
+class Detach(Message, frozen=True):
     gateway_id: str
     incarnation: str
     channels: list[str]
@@ -389,7 +389,7 @@ class PresenceChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
     clients: int
 
 
-class Poll(Message):
+class Poll(Message, frozen=True):
     """Asks for everything after `ack` (the highest sequence number taken in). Held open for at most
     `wait_seconds` until there is something. `presence` carries what changed since the last poll."""
 
@@ -400,7 +400,7 @@ class Poll(Message):
     presence: list[PresenceChange] = []
 
 
-class PollReply(Message):
+class PollReply(Message, frozen=True):
     """`sequence` -1: unknown gateway or incarnation, say Hello again. Publications of one channel come
     in offset order; the same ones come again until acknowledged."""
 
@@ -408,7 +408,7 @@ class PollReply(Message):
     publications: list[Publication]
 
 
-class ReadHistory(Message):
+class ReadHistory(Message, frozen=True):
     """Publications of `channel` with offset > `after`, in order (`reverse`: < `after`, or from the top
     when `after` is 0). At most `limit` and 512 KiB."""
 
@@ -418,7 +418,7 @@ class ReadHistory(Message):
     reverse: bool = False
 
 
-class HistoryReply(Message):
+class HistoryReply(Message, frozen=True):
     """`complete` False: events right after `after` are trimmed, or the limit cut the answer short of
     `top`. `top` None: no such stream."""
 
@@ -427,11 +427,11 @@ class HistoryReply(Message):
     complete: bool
 
 
-class ReadPresence(Message):
+class ReadPresence(Message, frozen=True):
     channel: str
 
 
-class PresenceReply(Message):
+class PresenceReply(Message, frozen=True):
     clients: int
     users: int
 

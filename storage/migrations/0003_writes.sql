@@ -4,18 +4,6 @@
 -- settings keep the joins of an unnested batch on index loops whatever the statistics say.
 -- migrate:up
 
--- The row that pgqueuer's enqueue would insert, inside the causing transaction.
-create function enqueue_job(job_entrypoint text, job_payload text) returns void
-language sql as $$
-    with job as (
-        insert into pgqueuer (priority, entrypoint, payload, status)
-        values (0, job_entrypoint, convert_to(job_payload, 'UTF8'), 'queued')
-        returning id, entrypoint, priority
-    )
-    insert into pgqueuer_log (job_id, status, entrypoint, priority)
-    select id, 'queued', entrypoint, priority from job
-$$;
-
 -- What an account may do in a community: null = everything a member may, else the code of the refusal.
 create function refusal(
     account_status text, suspended_until timestamptz, account_role text,
@@ -37,7 +25,7 @@ create function write_comments(
     p_head text[], p_tail text[], p_key text[], p_hash bytea[]
 ) returns table (
     o_ord int, o_status text, o_resource uuid, o_parent uuid, o_depth int,
-    o_channel text, o_offset bigint, o_comment_count int
+    o_channel text, o_offset bigint, o_comment_count int, o_community uuid
 )
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off
@@ -78,7 +66,7 @@ begin
                                language, head, tail, key, hash, ord)
     ),
     checked as materialized (
-        select i.*, p.stream_id,
+        select i.*, p.stream_id, p.community_id,
             case when q.depth >= 12 then q.parent_id else q.id end as under,
             case when q.id is null then 0 else least(q.depth + 1, 12) end as depth,
             case
@@ -134,19 +122,25 @@ begin
         delete from idempotency d using checked c
         where c.status <> 'created' and d.account_id = c.author and d.key = c.key
     ),
-    jobs as (
-        select enqueue_job('notify', json_build_object('comments', json_agg(id))::text)
+    job as ( -- the rows that pgqueuer's own enqueue would insert, in the causing transaction
+        insert into pgqueuer (priority, entrypoint, payload, status)
+        select 0, 'notify', convert_to(json_build_object('comments', json_agg(id))::text, 'UTF8'), 'queued'
         from accepted having count(*) > 0
+        returning id, entrypoint, priority
+    ),
+    job_logged as (
+        insert into pgqueuer_log (job_id, status, entrypoint, priority)
+        select id, 'queued', entrypoint, priority from job
     )
-    select c.ord::int, c.status, c.id, f.under, f.depth, a.channel, a.base + f.place, n.comment_count
+    select c.ord::int, c.status, c.id, f.under, f.depth, a.channel, a.base + f.place,
+           n.comment_count, c.community_id
       from checked c
       left join accepted f on f.ord = c.ord
       left join advanced a on a.id = f.stream_id
       left join counted n on n.id = f.post
-      left join (select count(*) from jobs) j on true
     union all
     select i.ord::int, case when d.request_hash = i.hash then 'replayed' else 'conflict' end,
-           d.resource_id, null, null, null, null, null
+           d.resource_id, null, null, null, null, null, null
       from input i join idempotency d on d.account_id = i.author and d.key = i.key
      where i.ord <> all (fresh);
 end $$;
@@ -232,15 +226,20 @@ begin
         delete from idempotency d using checked c
         where c.status <> 'created' and d.account_id = c.author and d.key = c.key
     ),
-    jobs as (
-        select enqueue_job('notify', json_build_object('posts', json_agg(id))::text)
+    job as ( -- the rows that pgqueuer's own enqueue would insert, in the causing transaction
+        insert into pgqueuer (priority, entrypoint, payload, status)
+        select 0, 'notify', convert_to(json_build_object('posts', json_agg(id))::text, 'UTF8'), 'queued'
         from accepted having count(*) > 0
+        returning id, entrypoint, priority
+    ),
+    job_logged as (
+        insert into pgqueuer_log (job_id, status, entrypoint, priority)
+        select id, 'queued', entrypoint, priority from job
     )
     select c.ord::int, c.status, c.id, a.channel, a.base + f.place
       from checked c
       left join accepted f on f.ord = c.ord
       left join advanced a on a.id = f.stream_id
-      left join (select count(*) from jobs) j on true
     union all
     select i.ord::int, case when d.request_hash = i.hash then 'replayed' else 'conflict' end,
            d.resource_id, null, null
@@ -252,7 +251,7 @@ end $$;
 -- to the vote before, so that imported counts stay and a repeated vote changes nothing.
 create function cast_votes(
     p_account uuid[], p_country smallint[], p_target uuid[], p_is_post boolean[], p_value int[]
-) returns table (o_ord int, o_status text, o_up int, o_down int, o_channel text)
+) returns table (o_ord int, o_status text, o_up int, o_down int, o_post uuid, o_community uuid)
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off
 as $$
@@ -274,7 +273,7 @@ begin
             with ordinality i (account, country, target, is_post, value, ord)
     ),
     checked as materialized (
-        select i.*, p.id as post_id, coalesce(v.value, 0) as before,
+        select i.*, p.id as post_id, p.community_id, coalesce(v.value, 0) as before,
             case
                 when p.id is null or p.deleted_at is not null then 'not_found'
                 when not i.is_post and (c.id is null or c.deleted_at is not null) then 'not_found'
@@ -325,7 +324,7 @@ begin
     )
     select c.ord::int, case when c.status = 'ok' and c.value = c.before then 'unchanged'
                             else c.status end,
-           coalesce(n.up, p.up, q.up), coalesce(n.down, p.down, q.down), 'thread:' || c.post_id
+           coalesce(n.up, p.up, q.up), coalesce(n.down, p.down, q.down), c.post_id, c.community_id
       from checked c
       left join (select * from posts union all select * from comments) n on n.id = c.target
       left join post p on c.is_post and p.country_id = c.country and p.id = c.target

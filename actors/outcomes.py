@@ -1,0 +1,23 @@
+"""Turning what happens inside an actor into outcomes: one item's failure never fails its batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+
+from actors.messages import Failure, Outcome, Reply
+from config.errors import AppError
+
+_log = logging.getLogger(__name__)
+
+
+async def settle(work: Awaitable[Reply]) -> Outcome:
+    """The reply, or the failure as a value. An unexpected exception is logged and answered as
+    'internal' without its text, which may hold what a member must not see."""
+    try:
+        return await work
+    except AppError as error:
+        return Failure.of(error)
+    except Exception:
+        _log.exception("unexpected failure")
+        return Failure("internal", "Something went wrong on our side.")

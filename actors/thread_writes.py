@@ -1,0 +1,430 @@
+"""What changes a thread: posts, comments, votes. New content of a batch is one transaction.
+
+Every acknowledged write is committed; its events go to the shards afterwards, and a shard that
+misses them finds them by its sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from actors import content
+from actors.markdown import render
+from actors.messages import (
+    CastVote,
+    CreateComment,
+    CreatePost,
+    DeleteComment,
+    DeletePost,
+    EditComment,
+    EditPost,
+    Ephemeral,
+    Failure,
+    Outcome,
+    Publication,
+    Reply,
+)
+from ai.language import detect
+from config.errors import AppError
+from storage import comments as comment_table
+from storage import edits
+from storage import posts as post_table
+from storage.directory import Directory
+from storage.identity import country_of, is_v7, new_id
+from storage.postgres import Connection, Pool, acquire, in_transaction_at
+from storage.streams import with_committed_ns
+
+_log = logging.getLogger(__name__)
+_encode: Final = msgspec.json.Encoder().encode
+_hash_encoder: Final = msgspec.msgpack.Encoder()
+_LANGUAGE_SAMPLE: Final = 2_000
+# Rendering a batch must not hold the loop: other batches wait behind it.
+_RENDER_SLICE: Final = 16
+
+Item = TypeVar("Item")
+Row = TypeVar("Row")
+Keyed = TypeVar("Keyed", CreatePost, CreateComment)
+
+_REASONS: Final = {
+    "not_found": "There is no such place to write to.",
+    "locked": "This thread is locked.",
+    "suspended": "Your account is suspended.",
+    "not_permitted": "You may not write here.",
+    "unauthenticated": "Your account is gone. Log in again.",
+    "conflict": "This Idempotency-Key was used with another body.",
+}
+
+
+class Publisher(Protocol):
+    """Hands committed events to the shards. Neither call waits or raises."""
+
+    def publish(self, publications: Sequence[Publication]) -> None: ...
+
+    def publish_ephemeral(self, events: Sequence[Ephemeral]) -> None: ...
+
+
+class ThreadWriter:
+    def __init__(self, pool: Pool, directory: Directory, publisher: Publisher) -> None:
+        self._pool = pool
+        self._directory = directory
+        self._publisher = publisher
+
+    # ------------------------------------------------------------ comments
+
+    async def create_comments(self, requests: Sequence[CreateComment]) -> list[Outcome]:
+        """One outcome a request, in order; all acceptable ones are committed together."""
+        return await _without_doubles(requests, self._create_comments)
+
+    async def _create_comments(self, requests: Sequence[CreateComment]) -> list[Outcome]:
+        bodies: list[tuple[str, str]] = []
+        items: list[comment_table.NewComment] = []
+        for place, request in enumerate(requests):
+            if place % _RENDER_SLICE == _RENDER_SLICE - 1:
+                await asyncio.sleep(0)
+            markdown = request.body_markdown
+            html = render(markdown)
+            language = _language(markdown)
+            id = new_id(country_of(request.post_id))
+            head, tail = content.comment_parts(
+                id, request.post_id, request.caller, markdown, html, language
+            )
+            bodies.append((head, tail))
+            event_head, event_tail = content.comment_event_parts(head, tail, request.received_ns)
+            items.append(
+                comment_table.NewComment(
+                    id,
+                    _account(request.caller.account_id),
+                    request.post_id,
+                    request.parent_id,
+                    markdown,
+                    html,
+                    language,
+                    event_head,
+                    event_tail,
+                    request.key,
+                    _hash(request.post_id, request.parent_id, markdown),
+                )  # fmt: skip
+            )
+        rows, position = await self._commit(items, comment_table.write_comments)
+        committed_ns = time.time_ns()
+        outcomes: list[Outcome] = []
+        publications: list[Publication] = []
+        activity: dict[UUID, Ephemeral] = {}
+        for (head, tail), item, row in zip(bodies, items, rows, strict=True):
+            if isinstance(row, Failure):
+                outcomes.append(row)
+            elif row.status == "created":
+                outcomes.append(
+                    Reply(
+                        201, content.joined_comment(head, tail, row.parent_id, row.depth), position
+                    )
+                )
+                payload = content.joined_comment(item.head, item.tail, row.parent_id, row.depth)
+                publications.append(
+                    Publication(row.channel, row.offset, with_committed_ns(payload, committed_ns))
+                )
+                activity[item.post_id] = self._activity(item.post_id, row, committed_ns)
+            elif row.status == "replayed":
+                outcomes.append(await self._replayed_comment(row.resource_id, position))
+            elif row.status == "parent_not_found":
+                outcomes.append(_invalid("parent_id", "there is no such comment in this thread"))
+            else:
+                outcomes.append(_refused(row.status))
+        self._publisher.publish(publications)
+        self._publisher.publish_ephemeral(list(activity.values()))
+        return outcomes
+
+    def _activity(self, post_id: UUID, row: comment_table.WrittenComment, at_ns: int) -> Ephemeral:
+        return Ephemeral(
+            f"community:{row.community_id}",
+            f"activity:{post_id}",
+            content.ephemeral(
+                "thread.activity",
+                at_ns,
+                {
+                    "post_id": post_id,
+                    "comment_count": row.comment_count,
+                    "last_comment_at": content.rfc3339_ns(at_ns),
+                },
+            ),
+        )
+
+    async def _replayed_comment(self, id: UUID, position: int) -> Outcome:
+        async with acquire(self._pool) as connection:
+            rows = await comment_table.read_comments(connection, [id])
+        return Reply(201, _encode(content.comment_view(rows[id])), position)
+
+    async def edit_comment(self, request: EditComment) -> Reply:
+        edited, position = await edits.edit_comment(
+            self._pool,
+            _account(request.caller.account_id),
+            _known(request.comment_id),
+            request.body_markdown,
+            render(request.body_markdown),
+            _language(request.body_markdown),
+            lambda row: _comment_event("comment.updated", row, request.received_ns),
+        )
+        self._publish_events(edited.events)
+        return Reply(200, _encode(content.comment_view(edited.row)), position)
+
+    async def delete_comment(self, request: DeleteComment) -> Reply:
+        edited, position = await edits.delete_comment(
+            self._pool,
+            _account(request.caller.account_id),
+            _known(request.comment_id),
+            lambda row: _comment_event("comment.deleted", row, request.received_ns),
+            content.redacted,
+        )
+        self._publish_events(edited.events)
+        return Reply(204, b"", position)
+
+    # ------------------------------------------------------------ posts
+
+    async def create_posts(self, requests: Sequence[CreatePost]) -> list[Outcome]:
+        """One outcome a request, in order; all acceptable ones are committed together."""
+        return await _without_doubles(requests, self._create_posts)
+
+    async def _create_posts(self, requests: Sequence[CreatePost]) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        items: dict[int, tuple[post_table.NewPost, bytes]] = {}
+        for place, request in enumerate(requests):
+            community = await self._directory.find(request.community)
+            if community is None:
+                outcomes[place] = _invalid("community_id", "there is no such community")
+                continue
+            id = new_id(community.country_id)
+            html = render(request.body_markdown)
+            language = request.language or _language(f"{request.title}\n{request.body_markdown}")
+            view = content.new_post(
+                id, request.caller, community.id, content.alpha2(community.country_id),
+                community.visa_type, request.title, request.body_markdown, html, language,
+                request.tags,
+            )  # fmt: skip
+            body = _encode(view)
+            payload = content.event("post.created", "post", body, request.received_ns)
+            item = post_table.NewPost(
+                id, _account(request.caller.account_id), community.id, community.visa_type,
+                request.title, request.body_markdown, html, language, request.tags, payload,
+                request.key,
+                _hash(community.id, request.title, request.body_markdown, request.language,
+                      request.tags),
+            )  # fmt: skip
+            items[place] = (item, body)
+        rows, position = await self._commit(
+            [item for item, _ in items.values()], post_table.write_posts
+        )
+        committed_ns = time.time_ns()
+        publications: list[Publication] = []
+        for (place, (item, body)), row in zip(items.items(), rows, strict=True):
+            if isinstance(row, Failure):
+                outcomes[place] = row
+            elif row.status == "created":
+                assert row.channel is not None and row.offset is not None
+                outcomes[place] = Reply(201, body, position)
+                data = with_committed_ns(item.payload, committed_ns)
+                publications.append(Publication(row.channel, row.offset, data))
+            elif row.status == "replayed":
+                outcomes[place] = await self._replayed_post(row.resource_id, position)
+            else:
+                outcomes[place] = _refused(row.status)
+        self._publisher.publish(publications)
+        return [outcomes[place] for place in range(len(requests))]
+
+    async def _replayed_post(self, id: UUID, position: int) -> Outcome:
+        async with acquire(self._pool) as connection:
+            rows = await post_table.read_posts(connection, [id])
+        return Reply(201, _encode(content.post_view(rows[id][0])), position)
+
+    async def edit_post(self, request: EditPost) -> Reply:
+        markdown = request.body_markdown
+        changes = edits.PostChanges(
+            request.title,
+            markdown,
+            None if markdown is None else render(markdown),
+            request.language,
+            request.tags,
+            request.locked,
+            request.pinned,
+        )
+        if not (changes.of_text or changes.of_state):
+            raise AppError("invalid", "Nothing to change.", errors=(("", "no field is set"),))
+        edited, position = await edits.edit_post(
+            self._pool,
+            _account(request.caller.account_id),
+            _known(request.post_id),
+            changes,
+            lambda row: _post_event("post.updated", row, request.received_ns),
+        )
+        self._publish_events(edited.events)
+        return Reply(200, _encode(content.post_view(edited.row)), position)
+
+    async def delete_post(self, request: DeletePost) -> Reply:
+        edited, position = await edits.delete_post(
+            self._pool,
+            _account(request.caller.account_id),
+            _known(request.post_id),
+            lambda row: _post_event("post.deleted", row, request.received_ns),
+            content.redacted,
+        )
+        self._publish_events(edited.events)
+        return Reply(204, b"", position)
+
+    # ------------------------------------------------------------ votes
+
+    async def cast_votes(self, requests: Sequence[CastVote]) -> list[Outcome]:
+        """One transaction; of several votes of one member for one target the last one counts."""
+        last = {(r.caller.account_id, r.target_id): place for place, r in enumerate(requests)}
+        places = sorted(last.values())
+        votes = [
+            comment_table.Vote(
+                _account(requests[p].caller.account_id),
+                requests[p].target_id,
+                requests[p].kind == "post",
+                requests[p].value,
+            )
+            for p in places
+        ]
+        rows, position = await self._commit(votes, comment_table.cast_votes)
+        by_vote = {
+            (requests[p].caller.account_id, requests[p].target_id): row
+            for p, row in zip(places, rows, strict=True)
+        }
+        now_ns = time.time_ns()
+        outcomes: list[Outcome] = []
+        events: dict[tuple[str, UUID], Ephemeral] = {}
+        for request in requests:
+            row = by_vote[request.caller.account_id, request.target_id]
+            if isinstance(row, Failure):
+                outcomes.append(row)
+            elif row.status in ("ok", "unchanged"):
+                counts = {"up": row.up, "down": row.down, "score": row.up - row.down}
+                mine = requests[last[request.caller.account_id, request.target_id]].value
+                outcomes.append(Reply(200, _encode({**counts, "mine": mine}), position))
+                if row.status == "ok":
+                    for event in _vote_events(request, row, counts, now_ns):
+                        events[event.channel, request.target_id] = event
+            else:
+                outcomes.append(_refused(row.status))
+        self._publisher.publish_ephemeral(list(events.values()))
+        return outcomes
+
+    # ------------------------------------------------------------ common
+
+    async def _commit(
+        self,
+        items: Sequence[Item],
+        write: Callable[[Connection, Sequence[Item]], Awaitable[list[Row]]],
+    ) -> tuple[list[Row | Failure], int]:
+        """One transaction for all; an item that the database refuses as data is found by halving
+        and fails alone."""
+        if not items:
+            return [], 0
+        try:
+            rows, position = await in_transaction_at(
+                self._pool, lambda connection: write(connection, items)
+            )
+            return list(rows), position
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            if len(items) == 1:
+                _log.error("refused by the database: %s", error)
+                return [Failure("internal", "The database refused this write.")], 0
+        half = len(items) // 2
+        first, _ = await self._commit(items[:half], write)
+        second, position = await self._commit(items[half:], write)
+        return first + second, position
+
+    def _publish_events(self, events: Sequence[edits.StreamEvent]) -> None:
+        """Overwritten events go first and with the offsets they had: shards replace, not deliver."""
+        committed_ns = time.time_ns()
+        self._publisher.publish(
+            [
+                Publication(
+                    event.channel,
+                    event.offset,
+                    with_committed_ns(
+                        event.payload,
+                        committed_ns
+                        if event.created_at is None
+                        else int(event.created_at.timestamp() * 1e9),
+                    ),
+                )
+                for event in events
+            ]
+        )
+
+
+def _vote_events(
+    request: CastVote, row: comment_table.VoteResult, counts: dict[str, int], at_ns: int
+) -> list[Ephemeral]:
+    data = content.ephemeral(
+        "vote.changed", at_ns, {"kind": request.kind, "id": request.target_id, **counts}
+    )
+    channels = [f"thread:{row.post_id}"]
+    if request.kind == "post":
+        channels.append(f"community:{row.community_id}")
+    return [Ephemeral(channel, f"vote:{request.target_id}", data) for channel in channels]
+
+
+def _post_event(kind: str, row: post_table.PostRow, received_ns: int) -> str:
+    return content.event(kind, "post", _encode(content.post_view(row)), received_ns)
+
+
+def _comment_event(kind: str, row: comment_table.CommentRow, received_ns: int) -> str:
+    return content.event(kind, "comment", _encode(content.comment_view(row)), received_ns)
+
+
+async def _without_doubles(
+    requests: Sequence[Keyed],
+    create: Callable[[Sequence[Keyed]], Awaitable[list[Outcome]]],
+) -> list[Outcome]:
+    """SQL wants each (author, key) once a batch: a second one goes in a batch of its own, where it
+    finds the first one's record."""
+    seen: set[tuple[UUID | None, str]] = set()
+    first: list[int] = []
+    again: list[int] = []
+    for place, request in enumerate(requests):
+        mark = (request.caller.account_id, request.key or "")
+        (again if request.key and mark in seen else first).append(place)
+        seen.add(mark)
+    outcomes = dict(zip(first, await create([requests[p] for p in first]), strict=True))
+    if again:
+        rest = await _without_doubles([requests[p] for p in again], create)
+        outcomes.update(zip(again, rest, strict=True))
+    return [outcomes[place] for place in range(len(requests))]
+
+
+def _account(account_id: UUID | None) -> UUID:
+    if account_id is None:
+        raise AppError("unauthenticated", "Log in first.")
+    return account_id
+
+
+def _known(id: UUID) -> UUID:
+    if not is_v7(id):
+        raise AppError("not_found")
+    return id
+
+
+def _language(text: str) -> str:
+    return detect(text[:_LANGUAGE_SAMPLE])
+
+
+def _hash(*parts: object) -> bytes:
+    return hashlib.blake2b(_hash_encoder.encode(parts), digest_size=16).digest()
+
+
+def _refused(status: str) -> Failure:
+    return Failure(status, _REASONS.get(status, ""))
+
+
+def _invalid(path: str, reason: str) -> Failure:
+    return Failure("invalid", f"{path}: {reason}.", ((path, reason),))

@@ -1,0 +1,121 @@
+"""Talking to the CommunityShard actors: calls for gateways, fire-and-forget publishing for writers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import ray
+from prometheus_client import Counter
+from ray.exceptions import RayActorError, RayTaskError
+
+from actors.messages import (
+    Ephemeral,
+    Publication,
+    Publish,
+    PublishEphemeral,
+    ShardReply,
+    ShardRequest,
+)
+from actors.slots import shard_of
+from config.errors import AppError
+
+_log = logging.getLogger(__name__)
+
+NAMESPACE: Final = "serai"
+_CALL_SECONDS: Final = 30.0
+_MAX_WAITING: Final = 20_000
+_MAX_SENT: Final = 1_000
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(ShardReply).decode  # type: ignore[arg-type]
+
+_dropped: Final = Counter(
+    "serai_publish_dropped", "Publications not handed to a shard; its sweep finds the durable ones"
+)
+
+
+def shard_name(index: int) -> str:
+    return f"shard-{index}"
+
+
+class ShardClient:
+    """One call each; `unavailable` while an actor restarts (Ray brings it back under its name)."""
+
+    def __init__(self) -> None:
+        self._actors: dict[int, Any] = {}
+
+    async def call(self, index: int, request: ShardRequest) -> ShardReply:
+        try:
+            actor = self._actors.get(index)
+            if actor is None:
+                actor = ray.get_actor(shard_name(index), namespace=NAMESPACE)
+                self._actors[index] = actor
+            async with asyncio.timeout(_CALL_SECONDS):
+                return _decode(await actor.call.remote(_encode(request)))
+        except (RayActorError, ValueError, TimeoutError) as error:
+            self._actors.pop(index, None)
+            raise AppError(
+                "unavailable", "Live updates are restarting.", retry_after_seconds=1
+            ) from error
+        except RayTaskError as error:
+            cause = error.cause
+            raise cause if isinstance(cause, AppError) else AppError("unavailable") from error
+
+
+class ShardPublisher:
+    """Hands events to their shards in the background, per shard in order, one call in flight.
+
+    Nothing here is needed for correctness: what a dead or slow shard misses, its sweep reads from
+    Postgres. So the queue is bounded and drops, ephemeral events with the rest.
+    """
+
+    def __init__(self, client: ShardClient, shard_count: int) -> None:
+        self._client = client
+        self._count = shard_count
+        self._waiting: list[deque[Publication | Ephemeral]] = [deque() for _ in range(shard_count)]
+        self._pumps: dict[int, asyncio.Task[None]] = {}
+
+    def publish(self, publications: Sequence[Publication]) -> None:
+        self._add(publications)
+
+    def publish_ephemeral(self, events: Sequence[Ephemeral]) -> None:
+        self._add(events)
+
+    def _add(self, events: Sequence[Publication | Ephemeral]) -> None:
+        for event in events:
+            index = shard_of(event.channel, self._count)
+            waiting = self._waiting[index]
+            if len(waiting) >= _MAX_WAITING:
+                _dropped.inc()
+                continue
+            waiting.append(event)
+            if index not in self._pumps:
+                self._pumps[index] = asyncio.get_running_loop().create_task(self._pump(index))
+
+    async def _pump(self, index: int) -> None:
+        waiting = self._waiting[index]
+        try:
+            while waiting:
+                batch = [waiting.popleft() for _ in range(min(len(waiting), _MAX_SENT))]
+                durable = [event for event in batch if isinstance(event, Publication)]
+                ephemeral = [event for event in batch if isinstance(event, Ephemeral)]
+                try:
+                    if durable:
+                        await self._client.call(index, Publish(durable))
+                    if ephemeral:
+                        await self._client.call(index, PublishEphemeral(ephemeral))
+                except AppError as error:
+                    _dropped.inc(len(batch))
+                    _log.debug("shard %d missed %d events: %s", index, len(batch), error)
+        finally:
+            del self._pumps[index]
+
+    async def close(self) -> None:
+        """Waits for what is under way."""
+        if self._pumps:
+            await asyncio.wait(list(self._pumps.values()), timeout=5)

@@ -1,0 +1,170 @@
+"""The comment table: batch writes by one SQL function, the light tree and the texts of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from storage.identity import country_of
+from storage.postgres import Connection
+
+
+class NewComment(msgspec.Struct, frozen=True):
+    """`head` and `tail` are the `comment.created` event as JSON with the values of parent_id and
+    depth cut out: only the database knows where a comment really attaches."""
+
+    id: UUID
+    author_id: UUID
+    post_id: UUID
+    parent_id: UUID | None
+    body_markdown: str
+    body_html: str
+    language: str
+    head: str
+    tail: str
+    key: str | None
+    hash: bytes
+
+
+class WrittenComment(msgspec.Struct, frozen=True):
+    """`status`: created, replayed (`resource_id` is the first answer's), or an error code.
+    The other fields are set where it is 'created'."""
+
+    status: str
+    resource_id: UUID
+    parent_id: UUID | None
+    depth: int
+    channel: str
+    offset: int
+    comment_count: int
+    community_id: UUID | None
+
+
+_WRITE: Final = "select * from write_comments($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
+
+
+async def write_comments(
+    connection: Connection, items: Sequence[NewComment]
+) -> list[WrittenComment]:
+    """Commits all acceptable items in one transaction; the others get their own status.
+    No two items may share (author, key)."""
+    rows = await connection.fetch(
+        _WRITE,
+        [i.author_id for i in items],
+        [country_of(i.post_id) for i in items],
+        [i.post_id for i in items],
+        [i.id for i in items],
+        [i.parent_id for i in items],
+        [i.body_markdown for i in items],
+        [i.body_html for i in items],
+        [i.language for i in items],
+        [i.head for i in items],
+        [i.tail for i in items],
+        [i.key for i in items],
+        [i.hash for i in items],
+    )
+    rows.sort(key=lambda row: row["o_ord"])
+    return [WrittenComment(*row[1:]) for row in rows]
+
+
+class CommentRow(msgspec.Struct, frozen=True):
+    id: UUID
+    post_id: UUID
+    parent_id: UUID | None
+    depth: int
+    author_id: UUID
+    handle: str
+    display_name: str
+    body_markdown: str
+    body_html: str
+    language: str
+    up: int
+    down: int
+    created_at: datetime
+    edited_at: datetime | None
+    revision: int
+    deleted: bool
+
+
+COMMENT_COLUMNS: Final = """c.id, c.post_id, c.parent_id, c.depth, c.author_id, a.handle,
+    a.display_name, c.body_markdown, c.body_html, c.language, c.up, c.down, c.created_at, c.edited_at,
+    c.revision, c.deleted_at is not null as deleted"""
+
+_TEXTS: Final = f"""
+    select {COMMENT_COLUMNS}
+    from unnest($1::smallint[], $2::uuid[]) i (country, comment)
+    join comment c on c.country_id = i.country and c.id = i.comment
+    join account a on a.id = c.author_id"""
+
+
+async def read_comments(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, CommentRow]:
+    """Comments by id; deleted ones are included, with their text: the caller hides it."""
+    rows = await connection.fetch(_TEXTS, [country_of(id) for id in ids], list(ids))
+    return {row["id"]: CommentRow(*row) for row in rows}
+
+
+class ThreadTree(msgspec.Struct, frozen=True):
+    """What ordering a thread needs, and where its stream stood in the same snapshot. `nodes` are
+    (id, parent_id, up, down, deleted) of every comment."""
+
+    community_id: UUID
+    visibility: str
+    epoch: str
+    offset: int
+    nodes: list[tuple[UUID, UUID | None, int, int, bool]]
+
+
+# One statement, so one snapshot; served by comment_post (post_id, id).
+_TREE: Final = """
+    select c.id, c.parent_id, c.up, c.down, c.deleted_at is not null as deleted,
+           p.community_id, y.visibility, s.top_offset, (select epoch from incarnation) as epoch
+    from post p join community y on y.id = p.community_id join stream s on s.id = p.stream_id
+    left join comment c on c.country_id = p.country_id and c.post_id = p.id and c.country_id = $1
+    where p.country_id = $1 and p.id = $2"""
+
+
+async def read_tree(connection: Connection, post_id: UUID) -> ThreadTree | None:
+    """None: no such post. Works for deleted posts too: their comments stay readable."""
+    rows = await connection.fetch(_TREE, country_of(post_id), post_id)
+    if not rows:
+        return None
+    first = rows[0]
+    nodes = [tuple(row)[:5] for row in rows] if first["id"] is not None else []
+    return ThreadTree(
+        first["community_id"], first["visibility"], first["epoch"], first["top_offset"], nodes
+    )
+
+
+class Vote(msgspec.Struct, frozen=True):
+    account_id: UUID
+    target_id: UUID
+    is_post: bool
+    value: int
+
+
+class VoteResult(msgspec.Struct, frozen=True):
+    """`status`: ok, unchanged or an error code; counts are those after the batch."""
+
+    status: str
+    up: int
+    down: int
+    post_id: UUID | None
+    community_id: UUID | None
+
+
+async def cast_votes(connection: Connection, votes: Sequence[Vote]) -> list[VoteResult]:
+    """One transaction. No two votes may share (account, target)."""
+    rows = await connection.fetch(
+        "select * from cast_votes($1,$2,$3,$4,$5)",
+        [v.account_id for v in votes],
+        [country_of(v.target_id) for v in votes],
+        [v.target_id for v in votes],
+        [v.is_post for v in votes],
+        [v.value for v in votes],
+    )
+    rows.sort(key=lambda row: row["o_ord"])
+    return [VoteResult(*row[1:]) for row in rows]

@@ -1,0 +1,150 @@
+"""The post table: batch writes by one SQL function, reads by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from storage.identity import country_of
+from storage.postgres import Connection
+
+
+class NewPost(msgspec.Struct, frozen=True):
+    """`payload` is the `post.created` event as JSON, `key` and `hash` the idempotency record."""
+
+    id: UUID
+    author_id: UUID
+    community_id: UUID
+    visa_type: str | None
+    title: str
+    body_markdown: str
+    body_html: str
+    language: str
+    tags: tuple[str, ...]
+    payload: str
+    key: str | None
+    hash: bytes
+
+
+class WrittenPost(msgspec.Struct, frozen=True):
+    """`status`: created, replayed (`resource_id` is the first answer's), or an error code."""
+
+    status: str
+    resource_id: UUID
+    channel: str | None
+    offset: int | None
+
+
+_WRITE: Final = "select * from write_posts($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
+
+
+async def write_posts(connection: Connection, items: Sequence[NewPost]) -> list[WrittenPost]:
+    """Commits all acceptable items in one transaction; the others get their own status.
+    No two items may share (author, key)."""
+    rows = await connection.fetch(
+        _WRITE,
+        [i.author_id for i in items],
+        [country_of(i.id) for i in items],
+        [i.community_id for i in items],
+        [i.id for i in items],
+        [i.visa_type for i in items],
+        [i.title for i in items],
+        [i.body_markdown for i in items],
+        [i.body_html for i in items],
+        [i.language for i in items],
+        [msgspec.json.encode(i.tags).decode() for i in items],
+        [i.payload for i in items],
+        [i.key for i in items],
+        [i.hash for i in items],
+    )
+    rows.sort(key=lambda row: row["o_ord"])
+    return [
+        WrittenPost(r["o_status"], r["o_resource"], r["o_channel"], r["o_offset"]) for r in rows
+    ]
+
+
+class PostRow(msgspec.Struct, frozen=True):
+    """A post as it is read, with its author's names and its community's visibility."""
+
+    id: UUID
+    country_id: int
+    community_id: UUID
+    visa_type: str | None
+    author_id: UUID
+    handle: str
+    display_name: str
+    title: str
+    body_markdown: str
+    body_html: str
+    language: str
+    tags: list[str]
+    up: int
+    down: int
+    comment_count: int
+    accepted_comment_id: UUID | None
+    created_at: datetime
+    edited_at: datetime | None
+    revision: int
+    locked: bool
+    pinned: bool
+    deleted: bool
+    visibility: str
+    hot: float
+
+
+POST_COLUMNS: Final = """p.id, p.country_id, p.community_id, p.visa_type, p.author_id, a.handle,
+    a.display_name, p.title, p.body_markdown, p.body_html, p.language, p.tags, p.up, p.down,
+    p.comment_count, p.accepted_comment_id, p.created_at, p.edited_at, p.revision, p.locked,
+    p.pinned, p.deleted_at is not null as deleted, y.visibility, p.hot"""
+POST_JOINS: Final = "join account a on a.id = p.author_id join community y on y.id = p.community_id"
+
+_READ: Final = f"""
+    select {POST_COLUMNS}, s.top_offset, (select epoch from incarnation) as epoch
+    from unnest($1::smallint[], $2::uuid[]) i (country, post)
+    join post p on p.country_id = i.country and p.id = i.post
+    {POST_JOINS} join stream s on s.id = p.stream_id"""
+
+
+def post_of(row: asyncpg.Record) -> PostRow:
+    return PostRow(*(row[name] for name in PostRow.__struct_fields__))
+
+
+async def read_posts(
+    connection: Connection, ids: Sequence[UUID]
+) -> dict[UUID, tuple[PostRow, str, int]]:
+    """(post, epoch, top offset of its thread stream) by id, read in one snapshot; missing ids are
+    left out. Deleted posts are included, with their text: the caller hides it."""
+    rows = await connection.fetch(_READ, [country_of(id) for id in ids], list(ids))
+    return {row["id"]: (post_of(row), row["epoch"], row["top_offset"]) for row in rows}
+
+
+async def members_of(
+    connection: Connection, account_id: UUID, communities: Sequence[UUID]
+) -> dict[UUID, str]:
+    """The account's role in each of these communities that it has one in (banned included)."""
+    rows = await connection.fetch(
+        "select community_id, role from membership"
+        " where account_id = $1 and community_id = any($2::uuid[])",
+        account_id,
+        list(communities),
+    )
+    return {row["community_id"]: row["role"] for row in rows}
+
+
+async def read_marks(
+    connection: Connection, account_id: UUID, ids: Sequence[UUID]
+) -> dict[UUID, int]:
+    """The account's votes among these posts and comments."""
+    rows = await connection.fetch(
+        "select v.target_id, v.value from unnest($2::smallint[], $3::uuid[]) i (country, target)"
+        " join vote v on v.country_id = i.country and v.target_id = i.target and v.account_id = $1",
+        account_id,
+        [country_of(id) for id in ids],
+        list(ids),
+    )
+    return {row["target_id"]: row["value"] for row in rows}
