@@ -159,6 +159,8 @@ def check_port(host: str, port: int) -> Finding:
     """Binds without SO_REUSEPORT: with it, a port that another server shares looks free."""
     change = "choose another port with SERAI_GATEWAY__PORT"
     try:
+        if not 1 <= port <= 65535:  # getaddrinfo would cut it to 16 bits
+            raise OverflowError(port)
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, OverflowError, UnicodeError):
         return Finding(

@@ -29,7 +29,7 @@ def postgres_url(postgres_server: PostgresForTests) -> str:
 
 @pytest.fixture
 def database_url(postgres_server: PostgresForTests) -> Iterator[str]:
-    """A database of this test's own with the newest schema, dropped (clients cut off) afterwards."""
+    """This test's own database with the newest schema; dropped, clients cut off, afterwards."""
     url = postgres_server.create_database()
     yield url
     postgres_server.drop_database(url)

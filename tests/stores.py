@@ -7,8 +7,7 @@ import itertools
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -30,13 +29,6 @@ def short_directory() -> Path:
     directory = Path(tempfile.mkdtemp(prefix="st-"))
     directory.chmod(0o755)
     return directory
-
-
-async def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Raises `TimeoutError` when `condition` has not come true in time."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def with_database(url: str, name: str) -> str:
@@ -77,11 +69,11 @@ class PostgresForTests:
         self._loop.close()
         shutil.rmtree(self._directory)
 
-    def create_database(self) -> str:
-        """The URL of a new copy of the template."""
+    def create_database(self, template: str = TEMPLATE) -> str:
+        """The URL of a new copy of `template`."""
         name = f"test_{next(self._numbers)}"
         # The template is empty of content: copying through the log is quicker than checkpoints.
-        self._loop.run(self._execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+        self._loop.run(self._execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
         return with_database(self.url, name)
 
     def drop_database(self, url: str) -> None:
@@ -136,21 +128,3 @@ def copy_with_owners(source: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
     return target
-
-
-def process_ended(pid: int) -> bool:
-    """True also for a zombie: nobody may have reaped it."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state == "Z"
-
-
-def wait_ended(pid: int, seconds: float = 20.0) -> None:
-    """Blocking. Raises `TimeoutError`."""
-    deadline = time.monotonic() + seconds
-    while not process_ended(pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"process {pid} still runs")
-        time.sleep(0.02)

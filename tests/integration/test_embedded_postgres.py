@@ -20,7 +20,7 @@ from config.errors import AppError
 from storage.embedded import placement
 from storage.embedded.postgres import EmbeddedPostgres, running_postgres_url
 from storage.embedded.process import processes_in
-from tests.stores import process_ended, wait_ended, wait_until
+from tests.conditions import process_ended, wait_ended, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -134,8 +134,8 @@ async def test_a_lock_file_of_a_stranger_does_not_stop_the_start(postgres_data_d
         await postgres.wait_exit()
     # After a reboot the number in the file may be anybody's: here it is a shell of the same user.
     owner = lock.stat()
-    change = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
-    stranger = await asyncio.create_subprocess_exec("/bin/sleep", "60", cwd="/", **change)
+    user = owner.st_uid if os.geteuid() == 0 else None
+    stranger = await asyncio.create_subprocess_exec("/bin/sleep", "60", cwd="/", user=user)
     try:
         lock.write_text(content.replace(content.split("\n", 1)[0], str(stranger.pid), 1))
         async with server(data_dir) as (_, url):

@@ -14,7 +14,7 @@ import redis.asyncio as redis
 
 from config.errors import AppError
 from storage.embedded.valkey import EmbeddedValkey, running_valkey_url
-from tests.stores import process_ended, wait_until
+from tests.conditions import process_ended, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -55,8 +55,8 @@ async def test_a_killed_server_has_what_was_on_disk(short_directory: Path) -> No
     async with server(short_directory / "valkey") as (valkey, url):
         async with connected(url) as client:
             await client.set("kept", "7")
-            # WAITAOF answers when the write is on this server's disk.
-            assert (await client.execute_command("WAITAOF", 1, 0, 5000))[0] == 1
+            # Answers when the write is on this server's disk.
+            assert (await client.waitaof(1, 0, 5000))[0] == 1
         assert valkey.pid is not None
         os.kill(valkey.pid, signal.SIGKILL)
         assert await valkey.wait_exit() == -signal.SIGKILL

@@ -1,0 +1,54 @@
+"""What `doctor` says of external Postgres and Redis servers."""
+
+from __future__ import annotations
+
+import pytest
+
+from serve_app import doctor
+from storage.probes import PostgresFacts, RedisFacts, probe_postgres, probe_redis
+
+pytestmark = pytest.mark.integration
+
+
+async def test_good_servers_are_fine(postgres_url: str, redis_url: str) -> None:
+    (postgres,) = await doctor.check_postgres(postgres_url)
+    (valkey,) = await doctor.check_redis(redis_url)
+    assert postgres.level == valkey.level == "ok"
+    facts = await probe_postgres(postgres_url)
+    assert facts.version >= 16 and "vector" in facts.extensions and facts.writable
+    assert (await probe_redis(redis_url)).writable
+
+
+async def test_what_an_unfit_postgres_lacks_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def old(url: str) -> PostgresFacts:
+        return PostgresFacts(15, "15.4", frozenset({"pg_trgm"}), writable=False)
+
+    monkeypatch.setattr(doctor, "probe_postgres", old)
+    findings = await doctor.check_postgres("postgresql://db.example/serai")
+    assert {finding.level for finding in findings} == {"error"}
+    words = " / ".join(finding.what for finding in findings)
+    assert "version 15.4" in words and "vector" in words and "standby" in words
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (RedisFacts((6, 2), writable=True), "version 6.2"),
+        (RedisFacts((7, 2), writable=False), "replica"),
+    ],
+)
+async def test_what_an_unfit_redis_lacks_is_said(
+    monkeypatch: pytest.MonkeyPatch, facts: RedisFacts, words: str
+) -> None:
+    async def probe(url: str) -> RedisFacts:
+        return facts
+
+    monkeypatch.setattr(doctor, "probe_redis", probe)
+    (finding,) = await doctor.check_redis("redis://cache.example")
+    assert finding.level == "error" and words in finding.what
+
+
+async def test_a_password_the_server_refuses_is_an_error_not_a_crash(redis_url: str) -> None:
+    refused = redis_url.replace("unix://", "unix://me:secret@")
+    (finding,) = await doctor.check_redis(refused)
+    assert finding.level == "error" and "secret" not in finding.what
