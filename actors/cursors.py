@@ -12,7 +12,7 @@ import base64
 import binascii
 import enum
 import zlib
-from typing import Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, overload
 
 import msgspec
 
@@ -47,7 +47,11 @@ def encode_cursor(kind: CursorKind, scope: str, value: object) -> str:
     return _text(bytes((kind,)) + _checksum(kind, scope, payload) + payload)
 
 
-def decode_cursor(kind: CursorKind, scope: str, text: str, type: type[T]) -> T:
+@overload
+def decode_cursor(kind: CursorKind, scope: str, text: str, type: type[T]) -> T: ...
+@overload  # tuple[…] and Annotated[…] are no classes to a type checker
+def decode_cursor(kind: CursorKind, scope: str, text: str, type: Any) -> Any: ...
+def decode_cursor(kind: CursorKind, scope: str, text: str, type: Any) -> Any:
     """Raises AppError `invalid` with the path `cursor` for anything that `encode_cursor` did not
     make for this very kind and scope, or whose value is not of `type`."""
     if len(text) > MAX_CURSOR_CHARACTERS:

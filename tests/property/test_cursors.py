@@ -5,6 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors import cursors
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
 from config.errors import AppError
 
@@ -23,33 +24,29 @@ def test_values_come_back_as_they_were(kind: CursorKind, scope: str, value: obje
     assert decode_cursor(kind, scope, text, VALUE) == value
 
 
+def outcome(text: str) -> str:
+    try:
+        decode_cursor(CursorKind.COMMENTS, "s", text, VALUE)
+    except AppError as error:
+        return error.code
+    return "accepted"
+
+
 @given(values, st.data())
 def test_one_changed_character_is_noticed(value: object, data: st.DataObject) -> None:
     text = encode_cursor(CursorKind.COMMENTS, "s", value)
     place = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.sampled_from(ALPHABET.replace(text[place], "")))
-    try:
-        decode_cursor(CursorKind.COMMENTS, "s", text[:place] + other + text[place + 1 :], VALUE)
-    except AppError as error:
-        assert error.code == "invalid"
-    else:
-        raise AssertionError("accepted")
+    assert outcome(text[:place] + other + text[place + 1 :]) == "invalid"
 
 
 @given(st.one_of(st.text(max_size=200), st.text(ALPHABET, max_size=200)))
 def test_no_text_is_answered_by_anything_but_invalid(text: str) -> None:
-    try:
-        decode_cursor(CursorKind.COMMENTS, "s", text, VALUE)
-    except AppError as error:
-        assert error.code == "invalid"
+    assert outcome(text) in ("accepted", "invalid")
 
 
 @given(st.binary(max_size=80))
 def test_no_payload_with_a_right_checksum_is_answered_by_anything_but_invalid(raw: bytes) -> None:
-    import actors.cursors as module
-
-    head = bytes((CursorKind.COMMENTS,)) + module._checksum(CursorKind.COMMENTS, "s", raw)
-    try:
-        decode_cursor(CursorKind.COMMENTS, "s", module._text(head + raw), VALUE)
-    except AppError as error:
-        assert error.code == "invalid"
+    checksum = cursors._checksum(CursorKind.COMMENTS, "s", raw)
+    forged = cursors._text(bytes((CursorKind.COMMENTS,)) + checksum + raw)
+    assert outcome(forged) in ("accepted", "invalid")
