@@ -114,7 +114,8 @@ def post_view(row: PostRow) -> Post:
         "" if gone else row.title, "" if gone else row.body_markdown, "" if gone else row.body_html,
         row.language, () if gone else row.tags, row.up, row.down, row.up - row.down,
         row.comment_count, rfc3339(row.created_at),
-        rfc3339(row.edited_at) if row.edited_at else None, row.locked, row.pinned, row.accepted_comment_id, gone,
+        rfc3339(row.edited_at) if row.edited_at else None, row.locked, row.pinned,
+        row.accepted_comment_id, gone,
     )  # fmt: skip
 
 

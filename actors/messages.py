@@ -1,7 +1,7 @@
-"""Every message that crosses a process: frozen structs, encoded once per batch with msgspec msgpack.
+"""Every message that crosses a process: frozen structs, encoded once a batch with msgspec msgpack.
 
-A deployment takes a batch (list of requests of its union) and answers a list of outcomes of the same
-length and order. Text in `Reply.body` is encoded JSON (or empty for 204): gateways never re-encode it.
+A deployment takes a batch (list of requests of its union) and answers a list of outcomes of the
+same length and order. `Reply.body` is encoded JSON (or empty for 204): gateways never re-encode it.
 Ids are UUIDv7 (storage/identity.py). `received_ns` is realtime nanoseconds at the gateway.
 """
 
@@ -44,9 +44,9 @@ GUEST = Caller()
 class Reply(Message, frozen=True):
     """A success.
 
-    `position` is a WAL position (bytes since the beginning of the log): what a write reached, or what
-    a read is sure to contain. `public` says that every caller would get the same bytes. `channel` names
-    the stream whose next event makes the page stale.
+    `position` is a WAL position (bytes since the beginning of the log): what a write reached, or
+    what a read is sure to contain. `public` says that every caller would get the same bytes.
+    `channel` names the stream whose next event makes the page stale.
     """
 
     status: int = 200
@@ -226,7 +226,7 @@ class ReadCommunity(Message, frozen=True):
 FeedRequest = ReadFeed | ReadHome | ListCountries | ListVisaTypes | ListCommunities | ReadCommunity
 
 
-# ---------------------------------------------------------------- Accounts: people and what they may
+# ---------------------------------------------------------------- Accounts: who, and what they may
 
 
 class Register(Message, frozen=True):
@@ -356,7 +356,8 @@ class Hello(Message, frozen=True):
 
 
 class HelloReply(Message, frozen=True):
-    """`tops[i]` is the position of `channels[i]`: everything later comes by poll. None: no such stream."""
+    """`tops[i]` is the position of `channels[i]`: all that is later comes by poll. None: no such
+    stream."""
 
     incarnation: str
     tops: list[StreamPosition | None]
@@ -382,7 +383,7 @@ class Detach(Message, frozen=True):
 
 
 class PresenceChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """How many connections of `user` ("" for guests) this gateway now holds on `channel`; 0 = none."""
+    """How many connections of `user` ("" for guests) this gateway holds on `channel`; 0 = none."""
 
     channel: str
     user: str
@@ -401,16 +402,16 @@ class Poll(Message, frozen=True):
 
 
 class PollReply(Message, frozen=True):
-    """`sequence` -1: unknown gateway or incarnation, say Hello again. Publications of one channel come
-    in offset order; the same ones come again until acknowledged."""
+    """`sequence` -1: unknown gateway or incarnation, say Hello again. Publications of one channel
+    come in offset order; the same ones come again until acknowledged."""
 
     sequence: int
     publications: list[Publication]
 
 
 class ReadHistory(Message, frozen=True):
-    """Publications of `channel` with offset > `after`, in order (`reverse`: < `after`, or from the top
-    when `after` is 0). At most `limit` and 512 KiB."""
+    """Publications of `channel` with offset > `after`, in order (`reverse`: < `after`, or from the
+    top when `after` is 0). At most `limit` and 512 KiB."""
 
     channel: str
     after: int
@@ -419,8 +420,8 @@ class ReadHistory(Message, frozen=True):
 
 
 class HistoryReply(Message, frozen=True):
-    """`complete` False: events right after `after` are trimmed, or the limit cut the answer short of
-    `top`. `top` None: no such stream."""
+    """`complete` False: events right after `after` are trimmed, or the limit cut the answer short
+    of `top`. `top` None: no such stream."""
 
     top: StreamPosition | None
     publications: list[Publication]

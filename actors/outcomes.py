@@ -16,8 +16,20 @@ async def settle(work: Awaitable[Reply]) -> Outcome:
     'internal' without its text, which may hold what a member must not see."""
     try:
         return await work
-    except AppError as error:
+    except Exception as error:
+        return _failure(error)
+
+
+async def settle_all(work: Awaitable[list[Outcome]], count: int) -> list[Outcome]:
+    """The same for a group of `count` items that share one transaction: they fail together."""
+    try:
+        return await work
+    except Exception as error:
+        return [_failure(error)] * count
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, AppError):
         return Failure.of(error)
-    except Exception:
-        _log.exception("unexpected failure")
-        return Failure("internal", "Something went wrong on our side.")
+    _log.error("unexpected failure", exc_info=error)
+    return Failure("internal", "Something went wrong on our side.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from actors.messages import (
@@ -14,7 +14,6 @@ from actors.messages import (
     DeletePost,
     EditComment,
     EditPost,
-    Failure,
     Outcome,
     ReadCommentHistory,
     ReadComments,
@@ -24,7 +23,7 @@ from actors.messages import (
     Reply,
     ThreadRequest,
 )
-from actors.outcomes import settle
+from actors.outcomes import settle, settle_all
 from actors.thread_reads import ThreadReader
 from actors.thread_writes import Publisher, ThreadWriter
 from storage.directory import Directory
@@ -43,48 +42,27 @@ class Thread:
     async def handle_batch(self, requests: Sequence[ThreadRequest]) -> list[Outcome]:
         """One outcome a request, in order. New comments, new posts and votes are one transaction a
         kind; all else runs concurrently. The kinds of a batch have no order among themselves."""
-        groups: dict[type, list[int]] = {CreateComment: [], CreatePost: [], CastVote: []}
-        outcomes: list[Outcome] = [Failure("internal")] * len(requests)
-        work: list[Awaitable[None]] = []
-        for place, request in enumerate(requests):
-            group = groups.get(type(request))
-            if group is None:
-                work.append(self._one(outcomes, place, request))
-            else:
-                group.append(place)
-        for kind, places in groups.items():
-            if places:
-                work.append(self._group(outcomes, kind, places, requests))
-        await asyncio.gather(*work)
-        return outcomes
+        outcomes: dict[int, Outcome] = {}
+        comments = [(p, r) for p, r in enumerate(requests) if isinstance(r, CreateComment)]
+        posts = [(p, r) for p, r in enumerate(requests) if isinstance(r, CreatePost)]
+        votes = [(p, r) for p, r in enumerate(requests) if isinstance(r, CastVote)]
+        grouped = {place for group in (comments, posts, votes) for place, _ in group}
+        await asyncio.gather(
+            _together(outcomes, comments, self._writes.create_comments),
+            _together(outcomes, posts, self._writes.create_posts),
+            _together(outcomes, votes, self._writes.cast_votes),
+            *(
+                self._alone(outcomes, place, request)
+                for place, request in enumerate(requests)
+                if place not in grouped
+            ),
+        )
+        return [outcomes[place] for place in range(len(requests))]
 
-    async def _one(self, outcomes: list[Outcome], place: int, request: ThreadRequest) -> None:
-        outcomes[place] = await settle(self._dispatch(request))
-
-    async def _group(
-        self,
-        outcomes: list[Outcome],
-        kind: type,
-        places: Sequence[int],
-        requests: Sequence[ThreadRequest],
+    async def _alone(
+        self, outcomes: dict[int, Outcome], place: int, request: ThreadRequest
     ) -> None:
-        items = [requests[place] for place in places]
-        create = {
-            CreateComment: self._writes.create_comments,
-            CreatePost: self._writes.create_posts,
-            CastVote: self._writes.cast_votes,
-        }[kind]
-        results: list[Outcome] = []
-
-        async def run() -> Reply:
-            results.extend(await create(items))  # type: ignore[operator]
-            return Reply()
-
-        settled = await settle(run())
-        if isinstance(settled, Failure):
-            results = [settled] * len(items)
-        for place, result in zip(places, results, strict=True):
-            outcomes[place] = result
+        outcomes[place] = await settle(self._dispatch(request))
 
     async def _dispatch(self, request: ThreadRequest) -> Reply:
         match request:
@@ -108,3 +86,13 @@ class Thread:
                 return await self._writes.delete_comment(request)
             case _:
                 raise TypeError(f"not a single request: {type(request).__name__}")
+
+
+async def _together(
+    outcomes: dict[int, Outcome],
+    items: Sequence[tuple[int, T]],
+    write: Callable[[Sequence[T]], Awaitable[list[Outcome]]],
+) -> None:
+    if items:
+        results = await settle_all(write([request for _, request in items]), len(items))
+        outcomes.update(zip((place for place, _ in items), results, strict=True))

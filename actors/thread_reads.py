@@ -27,6 +27,7 @@ from storage import edits
 from storage import posts as post_table
 from storage.identity import is_v7
 from storage.postgres import Connection, Pool, acquire, wal_position
+from storage.stream_writer import rfc3339
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -172,6 +173,6 @@ def _history(older: list[edits.Revision], latest: dict[str, object], *, with_tit
         if with_title:
             item["title"] = revision.title
         item["body_markdown"] = revision.body_markdown
-        item["replaced_at"] = content.rfc3339(revision.replaced_at)
+        item["replaced_at"] = rfc3339(revision.replaced_at)
         items.append(item)
     return Reply(200, _encode({"items": items, "next_cursor": None}))

@@ -112,7 +112,7 @@ class ThreadWriter:
                     event_tail,
                     request.key,
                     _hash(request.post_id, request.parent_id, markdown),
-                )  # fmt: skip
+                )
             )
         rows, position = await self._commit(items, comment_table.write_comments)
         committed_ns = time.time_ns()
@@ -343,7 +343,7 @@ class ThreadWriter:
         return first + second, position
 
     def _publish_events(self, events: Sequence[edits.StreamEvent]) -> None:
-        """Overwritten events go first and with the offsets they had: shards replace, not deliver."""
+        """Overwritten events come first, with the offsets they had: shards replace them."""
         committed_ns = time.time_ns()
         self._publisher.publish(
             [

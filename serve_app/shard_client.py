@@ -1,4 +1,4 @@
-"""Talking to the CommunityShard actors: calls for gateways, fire-and-forget publishing for writers."""
+"""Talking to the CommunityShard actors: calls for gateways, publishing for writers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_WAITING: Final = 20_000
 _MAX_SENT: Final = 1_000
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(ShardReply).decode  # type: ignore[arg-type]
+_decoder: Final = msgspec.msgpack.Decoder(ShardReply)
 
 _dropped: Final = Counter(
     "serai_publish_dropped", "Publications not handed to a shard; its sweep finds the durable ones"
@@ -56,7 +56,8 @@ class ShardClient:
                 actor = ray.get_actor(shard_name(index), namespace=NAMESPACE)
                 self._actors[index] = actor
             async with asyncio.timeout(_CALL_SECONDS):
-                return _decode(await actor.call.remote(_encode(request)))
+                reply: ShardReply = _decoder.decode(await actor.call.remote(_encode(request)))
+                return reply
         except (RayActorError, ValueError, TimeoutError) as error:
             self._actors.pop(index, None)
             raise AppError(

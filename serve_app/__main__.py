@@ -1,0 +1,132 @@
+"""The command line: `python -m serve_app COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from config.errors import AppError
+from config.settings import Settings, SettingsError, load
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        settings = load()
+    except SettingsError as error:
+        print(f"Settings: {error}", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return asyncio.run(_run(options, settings))
+    except AppError as error:
+        print(error.detail or str(error), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="serve_app", description="The Serai community server.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="start everything and stay in the foreground")
+    up.add_argument("--demo", action="store_true", help="import the starter content first")
+    commands.add_parser("migrate", help="bring the schema and the reference directory up to date")
+    commands.add_parser("doctor", help="say in plain words what is wrong")
+    commands.add_parser("processes", help="list the running server's processes as JSON")
+    load_dump = commands.add_parser("import", help="load a community dump")
+    load_dump.add_argument("directory", type=Path)
+    grant = commands.add_parser("grant", help="give a member a role")
+    grant.add_argument("handle")
+    grant.add_argument("role", choices=("member", "moderator", "admin"))
+    grant.add_argument("community", nargs="?", help="slug; without it the role holds everywhere")
+    suspend = commands.add_parser("suspend", help="end a member's sessions and refuse writes")
+    suspend.add_argument("handle")
+    suspend.add_argument("--days", type=float, help="default: until `unsuspend`")
+    unsuspend = commands.add_parser("unsuspend", help="lift a suspension")
+    unsuspend.add_argument("handle")
+    ban = commands.add_parser("ban", help="keep a member out of one community")
+    ban.add_argument("handle")
+    ban.add_argument("community")
+    return parser
+
+
+async def _run(options: argparse.Namespace, settings: Settings) -> int:
+    data_dir = Path(settings.data_dir).resolve()
+    match options.command:
+        case "up":
+            from serve_app.up import Server
+
+            return await Server(settings, demo=options.demo).run()
+        case "doctor":
+            return await _doctor(settings, data_dir)
+        case "processes":
+            from serve_app.control import read_processes
+
+            print(json.dumps(await read_processes(data_dir), indent=1))
+            return 0
+        case _:
+            from serve_app.offline import database
+
+            async with database(settings, data_dir) as url:
+                return await _with_database(options, settings, url)
+
+
+async def _with_database(options: argparse.Namespace, settings: Settings, url: str) -> int:
+    from storage import accounts, memberships
+    from storage.postgres import connect
+
+    if options.command == "migrate":
+        from serve_app.up import prepare_database
+
+        print(await prepare_database(url, settings))
+        return 0
+    if options.command == "import":
+        from serve_app.importing import import_dump
+
+        print(await import_dump(options.directory, url))
+        return 0
+    pool = await connect(url, settings.postgres, application_name="command")
+    try:
+        match options.command:
+            case "grant" if options.community:
+                await memberships.grant(pool, options.handle, options.role, options.community)
+            case "grant":
+                await accounts.grant_role(pool, options.handle, options.role)
+            case "suspend":
+                until = options.days and datetime.now(UTC) + timedelta(days=options.days)
+                await accounts.suspend(pool, options.handle, until)
+            case "unsuspend":
+                await accounts.unsuspend(pool, options.handle)
+            case "ban":
+                await memberships.ban(pool, options.handle, options.community)
+    finally:
+        await pool.close()
+    return 0
+
+
+async def _doctor(settings: Settings, data_dir: Path) -> int:
+    from serve_app.doctor import diagnose
+
+    findings = await diagnose(
+        settings.gateway.host,
+        settings.gateway.port,
+        data_dir,
+        settings.postgres.url or None,
+        settings.redis.url or None,
+    )
+    for finding in findings:
+        print(f"{finding.level:8} {finding.what}")
+        if finding.level != "ok":
+            print(f"         {finding.remedy}")
+    return 1 if any(finding.level == "error" for finding in findings) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

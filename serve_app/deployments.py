@@ -1,0 +1,180 @@
+"""The plain classes that become Serve deployments and Ray actors (serve_app/app.py wraps them).
+
+Each owns its pools and one actor object, and speaks bytes: a msgpack batch in, outcomes out. They
+stay undecorated, because a decorated class is pickled by value and its module's globals twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import redis.asyncio as redis_client
+from actors.feed import Feed
+from actors.worker_light import WorkerLight
+
+from actors.accounts import Accounts
+from actors.community import CommunityShard
+from actors.messages import AccountsRequest, FeedRequest, ShardRequest, ThreadRequest
+from actors.rate_limit import LeaseRequest, RateLimit
+from actors.thread import Thread
+from config.settings import Settings
+from serve_app.batched_handle import deployment_sender, encode
+from serve_app.gateway.gateway import Gateway
+from serve_app.shard_client import ShardClient, ShardPublisher
+from storage.directory import Directory
+from storage.postgres import Pool, connect
+from storage.rate_buckets import RateBuckets
+
+
+def _start_logging(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+class ThreadDeployment:
+    async def __init__(self, settings: Settings) -> None:
+        _start_logging(settings)
+        self._pool = await connect(
+            settings.postgres.url, settings.postgres, application_name="thread"
+        )
+        self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
+        self._thread = Thread(self._pool, Directory(self._pool), self._publisher)
+        self._decoder = msgspec.msgpack.Decoder(list[ThreadRequest])
+
+    async def call(self, payload: bytes) -> bytes:
+        return encode(await self._thread.handle_batch(self._decoder.decode(payload)))
+
+    async def __del__(self) -> None:
+        await self._publisher.close()
+        await self._pool.close()
+
+
+class FeedDeployment:
+    async def __init__(self, settings: Settings) -> None:
+        _start_logging(settings)
+        self._pool = await connect(
+            settings.postgres.url, settings.postgres, application_name="feed"
+        )
+        self._feed = Feed(self._pool, Directory(self._pool))
+        self._decoder = msgspec.msgpack.Decoder(list[FeedRequest])
+
+    async def call(self, payload: bytes) -> bytes:
+        return encode(await self._feed.handle_batch(self._decoder.decode(payload)))
+
+    async def __del__(self) -> None:
+        await self._pool.close()
+
+
+class AccountsDeployment:
+    async def __init__(self, settings: Settings) -> None:
+        _start_logging(settings)
+        self._pool = await connect(
+            settings.postgres.url, settings.postgres, application_name="accounts"
+        )
+        self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
+        self._accounts = Accounts(
+            self._pool, settings.auth, settings.auth.secret, self._publisher.publish
+        )
+        self._decoder = msgspec.msgpack.Decoder(list[AccountsRequest])
+
+    async def call(self, payload: bytes) -> bytes:
+        return encode(await self._accounts.handle_batch(self._decoder.decode(payload)))
+
+    async def __del__(self) -> None:
+        await self._publisher.close()
+        await self._pool.close()
+
+
+class RateLimitDeployment:
+    """One replica: it owns every bucket, a second one would double the limits."""
+
+    async def __init__(self, settings: Settings) -> None:
+        _start_logging(settings)
+        self._redis = redis_client.from_url(settings.redis.url)
+        self._limits = RateLimit(settings.rate_limit, RateBuckets(self._redis))
+        self._decoder = msgspec.msgpack.Decoder(list[LeaseRequest])
+        await self._limits.start()
+
+    async def call(self, payload: bytes) -> bytes:
+        return encode(await self._limits.take_batch(self._decoder.decode(payload)))
+
+    async def __del__(self) -> None:
+        await self._limits.close()
+        await self._redis.aclose()
+
+
+class WorkerLightDeployment:
+    async def __init__(self, settings: Settings) -> None:
+        _start_logging(settings)
+        self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
+        self._worker = WorkerLight(settings.postgres, self._publisher.publish)
+        await self._worker.start()
+
+    def check_health(self) -> None:
+        self._worker.check_health()
+
+    async def __del__(self) -> None:
+        await self._worker.stop()
+        await self._publisher.close()
+
+
+class ShardActor:
+    """One CommunityShard as a named Ray actor. Ray restarts it under the same name; it then starts
+    empty at the first call, and gateways introduce themselves again."""
+
+    def __init__(self, settings: Settings, index: int) -> None:
+        _start_logging(settings)
+        self._settings = settings
+        self._index = index
+        self._pool: Pool | None = None
+        self._shard: CommunityShard | None = None
+        self._starting = asyncio.Lock()
+        self._decoder = msgspec.msgpack.Decoder(ShardRequest)
+
+    async def call(self, payload: bytes) -> bytes:
+        shard = self._shard or await self._start()
+        return encode(await shard.handle(self._decoder.decode(payload)))
+
+    async def _start(self) -> CommunityShard:
+        async with self._starting:
+            if self._shard is None:
+                settings = self._settings
+                self._pool = await connect(
+                    settings.postgres.url,
+                    settings.postgres,
+                    application_name=f"shard {self._index}",
+                )
+                shard = CommunityShard(self._index, settings.shards.count, self._pool, settings)
+                await shard.start()
+                self._shard = shard
+            return self._shard
+
+
+class GatewayDeployment:
+    """A gateway: it gets no Serve requests, its clients come to its own port."""
+
+    async def __init__(
+        self, settings: Settings, thread: Any, feed: Any, accounts: Any, rate_limit: Any
+    ) -> None:
+        _start_logging(settings)
+        self._gateway = Gateway(
+            settings,
+            gateway_id=uuid4().hex,
+            thread=deployment_sender(thread),
+            feed=deployment_sender(feed),
+            accounts=deployment_sender(accounts),
+            rate_limit=deployment_sender(rate_limit),
+            shards=ShardClient(),
+        )
+        await self._gateway.start()
+
+    def check_health(self) -> None:
+        self._gateway.check_health()
+
+    async def __del__(self) -> None:
+        await self._gateway.stop()

@@ -1,0 +1,136 @@
+"""One gateway: HTTP and WebSocket on one port, put together from its parts.
+
+It needs no Ray: what it calls are senders of bytes and a shard call, so tests run it in process.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final, Protocol
+
+import msgspec
+
+from actors.access_token import verify
+from actors.messages import (
+    AccountsRead,
+    AccountsRequest,
+    AccountsWrite,
+    AuthorizeChannel,
+    Caller,
+    ChannelGrant,
+    CreateComment,
+    CreatePost,
+    FeedRequest,
+    Register,
+    Reply,
+    ShardReply,
+    ShardRequest,
+    ThreadRead,
+    ThreadRequest,
+    ThreadWrite,
+)
+from actors.rate_limit import Lease, LeaseRequest
+from config.settings import Settings
+from serve_app.batched_handle import BatchedHandle, Send, encode
+from serve_app.gateway.rate_limiter import RateLimiter
+from serve_app.gateway.realtime import Realtime
+from serve_app.gateway.server import GatewayServer, build_app
+
+_decode_leases: Final = msgspec.msgpack.Decoder(list[Lease]).decode
+_decode_grant: Final = msgspec.msgpack.Decoder(ChannelGrant).decode
+
+
+class Shards(Protocol):
+    async def call(self, index: int, request: ShardRequest) -> ShardReply: ...
+
+
+class HandleBackends:
+    """`Backends` over batched handles. Reads and writes have lanes of their own, so that a page never
+    waits for a commit; registration has one that is never sent twice."""
+
+    def __init__(self, thread: Send, feed: Send, accounts: Send) -> None:
+        self._writes: BatchedHandle[ThreadRequest] = BatchedHandle("thread", thread, in_flight=1)
+        self._reads: BatchedHandle[ThreadRequest] = BatchedHandle("thread", thread, in_flight=2)
+        self._feed: BatchedHandle[FeedRequest] = BatchedHandle("feed", feed, in_flight=2)
+        self._people: BatchedHandle[AccountsRequest] = BatchedHandle(
+            "accounts", accounts, in_flight=2
+        )
+        # Hashing a password takes a hundred times longer than all else that Accounts does.
+        self._signing: BatchedHandle[AccountsRequest] = BatchedHandle(
+            "accounts", accounts, in_flight=8, max_batch=4, max_queued=500
+        )
+        self._register: BatchedHandle[AccountsRequest] = BatchedHandle(
+            "accounts", accounts, in_flight=8, max_batch=4, max_queued=500, resend=False
+        )
+
+    async def thread_write(self, request: ThreadWrite) -> Reply:
+        if isinstance(request, CreatePost | CreateComment) and request.key is None:
+            # A batch whose replica died is sent again; only a key keeps that from posting twice.
+            request = msgspec.structs.replace(request, key=f"gateway-{uuid.uuid4().hex}")
+        return await self._writes.call(request)
+
+    async def thread_read(self, request: ThreadRead) -> Reply:
+        return await self._reads.call(request)
+
+    async def feed(self, request: FeedRequest) -> Reply:
+        return await self._feed.call(request)
+
+    async def accounts_read(self, request: AccountsRead) -> Reply:
+        return await self._people.call(request)
+
+    async def accounts_write(self, request: AccountsWrite) -> Reply:
+        lane = self._register if isinstance(request, Register) else self._signing
+        return await lane.call(request)
+
+
+class Gateway:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        gateway_id: str,
+        thread: Send,
+        feed: Send,
+        accounts: Send,
+        rate_limit: Send,
+        shards: Shards,
+    ) -> None:
+        self._settings = settings
+        backends = HandleBackends(thread, feed, accounts)
+
+        def verify_token(token: str) -> tuple[Caller, float]:
+            return verify(token, settings.auth.secret)
+
+        async def take(requests: list[LeaseRequest]) -> list[Lease]:
+            return _decode_leases(await rate_limit(encode(requests)))
+
+        async def authorize(caller: Caller, channel: str) -> ChannelGrant:
+            reply = await backends.accounts_read(AuthorizeChannel(caller, channel))
+            return _decode_grant(reply.body)
+
+        limiter = RateLimiter(
+            take, settings.rate_limit, expected_gateways=settings.deployments.gateway.replicas
+        )
+        self._realtime = Realtime(
+            settings,
+            shards.call,
+            settings.shards.count,
+            authorize,
+            verify_token,
+            gateway_id,
+        )
+        app = build_app(settings, backends, self._realtime, limiter, verify_token)
+        self._server = GatewayServer(app, settings)
+
+    async def start(self) -> None:
+        await self._realtime.start()
+        await self._server.start()
+
+    def check_health(self) -> None:
+        """Raises when the gateway no longer serves, so that Serve replaces it."""
+
+    async def stop(self) -> None:
+        """Closes sockets in slices, so that clients come back elsewhere, then the ports."""
+        await self._realtime.drain(self._settings.gateway.drain_seconds)
+        await self._server.stop()
+        await self._realtime.stop()
