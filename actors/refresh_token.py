@@ -22,10 +22,13 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID
 
 import msgspec
+
+if TYPE_CHECKING:
+    from storage.sessions import Session
 
 TOKEN_CHARACTERS: Final = 86
 _NONCE_BYTES: Final = 32
@@ -86,3 +89,29 @@ class RefreshTokens:
 
     def _mac(self, label: bytes, session_id: UUID, nonce: bytes) -> bytes:
         return hmac.digest(self._key, label + session_id.bytes + nonce, hashlib.sha256)
+
+
+Judgement = Literal["repeated", "reused", "over", "unknown"]
+
+
+def judge(
+    session: Session | None, token: RefreshToken, successor: RefreshToken, grace_seconds: float
+) -> Judgement:
+    """Why a token could not be rotated.
+
+    repeated: the predecessor within its grace, answered with the same successor. reused: an old
+    token of a live family, which must end. over: once good, but its session has ended or expired, or its
+    account may not act. unknown: not ours, and without any effect.
+    """
+    if session is None:
+        return "unknown"
+    newest = token.hash == session.token_hash
+    previous = token.hash == session.previous_hash
+    if not (newest or previous or token.genuine):
+        return "unknown"
+    if newest or not session.live:
+        return "over"
+    if previous and session.rotated_seconds <= grace_seconds:
+        # Unequal when the server's secret was changed between: nobody's fault.
+        return "repeated" if successor.hash == session.token_hash else "unknown"
+    return "reused"

@@ -12,27 +12,29 @@ import msgspec
 
 from storage.postgres import Connection
 
-# The CTE takes the row lock, which makes offsets contiguous and in the order of commits; the clock
-# is read for a row that has passed through it, hence after the lock.
+# RETURNING is evaluated with the row lock held, which makes offsets contiguous and in the order of
+# commits, and the clock one that is read after the lock. The microseconds are computed as readers
+# of stream_event do.
 _APPEND: Final = """
 with advanced as (
     update stream set top_offset = top_offset + cardinality($3::text[]) where id = $1
-    returning top_offset - cardinality($3::text[]) as base
+    returning top_offset - cardinality($3::text[]) as base, clock_timestamp() as stamp
 ), appended as (
     insert into stream_event (stream_id, off, subject_id, payload, created_at)
-    select $1, base + n, $2, payload, clock_timestamp()
-      from advanced, unnest($3::text[]) with ordinality as event (payload, n)
+    select $1, base + place, $2, payload, stamp
+      from advanced, unnest($3::text[]) with ordinality as event (payload, place)
 )
-select base + 1 from advanced
-"""
+select base + 1, (extract(epoch from stamp) * 1000000)::bigint from advanced"""
 
 
 class Appended(NamedTuple):
-    """An event that stands in a stream once its transaction commits."""
+    """An event that stands in a stream once its transaction commits. `committed_ns` is what live
+    copies carry (`with_committed_ns`): the same that is read from the stream later."""
 
     channel: str
     offset: int
     payload: str
+    committed_ns: int
 
 
 async def append(
@@ -43,12 +45,28 @@ async def append(
     Holds the stream's row lock until the commit: lock streams before other rows. Raises LookupError
     when there is no such stream.
     """
+    first, _ = await _append(connection, stream_id, subject_id, payloads)
+    return first
+
+
+async def append_event(
+    connection: Connection, channel: str, stream_id: int, subject_id: UUID, payload: str
+) -> Appended:
+    """`append` for one event, with all that its live copy needs."""
+    offset, committed_ns = await _append(connection, stream_id, subject_id, [payload])
+    return Appended(channel, offset, payload, committed_ns)
+
+
+async def _append(
+    connection: Connection, stream_id: int, subject_id: UUID, payloads: Sequence[str]
+) -> tuple[int, int]:
     if not payloads:
         raise ValueError("nothing to append")
-    first = await connection.fetchval(_APPEND, stream_id, subject_id, list(payloads))
-    if first is None:
+    row = await connection.fetchrow(_APPEND, stream_id, subject_id, list(payloads))
+    if row is None:
         raise LookupError(f"no stream {stream_id}")
-    return int(first)
+    first, stamp_us = row.values()
+    return first, stamp_us * 1_000
 
 
 def event_payload(type_: str, fields: Mapping[str, object], sent_ns: int | None = None) -> str:

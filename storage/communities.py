@@ -1,0 +1,155 @@
+"""Which community is meant, and how an account stands to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from config.errors import AppError
+from storage.identity import country_of, parse_id
+from storage.postgres import Connection, Pool, acquire
+
+Visibility = Literal["public", "private"]
+MembershipRole = Literal["member", "moderator", "admin", "banned"]
+
+# Text that is no slug never reaches SQL (a NUL byte would make the statement fail).
+_SLUG: Final = re.compile(r"[a-z0-9-]{1,100}", re.ASCII)
+
+
+class Relation(msgspec.Struct, frozen=True, gc=False):
+    """A community and one account's role in it: None for no member and for guests."""
+
+    community_id: UUID
+    visibility: Visibility
+    role: MembershipRole | None
+
+    @property
+    def is_member(self) -> bool:
+        return self.role is not None and self.role != "banned"
+
+    def visible(self, site_role: str = "member") -> bool:
+        """Whether the account may read the community: the rule of the SQL function `refusal`."""
+        return self.visibility == "public" or self.is_member or site_role == "admin"
+
+
+class Community(msgspec.Struct, frozen=True):
+    """What never changes about a community."""
+
+    id: UUID
+    slug: str
+    country_id: int
+    visa_type: str | None
+
+
+class Directory:
+    """Remembers communities by id and slug, so that a write needs no query for where it belongs.
+
+    Nothing here says who may see or write: that is asked of the database each time.
+    """
+
+    def __init__(self, pool: Pool, *, max_entries: int = 20_000) -> None:
+        self._pool = pool
+        self._max_entries = max_entries
+        self._known: dict[str, Community] = {}
+
+    async def find(self, id_or_slug: str) -> Community | None:
+        """An absence is not remembered: the community may be made in the next moment."""
+        known = self._known.get(id_or_slug)
+        if known is not None:
+            return known
+        key = _key(id_or_slug)
+        if key is None:
+            return None
+        column, value = key
+        async with acquire(self._pool) as connection:
+            row = await connection.fetchrow(
+                f"select id, slug, country_id, visa_type from community where {column} = $1", value
+            )
+        if row is None:
+            return None
+        community = Community(*row.values())
+        while len(self._known) >= self._max_entries:
+            del self._known[next(iter(self._known))]
+        self._known[id_or_slug] = community
+        return community
+
+
+class Question(NamedTuple):
+    """`id` names a community or a post; `account_id` None stands for a guest."""
+
+    id: UUID
+    account_id: UUID | None
+
+
+_FIND: Final = """
+select c.id, c.visibility, m.role
+  from community c
+  left join membership m on m.community_id = c.id and m.account_id = $2
+ where """
+
+
+async def find(connection: Connection, id_or_slug: str, account_id: UUID | None) -> Relation | None:
+    """By the community's id or slug; None: no such community."""
+    key = _key(id_or_slug)
+    if key is None:
+        return None
+    column, value = key
+    row = await connection.fetchrow(_FIND + f"c.{column} = $1", value, account_id)
+    return None if row is None else Relation(*row.values())
+
+
+def _key(id_or_slug: str) -> tuple[str, UUID | str] | None:
+    try:
+        return "id", parse_id(id_or_slug)
+    except ValueError:
+        return ("slug", id_or_slug) if _SLUG.fullmatch(id_or_slug) else None
+
+
+def not_found() -> AppError:
+    return AppError("not_found", "There is no such community.")
+
+
+_RELATIONS: Final = """
+select q.place, c.id, c.visibility, m.role
+  from unnest($1::uuid[], $2::uuid[]) with ordinality as q (community, account, place)
+  join community c on c.id = q.community
+  left join membership m on m.community_id = c.id and m.account_id = q.account"""
+
+_RELATIONS_OF_POSTS: Final = """
+select q.place, c.id, c.visibility, m.role
+  from unnest($1::smallint[], $2::uuid[], $3::uuid[])
+       with ordinality as q (country, post, account, place)
+  join post p on p.country_id = q.country and p.id = q.post
+  join community c on c.id = p.community_id
+  left join membership m on m.community_id = c.id and m.account_id = q.account"""
+
+
+async def relations(connection: Connection, questions: Sequence[Question]) -> list[Relation | None]:
+    """One answer per question about a community, in order; None: no such community."""
+    answers: list[Relation | None] = [None] * len(questions)
+    if questions:
+        ids = [question.id for question in questions]
+        accounts = [question.account_id for question in questions]
+        for row in await connection.fetch(_RELATIONS, ids, accounts):
+            place, *columns = row.values()
+            answers[place - 1] = Relation(*columns)
+    return answers
+
+
+async def relations_of_posts(
+    connection: Connection, questions: Sequence[Question]
+) -> list[Relation | None]:
+    """The same about the communities of posts, deleted ones included; None: no such post."""
+    answers: list[Relation | None] = [None] * len(questions)
+    if questions:
+        ids = [question.id for question in questions]
+        countries = [country_of(id) for id in ids]
+        accounts = [question.account_id for question in questions]
+        for row in await connection.fetch(_RELATIONS_OF_POSTS, countries, ids, accounts):
+            place, *columns = row.values()
+            answers[place - 1] = Relation(*columns)
+    return answers
