@@ -10,8 +10,8 @@ from typing import Final
 
 # Reddit's published constants (r2/lib/db/_sorts.pyx): 2005-12-08T07:46:43Z, its launch, and the
 # 45,000 seconds (12.5 hours) that weigh as much as ten times the score.
-HOT_EPOCH_MS: Final = 1_134_028_003_000
-HOT_PERIOD_MS: Final = 45_000_000
+HOT_EPOCH_SECONDS: Final = 1_134_028_003.0
+HOT_PERIOD_SECONDS: Final = 45_000.0
 
 # 80 % two-sided confidence (Reddit's choice for comments): the standard normal's 0.9 quantile.
 WILSON_Z: Final = 1.281551565545
@@ -21,17 +21,18 @@ _QUARTER_Z2: Final = _Z2 / 4
 
 
 def hot_rank(up: int, down: int, created_ms: int) -> float:
-    """Bit for bit what SQL's `hot_rank(up int, down int, created_ms bigint)` must compute:
+    """Bit for bit what SQL's `hot_rank(up int, down int, created_ms bigint)` computes:
 
-        sign((up - down)::float8) * log(greatest(abs(up - down), 1)::float8)
-          + (created_ms - 1134028003000)::float8 / 45000000::float8
+        sign(up - down) * log(greatest(abs(up - down), 1)::double precision)
+          + (created_ms::double precision / 1000.0 - 1134028003.0) / 45000.0
 
     Each step rounds once, in the same order, so feeds ranked by one and paged by the other agree.
     Votes are 0..2^31-1, `created_ms` Unix milliseconds.
     """
     score = up - down
     magnitude = math.log10(float(abs(score))) if score else 0.0
-    return math.copysign(magnitude, score) + (created_ms - HOT_EPOCH_MS) / HOT_PERIOD_MS
+    age = (created_ms / 1000.0 - HOT_EPOCH_SECONDS) / HOT_PERIOD_SECONDS
+    return math.copysign(magnitude, score) + age
 
 
 def wilson_lower_bound(up: int, down: int) -> float:

@@ -3,11 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.ranking import HOT_EPOCH_MS, best_rank, hot_rank, wilson_lower_bound
+from actors.ranking import HOT_EPOCH_SECONDS, best_rank, hot_rank, wilson_lower_bound
+
+HOT_EPOCH_MS = int(HOT_EPOCH_SECONDS) * 1000
 
 votes = st.integers(0, 2**31 - 1)
 few_votes = st.integers(0, 10_000)
-times = st.integers(HOT_EPOCH_MS, HOT_EPOCH_MS + 10**13)
+times = st.integers(HOT_EPOCH_MS + 10**13)
 
 
 @given(votes, votes, times)

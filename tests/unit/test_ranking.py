@@ -4,7 +4,9 @@ import math
 
 import pytest
 
-from actors.ranking import HOT_EPOCH_MS, best_rank, hot_rank, wilson_lower_bound
+from actors.ranking import HOT_EPOCH_SECONDS, best_rank, hot_rank, wilson_lower_bound
+
+HOT_EPOCH_MS = int(HOT_EPOCH_SECONDS) * 1000
 
 
 @pytest.mark.parametrize(
