@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-# Reddit's published constants (r2/lib/db/_sorts.pyx): 2005-12-08T07:46:43Z, its launch, and the
+# Reddit's published constants (r2/lib/db/_sorts.pyx): 2005-12-08T07:46:43Z as origin, and the
 # 45,000 seconds (12.5 hours) that weigh as much as ten times the score.
 HOT_EPOCH_SECONDS: Final = 1_134_028_003.0
 HOT_PERIOD_SECONDS: Final = 45_000.0
