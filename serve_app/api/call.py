@@ -1,0 +1,71 @@
+"""One request on its way through a handler: who asks, what came in, what to add to the answer."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from actors.messages import GUEST, Caller
+from config.errors import AppError
+from config.settings import Settings
+from serve_app.api.headers import SharedHeaders
+from serve_app.gateway.addresses import ClientAddresses
+from serve_app.gateway.backends import Backends, Limiter, Realtime, VerifyToken
+from serve_app.gateway.edge_cache import EdgeCache
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the HTTP side of one gateway works with."""
+
+    settings: Settings
+    backends: Backends
+    realtime: Realtime
+    rate_limiter: Limiter
+    verify_token: VerifyToken
+    edge_cache: EdgeCache
+    addresses: ClientAddresses
+    headers: SharedHeaders
+
+
+@dataclass(slots=True)
+class Call(Generic[B, Q]):
+    """`key` is the Idempotency-Key, `headers` are added to the answer, failures included."""
+
+    services: Services
+    request: web.Request
+    request_id: str
+    address: str
+    body: B
+    query: Q
+    caller: Caller = GUEST
+    key: str | None = None
+    headers: CIMultiDict[str] = field(default_factory=CIMultiDict)
+    received_ns: int = field(default_factory=time.time_ns)
+
+    @property
+    def backends(self) -> Backends:
+        return self.services.backends
+
+    def uuid(self, name: str) -> UUID:
+        """The id in the path. What is no id names nothing: AppError `not_found`."""
+        try:
+            return msgspec.convert(self.request.match_info[name], UUID)
+        except msgspec.ValidationError:
+            raise AppError("not_found") from None
+
+    def text(self, name: str) -> str:
+        """A slug or an id in the path."""
+        text = self.request.match_info[name]
+        if not (text.isascii() and text.replace("-", "").isalnum() and len(text) <= 100):
+            raise AppError("not_found")
+        return text.lower()

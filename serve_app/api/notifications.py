@@ -1,0 +1,48 @@
+"""The caller's notifications, newest first."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from actors.messages import ListNotifications, MarkNotificationsRead, Reply
+from serve_app.api.call import Call
+from serve_app.api.fields import Cursor, Limit
+from serve_app.api.route import Nothing, Route
+from serve_app.api.schemas import NotificationPage
+
+
+class NotificationsQuery(msgspec.Struct, frozen=True):
+    limit: Limit = 30
+    cursor: Cursor | None = None
+
+
+class ReadBody(msgspec.Struct, frozen=True):
+    """`up_to`: the newest notification that was seen; it and all older ones become read."""
+
+    up_to: UUID
+
+
+async def notifications(call: Call[Nothing, NotificationsQuery]) -> Reply:
+    request = ListNotifications(call.caller, call.query.limit, call.query.cursor)
+    return await call.backends.accounts_read(request)
+
+
+async def mark_read(call: Call[ReadBody, Nothing]) -> Reply:
+    request = MarkNotificationsRead(call.caller, call.body.up_to)
+    return await call.backends.accounts_write(request)
+
+
+_P: Final = "/api/v1/notifications"
+ROUTES: Final[tuple[Route[Any, Any], ...]] = (
+    Route(
+        "GET", _P, notifications, "Notifications", access="member", rate="read",
+        query=NotificationsQuery, answer=NotificationPage, tag="notifications",
+    ),
+    Route(
+        "PUT", f"{_P}/read", mark_read, "Mark notifications as read", access="member",
+        rate="write", body=ReadBody, status=204, tag="notifications",
+    ),
+)  # fmt: skip

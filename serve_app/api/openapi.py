@@ -1,0 +1,173 @@
+"""The OpenAPI 3.1 document, made from the route table: nothing about the API is written twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from serve_app.api.errors import CONTENT_TYPE, Problem
+from serve_app.api.headers import IDEMPOTENCY_KEY, POSITION
+from serve_app.api.route import Nothing, Route
+
+VERSION: Final = "1.0.0"
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_REF: Final = "#/components/schemas/{name}"
+Json = dict[str, Any]
+
+_DESCRIPTION: Final = """\
+REST side of a Serai server; live updates come by the realtime protocol at `/connection/websocket`.
+
+Guests read everything public without a token. Lists are `{items, next_cursor}`. A content write may
+carry an `Idempotency-Key`; its answer carries `Serai-Position`, which, sent back on reads,
+guarantees that they show the write. Every failure is `application/problem+json` with a stable
+`code`."""
+
+
+def document(routes: Sequence[Route[Any, Any]], cookie_name: str) -> Json:
+    """All routes but hidden ones, in the order of the table."""
+    shown = [route for route in routes if not route.hidden]
+    named: list[Any] = [Problem]
+    for route in shown:
+        named.extend(kind for kind in (route.body, route.answer) if kind not in (Nothing, None))
+    schemas, components = msgspec.json.schema_components(
+        [*named, *(route.query for route in shown)], ref_template=_REF
+    )
+    ref_of = {kind: schema for kind, schema in zip(named, schemas, strict=False)}
+    query_names = {route.query.__name__ for route in shown}
+    paths: dict[str, Json] = {}
+    for route in shown:
+        operation = _operation(route, ref_of, components)
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Serai",
+            "version": VERSION,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in shown)],
+        "paths": paths,
+        "components": {
+            "schemas": {k: v for k, v in sorted(components.items()) if k not in query_names},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "refreshCookie": {"type": "apiKey", "in": "cookie", "name": cookie_name},
+            },
+            "responses": {"Problem": _problem(ref_of[Problem])},
+        },
+    }
+
+
+def _operation(route: Route[Any, Any], ref_of: dict[Any, Json], components: Json) -> Json:
+    operation: Json = {
+        "operationId": _operation_id(route),
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": _parameters(route, components),
+        "responses": _responses(route, ref_of),
+    }
+    if route.takes_body:
+        operation["requestBody"] = {
+            "required": not route.body_optional,
+            "content": {"application/json": {"schema": ref_of[route.body]}},
+        }
+    if route.access == "member":
+        operation["security"] = [{"bearer": []}]
+    elif route.access == "guest":
+        operation["security"] = [{}, {"bearer": []}]
+    else:
+        operation["security"] = []
+    return operation
+
+
+def _operation_id(route: Route[Any, Any]) -> str:
+    words = route.path.removeprefix("/api/v1").replace("{", "by_").replace("}", "")
+    return "_".join([route.method.lower(), *re.split(r"\W+", words.strip("/"))])
+
+
+def _parameters(route: Route[Any, Any], components: Json) -> list[Json]:
+    parameters: list[Json] = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"}
+            if name in ("community", "asset")
+            else {"type": "string", "format": "uuid"},
+        }
+        for name in _PARAMETER.findall(route.path)
+    ]
+    query = components.get(route.query.__name__, {})
+    required = query.get("required", ())
+    for name, schema in query.get("properties", {}).items():
+        parameter = {"name": name, "in": "query", "required": name in required, "schema": schema}
+        parameters.append(parameter)
+    if route.idempotent:
+        parameters.append(
+            _header(IDEMPOTENCY_KEY, "A retry with the same key gets the first answer", 128)
+        )
+    if route.method == "GET" and route.rate is not None:
+        parameters.append(_header("If-None-Match", "An ETag: 304 if nothing changed", 512))
+        if route.shared != "never":
+            parameters.append(_header(POSITION, "Of the last write: read what it wrote", 64))
+    return parameters
+
+
+def _header(name: str, description: str, max_length: int) -> Json:
+    schema = {"type": "string", "maxLength": max_length}
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+def _responses(route: Route[Any, Any], ref_of: dict[Any, Json]) -> Json:
+    success: Json = {"description": route.summary}
+    if route.answer is not None:
+        success["content"] = {route.content_type: {"schema": ref_of[route.answer]}}
+    elif route.status == 200:
+        success["content"] = {route.content_type: {"schema": {"type": "string"}}}
+    headers: Json = {}
+    if route.method == "GET" and route.rate is not None:
+        headers["ETag"] = {"schema": {"type": "string"}}
+    elif route.method != "GET":
+        headers[POSITION] = {"schema": {"type": "string"}}
+    if headers:
+        success["headers"] = headers
+    responses: Json = {str(route.status): success}
+    if route.method == "GET" and route.rate is not None:
+        responses["304"] = {"description": "Nothing changed since the ETag of If-None-Match"}
+    codes = ["400", "500", "503"]
+    if route.access != "open" or route.tag == "auth":
+        codes.append("401")
+    if route.access == "member":
+        codes.append("403")
+    if "{" in route.path:
+        codes.append("404")
+    if route.idempotent:
+        codes.append("409")
+    if route.takes_body:
+        codes += ["413", "415"]
+    if route.rate is not None:
+        codes.append("429")
+    for code in sorted(codes):
+        responses[code] = {"$ref": "#/components/responses/Problem"}
+    return responses
+
+
+def _problem(schema: Json) -> Json:
+    example = {
+        "type": "urn:serai:problem:invalid",
+        "title": "The request is not valid",
+        "status": 400,
+        "detail": "The body does not fit.",
+        "code": "invalid",
+        "request_id": "5f0c1d9a7e21-1b",
+        "errors": [{"path": "title", "reason": "Expected `str` of length >= 3"}],
+    }
+    return {
+        "description": "What went wrong; `code` is stable",
+        "content": {CONTENT_TYPE: {"schema": schema, "example": example}},
+    }

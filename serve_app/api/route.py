@@ -1,0 +1,57 @@
+"""What a route is: one line of the table that decides who may call it and how it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal
+
+import msgspec
+from aiohttp import web
+
+from actors.messages import Reply
+from config.rate_limits import RouteClass
+from serve_app.api.call import B, Call, Q
+
+# open: the token is not looked at, so that an expired one does not stand in the way of a refresh.
+# guest: a token is optional, but one that is sent must be good. member: no guests.
+Access = Literal["open", "guest", "member"]
+# Who may be answered from the edge cache: nobody, those without a token, or everyone.
+Shared = Literal["never", "guests", "everyone"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """No body, or no query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[B, Q]):
+    """`answer` is the type of the answer's body (None: no body), `status` that of a success.
+
+    `login_of` names the account that a log-in is counted against. A `shared` handler must use
+    nothing of the call but its path, its query and its caller.
+    """
+
+    method: Method
+    path: str
+    handler: Callable[[Call[B, Q]], Awaitable[Reply | web.StreamResponse]]
+    summary: str
+    access: Access
+    rate: RouteClass | None = None
+    body: type[B] = Nothing  # type: ignore[assignment]
+    body_optional: bool = False
+    query: type[Q] = Nothing  # type: ignore[assignment]
+    answer: Any = None
+    status: int = 200
+    idempotent: bool = False
+    shared: Shared = "never"
+    is_personal: Callable[[Q], bool] | None = None
+    login_of: Callable[[B], str] | None = None
+    tag: str = "server"
+    content_type: str = "application/json"
+    hidden: bool = False
+
+    @property
+    def takes_body(self) -> bool:
+        return self.body is not Nothing

@@ -1,0 +1,194 @@
+"""The route table, and the application made from it.
+
+Every path of the server is in ROUTES, with who may call it. What is not in it is 404, with another
+method 405; OPTIONS is answered for every path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from aiohttp import hdrs, web
+
+from config.errors import AppError
+from config.settings import Settings
+from serve_app import site
+from serve_app.api import (
+    auth,
+    comments,
+    communities,
+    directory,
+    docs,
+    feeds,
+    health,
+    me,
+    notifications,
+    posts,
+    votes,
+)
+from serve_app.api.call import Call, Services
+from serve_app.api.endpoint import Endpoint
+from serve_app.api.errors import problem_response
+from serve_app.api.headers import SharedHeaders, request_id_of
+from serve_app.api.openapi import document
+from serve_app.api.route import Nothing, Route
+from serve_app.gateway.addresses import ClientAddresses
+from serve_app.gateway.backends import Backends, Limiter, Realtime, VerifyToken
+from serve_app.gateway.edge_cache import EdgeCache
+from serve_app.metrics import HTTP_REQUESTS
+
+SERVICES: Final = web.AppKey("services", Services)
+
+# Of a connection that sends nothing; longer than the 60 s that proxies keep theirs open.
+_KEEPALIVE_SECONDS: Final = 75.0
+_LINE_BYTES: Final = 8_190
+_HEADERS: Final = 100
+
+
+async def websocket(call: Call[Nothing, Nothing]) -> web.StreamResponse:
+    return await call.services.realtime.handle_websocket(call.request)
+
+
+ROUTES: Final[tuple[Route[Any, Any], ...]] = (
+    *auth.ROUTES,
+    *me.ROUTES,
+    *directory.ROUTES,
+    *communities.ROUTES,
+    *feeds.ROUTES,
+    *posts.ROUTES,
+    *comments.ROUTES,
+    *votes.ROUTES,
+    *notifications.ROUTES,
+    *docs.ROUTES,
+    *health.ROUTES,
+    *site.ROUTES,
+    Route("GET", "/connection/websocket", websocket, "Realtime", access="open", hidden=True),
+)
+
+
+def build_app(
+    settings: Settings,
+    backends: Backends,
+    realtime: Realtime,
+    rate_limiter: Limiter,
+    verify_token: VerifyToken,
+    routes: Sequence[Route[Any, Any]] = ROUTES,
+) -> web.Application:
+    """The application of one gateway; ends its edge cache with itself, nothing else."""
+    gateway = settings.gateway
+    cache = EdgeCache(
+        realtime, max_bytes=gateway.edge_cache_bytes, max_age_seconds=gateway.edge_cache_seconds
+    )
+    services = Services(
+        settings,
+        backends,
+        realtime,
+        rate_limiter,
+        verify_token,
+        cache,
+        ClientAddresses(gateway.trusted_proxies),
+        SharedHeaders(gateway.cors_origins),
+    )
+    app = web.Application(
+        client_max_size=gateway.max_body_bytes,
+        handler_args={
+            "keepalive_timeout": _KEEPALIVE_SECONDS,
+            "max_line_size": _LINE_BYTES,
+            "max_field_size": _LINE_BYTES,
+            "max_headers": _HEADERS,
+            "access_log": None,
+        },
+    )
+    app[SERVICES] = services
+    app[health.PRIVATE_PORT] = []
+    app[health.DRAINING] = asyncio.Event()
+    app[docs.OPENAPI] = msgspec.json.encode(
+        document(routes, auth.cookie_name(gateway.port)), order="deterministic"
+    )
+    expect = _Expectation(services).handle
+    methods_of: dict[str, list[str]] = {}
+    for route in routes:
+        methods_of.setdefault(route.path, []).append(route.method)
+        endpoint = Endpoint(route, services)
+        handler = endpoint.handle if route.shared == "never" else endpoint.handle_shared
+        app.router.add_route(route.method, route.path, handler, expect_handler=expect)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, handler, expect_handler=expect)
+    for path, methods in methods_of.items():
+        other = _OtherMethod(services, path, methods)
+        app.router.add_route("*", path, other.handle, expect_handler=expect)
+    nowhere = _Nowhere(services)
+    app.router.add_route("*", "/{path:.*}", nowhere.handle, expect_handler=expect)
+
+    async def end(app: web.Application) -> None:
+        await cache.close()
+
+    app.on_cleanup.append(end)
+    return app
+
+
+class _OtherMethod:
+    """A known path with a method that it does not have."""
+
+    def __init__(self, services: Services, path: str, methods: Sequence[str]) -> None:
+        names = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+        self._allow = ", ".join(sorted(names))
+        self._path = path
+        self._headers = services.headers
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        request_id = request_id_of(request)
+        if request.method == hdrs.METH_OPTIONS:
+            response = self._headers.preflight(request, self._allow)
+        else:
+            error = AppError("method_not_allowed", f"Allowed here: {self._allow}.")
+            response = problem_response(error, request_id, headers={hdrs.ALLOW: self._allow})
+        self._headers.complete(request, response, request_id)
+        HTTP_REQUESTS.labels("other", self._path, str(response.status)).inc()
+        return response
+
+
+class _Nowhere:
+    """A path that is in no table."""
+
+    def __init__(self, services: Services) -> None:
+        self._headers = services.headers
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        request_id = request_id_of(request)
+        response = problem_response(AppError("not_found", "No such path."), request_id)
+        self._headers.complete(request, response, request_id)
+        HTTP_REQUESTS.labels("any", "unknown", str(response.status)).inc()
+        return response
+
+
+class _Expectation:
+    """`Expect` before the handler runs: 100-continue is granted unless the body is refused anyway."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def handle(self, request: web.Request) -> web.StreamResponse | None:
+        length, limit = request.content_length, self._services.settings.gateway.max_body_bytes
+        if length is not None and length > limit:
+            return self._refuse(request, AppError("too_large", f"At most {limit} bytes of body."))
+        expectation = request.headers.get(hdrs.EXPECT, "").lower()
+        if request.version >= (1, 1) and expectation == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            # The interim answer is none: the final one must still be able to begin.
+            request.writer.output_size = 0
+            return None
+        error = AppError("invalid", "Only 100-continue can be expected.")
+        return self._refuse(request, error, 417)
+
+    def _refuse(
+        self, request: web.Request, error: AppError, status: int | None = None
+    ) -> web.Response:
+        request_id = request_id_of(request)
+        response = problem_response(error, request_id, status=status)
+        self._services.headers.complete(request, response, request_id)
+        response.force_close()
+        return response

@@ -1,0 +1,62 @@
+"""What the HTTP side asks of the rest of the server; the composition root passes it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from aiohttp import web
+
+from actors.messages import (
+    AccountsRead,
+    AccountsWrite,
+    Caller,
+    FeedRequest,
+    Reply,
+    ThreadRead,
+    ThreadWrite,
+)
+from config.rate_limits import RouteClass
+from serve_app.gateway.leased_bucket import Verdict
+
+# (channel, offset); offset 0: an ephemeral event, which changes no page.
+OnEvent = Callable[[str, int], None]
+# Checks an access token without any call: (who it names, when it expires in Unix seconds).
+# Raises AppError `token_expired` or `unauthenticated`.
+VerifyToken = Callable[[str], tuple[Caller, float]]
+
+
+class Backends(Protocol):
+    """One call a request; raises AppError. A cancelled caller drops only its own item."""
+
+    async def thread_write(self, request: ThreadWrite) -> Reply: ...
+    async def thread_read(self, request: ThreadRead) -> Reply: ...
+    async def feed(self, request: FeedRequest) -> Reply: ...
+    async def accounts_read(self, request: AccountsRead) -> Reply: ...
+    async def accounts_write(self, request: AccountsWrite) -> Reply: ...
+
+
+class ChannelEvents(Protocol):
+    """Calls back in the tick of each publication of a followed channel.
+
+    Also with the top position each time it had to be asked for, so that what was published before
+    the channel was attached, or while it was lost, is not missed.
+    """
+
+    def follow(self, channel: str, on_event: OnEvent) -> None: ...
+    def unfollow(self, channel: str, on_event: OnEvent) -> None: ...
+
+
+class Realtime(ChannelEvents, Protocol):
+    async def handle_websocket(self, request: web.Request) -> web.StreamResponse: ...
+
+
+class Limiter(Protocol):
+    """`check_nowait` answers None where only a call can tell."""
+
+    def check_nowait(
+        self, route_class: RouteClass, account_id: str | None, address: str
+    ) -> Verdict | None: ...
+    async def check(
+        self, route_class: RouteClass, account_id: str | None, address: str
+    ) -> Verdict: ...

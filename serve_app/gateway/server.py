@@ -1,0 +1,131 @@
+"""The ports of one gateway: the shared one (SO_REUSEPORT, n gateways on a node) and a private one.
+
+The private port serves the same application; /metrics is always open there, and other gateways
+reach the sessions of this one through it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from config.errors import AppError
+from config.settings import Settings
+from serve_app.api.errors import problem_response
+from serve_app.api.headers import request_id_of
+from serve_app.api.health import DRAINING, PRIVATE_PORT
+from serve_app.api.routing import SERVICES, build_app
+
+__all__ = ["GatewayServer", "build_app"]
+
+log = logging.getLogger(__name__)
+
+_BACKLOG: Final = 1_024
+_CODES: Final = {400: "invalid", 413: "too_large", 431: "too_large"}
+
+
+class GatewayServer:
+    """Listens from `start` to `stop`; `port` and `private_port` are set between them."""
+
+    def __init__(
+        self, app: web.Application, settings: Settings, *, private_host: str | None = None
+    ) -> None:
+        self._app = app
+        self._gateway = settings.gateway
+        self._private_host = private_host or settings.gateway.host
+        self._runner: web.AppRunner | None = None
+        self._sites: list[web.TCPSite] = []
+        self.port = 0
+        self.private_port = 0
+
+    async def start(self) -> None:
+        """Raises OSError when a port cannot be had; then nothing listens."""
+        runner = _Runner(self._app, shutdown_timeout=self._gateway.drain_seconds, access_log=None)
+        await runner.setup()
+        self._runner = runner
+        try:
+            private = await self._listen(runner, self._private_host, 0)
+            self.private_port = private.port
+            self._app[PRIVATE_PORT].append(private.port)
+            shared = await self._listen(runner, self._gateway.host, self._gateway.port)
+            self.port = shared.port
+        except BaseException:
+            await self.stop()
+            raise
+        log.info(
+            "listening on %s:%d, privately on %d", self._gateway.host, self.port, self.private_port
+        )
+
+    async def stop_listening(self) -> None:
+        """Take no new connection on the shared port and answer /readyz with 503; those that are
+        open go on."""
+        self._app[DRAINING].set()
+        while len(self._sites) > 1:
+            await self._sites.pop().stop()
+
+    async def stop(self) -> None:
+        """Requests in flight get `drain_seconds` to end. May be called at any time, and again."""
+        await self.stop_listening()
+        runner, self._runner = self._runner, None
+        self._sites.clear()
+        if runner is not None:
+            await runner.cleanup()
+
+    async def _listen(self, runner: web.AppRunner, host: str, port: int) -> web.TCPSite:
+        site = web.TCPSite(runner, host, port, reuse_port=port != 0, backlog=_BACKLOG)
+        await site.start()
+        self._sites.append(site)
+        return site
+
+
+class _Runner(web.AppRunner):
+    """Answers also those requests with a problem that never become one, because HTTP is broken."""
+
+    async def _make_server(self) -> web.Server:
+        return _Server.of(await super()._make_server(), self.app)
+
+
+class _Server(web.Server):
+    app: web.Application
+
+    @classmethod
+    def of(cls, made: web.Server, app: web.Application) -> _Server:
+        server = cls(made.request_handler, request_factory=made.request_factory, **made._kwargs)
+        server.app = app
+        return server
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What the parser refuses (400, 431) and what went wrong outside of every endpoint (500)."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun, there is no place for an error")
+        request_id = request_id_of(request)
+        if isinstance(exc, LineTooLong):
+            status = 431
+        if status >= 500:
+            log.error("request failed outside of its endpoint (%s)", request_id, exc_info=exc)
+        # Not the parser's own message: it repeats what was sent.
+        detail = {400: "This is not a valid HTTP request.", 431: "A line is too long."}
+        error = AppError(_CODES.get(status, "internal"), detail.get(status, ""))
+        response = problem_response(error, request_id, status=status)
+        server: Any = self._manager
+        if isinstance(server, _Server):
+            server.app[SERVICES].headers.complete(request, response, request_id)
+        response.force_close()
+        return response
