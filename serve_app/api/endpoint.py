@@ -56,15 +56,15 @@ class Endpoint(Generic[B, Q]):
     def __init__(self, route: Route[B, Q], services: Services) -> None:
         self._route = route
         self._services = services
+        self._gateway = services.settings.gateway
         self._cache = services.edge_cache
         self._limiter = services.rate_limiter
         self._body_decoder = msgspec.json.Decoder(route.body) if route.takes_body else None
         self._no_body: B = _UNDECODED if self._needs_body else msgspec.convert({}, route.body)
         self._seconds = HTTP_SECONDS.labels(route.method, route.path)
         self._counts: dict[int, Any] = {}
-        self._page_age = (
-            f"public, max-age={min(1, int(services.settings.gateway.edge_cache_seconds))}"
-        )
+        # A client's own cache hears no events: it may keep a page only for a moment.
+        self._page_age = f"public, max-age={min(1, int(self._gateway.edge_cache_seconds))}"
         self._page_vary = services.headers.vary(
             *((POSITION, hdrs.AUTHORIZATION) if route.shared == "guests" else (POSITION,))
         )
@@ -167,7 +167,7 @@ class Endpoint(Generic[B, Q]):
         if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEADER_BYTES:
             raise HeadersTooLarge(f"At most {MAX_HEADER_BYTES} bytes of headers.")
         length = request.content_length
-        if length is not None and length > self._services.settings.gateway.max_body_bytes:
+        if length is not None and length > self._gateway.max_body_bytes:
             raise self._too_large()
         token = request.headers.get(hdrs.AUTHORIZATION)
         shared = route.shared == "everyone" or (route.shared == "guests" and token is None)
@@ -300,7 +300,7 @@ class Endpoint(Generic[B, Q]):
         return web.Response(status=answer.status, body=answer.body, headers=headers)
 
     def _too_large(self) -> AppError:
-        limit = self._services.settings.gateway.max_body_bytes
+        limit = self._gateway.max_body_bytes
         return AppError("too_large", f"At most {limit} bytes of body.")
 
 

@@ -1,4 +1,4 @@
-"""The limits of what a client may send, as annotated types: checked when decoding, shown in OpenAPI."""
+"""The limits of what a client may send: checked when decoding, shown in OpenAPI."""
 
 from __future__ import annotations
 

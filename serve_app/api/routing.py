@@ -166,7 +166,7 @@ class _Nowhere:
 
 
 class _Expectation:
-    """`Expect` before the handler runs: 100-continue is granted unless the body is refused anyway."""
+    """`Expect`, before the handler runs: the body is asked for unless it is refused anyway."""
 
     def __init__(self, services: Services) -> None:
         self._services = services

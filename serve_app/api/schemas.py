@@ -1,4 +1,4 @@
-"""The shapes of answers, for the OpenAPI document. Actors encode them; nothing is decoded with these.
+"""The shapes of answers, for the OpenAPI document; actors encode them.
 
 Posts and comments are described by the very structs that the actors encode.
 """

@@ -1,4 +1,4 @@
-"""Who a connection really comes from: forwarding headers count only when a trusted proxy sent them."""
+"""Who a connection really comes from: forwarding headers count only from a trusted proxy."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What the parser refuses (400, 431) and what went wrong outside of every endpoint (500)."""
+        """What the parser refuses (400, 431), and what failed outside of every endpoint (500)."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun, there is no place for an error")
         request_id = request_id_of(request)
