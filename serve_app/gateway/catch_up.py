@@ -1,0 +1,115 @@
+"""Recovery of a subscription by (epoch, offset): what it missed, or that nobody can say.
+
+recovered = (epoch empty or equal) and all of (offset, top] is at hand, in order, within limits.
+Equal recoveries that overlap share one history read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from typing import Final
+
+from prometheus_client import Counter
+
+from actors.messages import HistoryReply, Publication
+from config.settings import Realtime as RealtimeSettings
+from serve_app.gateway.channel_hub import Channel, ChannelHub, Source
+
+_ATTEMPTS: Final = 3
+
+RECOVERIES = Counter(
+    "serai_realtime_recoveries_total", "Subscriptions that asked to recover", ["outcome"]
+)
+
+
+class CatchUp:
+    def __init__(self, hub: ChannelHub, source: Source, settings: RealtimeSettings) -> None:
+        self._hub = hub
+        self._source = source
+        self._publications = settings.recovery_publications
+        self._bytes = settings.recovery_bytes
+        self._reads: dict[tuple[str, int], asyncio.Task[HistoryReply]] = {}
+
+    async def recover(self, channel: Channel, epoch: str, offset: int) -> list[Publication] | None:
+        """Everything after `offset` up to the channel's `position.last`, None if unrecoverable.
+
+        The answer holds in the tick in which it is returned: admit the subscriber before awaiting
+        anything. Raises AppError when the shard is away.
+        """
+        missed = await self._find(channel, epoch, offset)
+        RECOVERIES.labels("unrecovered" if missed is None else "recovered").inc()
+        return missed
+
+    async def _find(self, channel: Channel, epoch: str, offset: int) -> list[Publication] | None:
+        position = channel.position
+        for _ in range(_ATTEMPTS):
+            if epoch not in ("", position.epoch):
+                return None
+            if offset > position.last:
+                # The client may come from a gateway that is ahead of this one: ask how far it goes.
+                if not await self._reach(channel, offset):
+                    return None
+                continue
+            if position.last - offset > self._publications:
+                return None
+            missed = self._from_ring(channel, offset)
+            if missed is None:
+                purges = channel.purges
+                reply = await self._read(channel.name, offset)
+                if epoch not in ("", position.epoch) or reply.top is None:
+                    return None
+                if channel.purges != purges:
+                    continue  # what was read may hold text that has been removed since
+                missed = self._merge(channel, offset, reply.publications)
+                if missed is None:
+                    return None
+            return missed if sum(len(p.data) for p in missed) <= self._bytes else None
+        return None
+
+    def _from_ring(self, channel: Channel, offset: int) -> list[Publication] | None:
+        if offset == channel.position.last:
+            return []
+        if not channel.ring or channel.ring[0].offset > offset + 1:
+            return None
+        return [p for p in channel.ring if p.offset > offset]
+
+    def _merge(
+        self, channel: Channel, offset: int, history: list[Publication]
+    ) -> list[Publication] | None:
+        last = channel.position.last
+        known = {p.offset: p for p in (*history, *channel.ring) if offset < p.offset <= last}
+        if len(known) != last - offset:
+            return None
+        return [known[o] for o in range(offset + 1, last + 1)]
+
+    async def _reach(self, channel: Channel, offset: int) -> bool:
+        """Whether the stream has `offset`; if so, the channel has caught up with it."""
+        reply = await self._source.history(channel.name, offset, 0)
+        top = reply.top
+        if top is None or top.epoch != channel.position.epoch or top.offset < offset:
+            return False
+        self._hub.expect(channel, top.offset)
+        if channel.fill is not None:
+            await asyncio.shield(channel.fill)
+        return True
+
+    async def _read(self, name: str, after: int) -> HistoryReply:
+        key = (name, after)
+        task = self._reads.get(key)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(
+                self._source_read(name, after), context=Context()
+            )
+            self._reads[key] = task
+            task.add_done_callback(lambda _: self._reads.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _source_read(self, name: str, after: int) -> HistoryReply:
+        return await self._source.history(name, after, self._publications)
+
+    async def stop(self) -> None:
+        tasks = list(self._reads.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,154 @@
+"""The realtime side of a gateway: wires hub, links, sessions and transports together.
+
+handle_websocket ─▶ transports/websocket.py ─▶ session.py ─▶ commands.py ─▶ catch_up.py
+shard ─▶ shard_link.py ─▶ channel_hub.py ─▶ sockets
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from actors.messages import Publication
+from actors.slots import shard_of
+from config.settings import Settings
+from serve_app.gateway import codes
+from serve_app.gateway.catch_up import CatchUp
+from serve_app.gateway.channel_hub import Channel, ChannelHub, OnEvent, Sender, send_by_transport
+from serve_app.gateway.services import Authorize, CheckRate, Services, VerifyToken
+from serve_app.gateway.session import Session
+from serve_app.gateway.shard_link import ShardCall, ShardLinks
+from serve_app.gateway.timers import Wheel
+from serve_app.gateway.transports import websocket
+
+log = logging.getLogger(__name__)
+
+_DRAIN_SLICE_SECONDS: Final = 0.05
+
+
+class _UserEvent(msgspec.Struct, frozen=True):
+    """What the server itself reads of a user stream's events."""
+
+    type: str = ""
+    session_id: UUID | None = None
+
+
+_USER_EVENT: Final = msgspec.json.Decoder(_UserEvent)
+
+
+def _peer_address(request: web.Request) -> str:
+    return request.remote or ""
+
+
+class Realtime:
+    """One per gateway process; everything on one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        shard_call: ShardCall,
+        shard_count: int,
+        authorize: Authorize,
+        verify_token: VerifyToken,
+        gateway_id: str,
+        check_rate: CheckRate | None = None,
+        *,
+        address_of: Callable[[web.Request], str] = _peer_address,
+        send: Sender = send_by_transport,
+    ) -> None:
+        self._address_of = address_of
+        limits = settings.realtime
+        self._links = ShardLinks(shard_call, shard_count, gateway_id, shard_of)
+        self._hub = ChannelHub(
+            self._links, limits.max_queue_bytes, send=send, on_durable=self._on_durable
+        )
+        catch_up = CatchUp(self._hub, self._links, limits)
+        self._services = Services(
+            settings=limits,
+            hub=self._hub,
+            links=self._links,
+            catch_up=catch_up,
+            wheel=Wheel(),
+            authorize=authorize,
+            verify_token=verify_token,
+            publish_ephemeral=self._links.publish_ephemeral,
+            check_rate=check_rate,
+        )
+        self._draining = False
+
+    async def start(self) -> None:
+        self._services.wheel.start()
+        self._links.start(self._hub)
+
+    async def handle_websocket(self, request: web.Request) -> web.StreamResponse:
+        if self._draining:
+            return web.Response(status=503, headers={"Retry-After": "1"})
+        return await websocket.serve(request, self._services, self._address_of(request))
+
+    def follow(self, channel: str, on_event: OnEvent) -> None:
+        """`on_event(channel, offset)` in the tick of each publication, offset 0 for ephemeral ones;
+        also with the top offset once the channel is attached, and after lost continuity."""
+        self._hub.follow(channel, on_event)
+
+    def unfollow(self, channel: str, on_event: OnEvent) -> None:
+        self._hub.unfollow(channel, on_event)
+
+    async def drain(self, seconds: float) -> None:
+        """Accepts no more sockets and closes those there are, evenly over `seconds`. SDKs reconnect
+        with jitter and recover; at cancellation the rest stays open."""
+        self._draining = True
+        sessions = [s for s in self._services.sessions if s.is_open]
+        slices = max(1, int(seconds / _DRAIN_SLICE_SECONDS))
+        size = -(-len(sessions) // slices)
+        for start in range(0, len(sessions), size or 1):
+            if start:
+                await asyncio.sleep(_DRAIN_SLICE_SECONDS)
+            for session in sessions[start : start + size]:
+                session.close(codes.shutdown())
+
+    async def stop(self) -> None:
+        """Cuts what is still open and ends all tasks."""
+        self._draining = True
+        for session in list(self._services.sessions):
+            session.close(codes.shutdown())
+            session.outlet.close()
+        await self._links.stop()
+        await self._services.catch_up.stop()
+        await self._hub.stop()
+        self._services.wheel.stop()
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "sockets": len(self._services.sessions),
+            "shards_connected": self._links.connected,
+            **self._hub.statistics(),
+        }
+
+    # ------------------------------------------------------------ what user streams tell the server
+
+    def _on_durable(self, channel: Channel, publication: Publication) -> None:
+        if not channel.name.startswith("user:"):
+            return
+        try:
+            event = _USER_EVENT.decode(publication.data)
+        except msgspec.MsgspecError:
+            log.warning("an event of %s can't be read", channel.name)
+            return
+        if event.type == "membership.changed":
+            for session in self._sessions_of(channel):
+                session.reauthorize()
+        elif event.type == "session.ended":
+            self._hub.flush(channel)
+            for session in self._sessions_of(channel):
+                if event.session_id in (None, session.caller.session_id):
+                    session.close(codes.session_ended())
+
+    @staticmethod
+    def _sessions_of(channel: Channel) -> list[Session]:
+        return [s for s in channel.subscribers() if isinstance(s, Session)]

@@ -1,0 +1,290 @@
+"""One conversation per (gateway, shard): Hello, then Poll for ever; Attach and Detach beside it.
+
+    Hello(all channels) ─▶ tops ─▶ Poll(ack) ─▶ publications ─▶ Poll(ack) …
+        ▲                              └ Attach / Detach of what changed, one call at a time
+        └── backoff 20 ms … 1 s ── shard away, restarted, or it forgot this gateway
+
+The tops of a Hello are compared with what was delivered: a gap is filled from history, another
+epoch ends continuity. So whichever side restarts, nothing is missed silently.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from typing import Final, Protocol
+
+from prometheus_client import Counter
+
+from actors.messages import (
+    Attach,
+    AttachReply,
+    Detach,
+    Ephemeral,
+    Hello,
+    HelloReply,
+    HistoryReply,
+    Poll,
+    PollReply,
+    PresenceChange,
+    Publication,
+    PublishEphemeral,
+    ReadHistory,
+    ShardReply,
+    ShardRequest,
+    StreamPosition,
+)
+from config.errors import AppError
+
+log = logging.getLogger(__name__)
+
+ShardCall = Callable[[int, ShardRequest], Awaitable[ShardReply]]
+
+POLL_SECONDS: Final = 5.0
+_POLL_GRACE_SECONDS: Final = 10.0
+_CALL_SECONDS: Final = 10.0
+_BACKOFF_SECONDS: Final = 0.02
+_BACKOFF_MOST_SECONDS: Final = 1.0
+_ATTACH_AT_ONCE: Final = 5_000
+_ATTACH_RETRY_SECONDS: Final = 0.25
+_HISTORY_AT_ONCE: Final = 16
+# Presence also travels with every poll; this bounds its delay while a poll is held open.
+_PRESENCE_SECONDS: Final = 0.2
+
+HELLOS = Counter("serai_realtime_hellos_total", "Conversations begun with shards")
+
+
+class Follower(Protocol):
+    def on_position(self, name: str, top: StreamPosition | None) -> None: ...
+
+    def on_publication(self, publication: Publication) -> None: ...
+
+    def users_of(self, name: str) -> dict[str, int]: ...
+
+
+class _Forgotten(Exception):
+    """The shard does not know this gateway (any more)."""
+
+
+class ShardLink:
+    """Keeps one shard's channels of this gateway attached."""
+
+    def __init__(self, shard: int, call: ShardCall, gateway_id: str) -> None:
+        self._shard = shard
+        self._call = call
+        self._gateway_id = gateway_id
+        self._names: dict[str, None] = {}
+        self._attach: dict[str, None] = {}
+        self._detach: dict[str, None] = {}
+        self._presence: dict[tuple[str, str], int] = {}
+        self._presence_due = 0.0
+        self._wake = asyncio.Event()
+        self._incarnation = ""
+        self._ack = 0
+        self._backoff = _BACKOFF_SECONDS
+        self._history_slots = asyncio.Semaphore(_HISTORY_AT_ONCE)
+        self.connected = False
+
+    # ------------------------------------------------------------ what the hub asks for
+
+    def attach(self, name: str) -> None:
+        self._names[name] = None
+        self._detach.pop(name, None)
+        self._attach[name] = None
+        self._wake.set()
+
+    def detach(self, name: str) -> None:
+        self._names.pop(name, None)
+        # Also when the attach has not been sent: an earlier one may have been.
+        self._attach.pop(name, None)
+        self._detach[name] = None
+        self._wake.set()
+
+    def presence(self, name: str, user: str, clients: int) -> None:
+        self._presence[name, user] = clients
+        self._wake.set()
+
+    async def history(
+        self, channel: str, after: int, limit: int, reverse: bool = False
+    ) -> HistoryReply:
+        async with self._history_slots:
+            reply = await self.ask(ReadHistory(channel, after, limit, reverse))
+        assert isinstance(reply, HistoryReply)
+        return reply
+
+    # ------------------------------------------------------------ the conversation
+
+    async def run(self, follower: Follower) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._converse(follower)
+            except* (AppError, _Forgotten) as group:
+                log.info("shard %d: %s; saying hello again", self._shard, group.exceptions[0])
+            except* Exception:
+                # The conversation must come back whatever went wrong: all channels hang on it.
+                log.exception("shard %d: the conversation failed", self._shard)
+            self.connected = False
+            await asyncio.sleep(self._backoff)
+            self._backoff = min(self._backoff * 2, _BACKOFF_MOST_SECONDS)
+
+    async def _converse(self, follower: Follower) -> None:
+        await self._hello(follower)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._poll(follower))
+            tasks.create_task(self._control(follower))
+
+    async def _hello(self, follower: Follower) -> None:
+        names = list(self._names)
+        self._attach.clear()
+        self._detach.clear()
+        self._presence = {
+            (name, user): clients
+            for name in names
+            for user, clients in follower.users_of(name).items()
+        }
+        reply = await self.ask(Hello(self._gateway_id, names))
+        assert isinstance(reply, HelloReply)
+        HELLOS.inc()
+        self._incarnation = reply.incarnation
+        self._ack = 0
+        self._place(follower, names, reply.tops)
+
+    def _place(
+        self, follower: Follower, names: list[str], tops: list[StreamPosition | None]
+    ) -> None:
+        for name, top in zip(names, tops, strict=True):
+            # Dropped and followed anew during the call: events of the time between were not kept,
+            # so only the attach that is still to come tells a position without a gap after it.
+            if name in self._names and name not in self._attach:
+                follower.on_position(name, top)
+
+    async def _poll(self, follower: Follower) -> None:
+        while True:
+            reply = await self._ask_poll(POLL_SECONDS)
+            for publication in reply.publications:
+                follower.on_publication(publication)
+            self._ack = reply.sequence
+            self._backoff = _BACKOFF_SECONDS
+            self.connected = True
+
+    async def _ask_poll(self, wait_seconds: float) -> PollReply:
+        changes = [PresenceChange(n, user, count) for (n, user), count in self._presence.items()]
+        self._presence.clear()
+        reply = await self.ask(
+            Poll(self._gateway_id, self._incarnation, self._ack, wait_seconds, changes),
+            wait_seconds + _POLL_GRACE_SECONDS,
+        )
+        assert isinstance(reply, PollReply)
+        if reply.sequence < 0:
+            raise _Forgotten
+        return reply
+
+    async def _control(self, follower: Follower) -> None:
+        """Sends what changed, one call at a time: detach and the attach after it stay in order."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._detach:
+                names = list(self._detach)
+                self._detach.clear()
+                await self.ask(Detach(self._gateway_id, self._incarnation, names))
+            while self._attach:
+                names = list(self._attach)[:_ATTACH_AT_ONCE]
+                for name in names:
+                    del self._attach[name]
+                try:
+                    reply = await self.ask(Attach(self._gateway_id, self._incarnation, names))
+                except AppError as error:
+                    # Without Postgres new channels must wait, and those attached go on. Where the
+                    # shard itself is away, the poll notices.
+                    log.info("shard %d: attach failed: %s", self._shard, error)
+                    self._attach.update((name, None) for name in names if name in self._names)
+                    await asyncio.sleep(_ATTACH_RETRY_SECONDS)
+                    continue
+                assert isinstance(reply, AttachReply)
+                if not reply.known:
+                    raise _Forgotten
+                self._place(follower, names, reply.tops)
+            if self._presence:
+                delay = self._presence_due - loop.time()
+                if delay > 0:
+                    loop.call_at(self._presence_due, self._wake.set)
+                    continue
+                self._presence_due = loop.time() + _PRESENCE_SECONDS
+                # Its publications come by the long poll too, which alone acknowledges.
+                await self._ask_poll(0.0)
+
+    async def ask(self, request: ShardRequest, seconds: float = _CALL_SECONDS) -> ShardReply:
+        """Raises AppError; 'unavailable' also when no answer comes in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._call(self._shard, request)
+        except TimeoutError:
+            raise AppError("unavailable", "the shard did not answer in time") from None
+
+
+class ShardLinks:
+    """The links of all shards as one source of channels."""
+
+    def __init__(
+        self,
+        call: ShardCall,
+        count: int,
+        gateway_id: str,
+        shard_of: Callable[[str, int], int],
+    ) -> None:
+        self._links = [ShardLink(shard, call, gateway_id) for shard in range(count)]
+        self._shard_of = shard_of
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def of(self, channel: str) -> ShardLink:
+        return self._links[self.index(channel)]
+
+    def index(self, channel: str) -> int:
+        return self._shard_of(channel, len(self._links))
+
+    def attach(self, channel: str) -> None:
+        self.of(channel).attach(channel)
+
+    def detach(self, channel: str) -> None:
+        self.of(channel).detach(channel)
+
+    def presence(self, channel: str, user: str, clients: int) -> None:
+        self.of(channel).presence(channel, user, clients)
+
+    async def history(
+        self, channel: str, after: int, limit: int, reverse: bool = False
+    ) -> HistoryReply:
+        """Raises AppError('unavailable') while the shard is away."""
+        return await self.of(channel).history(channel, after, limit, reverse)
+
+    async def ask(self, channel: str, request: ShardRequest) -> ShardReply:
+        return await self.of(channel).ask(request)
+
+    async def publish_ephemeral(self, events: list[Ephemeral]) -> None:
+        """Raises AppError; what went to other shards stays sent."""
+        by_shard: dict[int, list[Ephemeral]] = {}
+        for event in events:
+            by_shard.setdefault(self.index(event.channel), []).append(event)
+        for shard, batch in by_shard.items():
+            await self._links[shard].ask(PublishEphemeral(batch))
+
+    def start(self, follower: Follower) -> None:
+        loop = asyncio.get_running_loop()
+        # An empty context: inside a Serve method the inherited one hangs concurrent calls.
+        self._tasks = [
+            loop.create_task(link.run(follower), context=Context()) for link in self._links
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def connected(self) -> int:
+        return sum(link.connected for link in self._links)

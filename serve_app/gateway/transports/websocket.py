@@ -1,0 +1,107 @@
+"""WebSocket: frames for sockets of this process, and the read loop of one connection.
+
+aiohttp does the handshake, reads, reassembles fragments and answers pings. What the server says is
+framed here once and written to the transport by whoever has it (RFC 6455; servers don't mask).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import WSMsgType, web
+
+from serve_app.gateway import codes
+from serve_app.gateway.codec_json import JsonCodec
+from serve_app.gateway.codes import Disconnect
+from serve_app.gateway.protocol import Codec
+from serve_app.gateway.services import Services
+from serve_app.gateway.session import Session
+
+_TEXT: Final = 0x81
+_CLOSE: Final = 0x88
+_MESSAGES: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
+JSON_PROTOCOL: Final = "centrifuge-json"
+PROTOBUF: Final = "protobuf"
+# After our close frame nothing is waited for: the session's own deadline has passed by then.
+_CLOSE_SECONDS: Final = 2.0
+
+
+def frame(first_byte: int, payload: bytes) -> bytes:
+    length = len(payload)
+    if length < 126:
+        header = bytes((first_byte, length))
+    elif length < 65_536:
+        header = bytes((first_byte, 126)) + length.to_bytes(2, "big")
+    else:
+        header = bytes((first_byte, 127)) + length.to_bytes(8, "big")
+    return header + payload
+
+
+class WebSocketWire:
+    def __init__(self, codec: Codec, first_byte: int) -> None:
+        self.codec = codec
+        self._first_byte = first_byte
+
+    def frame(self, messages: Sequence[bytes]) -> bytes:
+        return frame(self._first_byte, self.codec.join(messages))
+
+    def close(self, end: Disconnect) -> bytes:
+        return frame(_CLOSE, end.code.to_bytes(2, "big") + end.reason.encode())
+
+
+JSON_WIRE: Final = WebSocketWire(JsonCodec(), _TEXT)
+
+
+class _EmptyProtocolList(logging.Filter):
+    """Drops aiohttp's warning about clients that offer an empty list of subprotocols."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (
+            isinstance(record.args, tuple)
+            and len(record.args) > 1
+            and not any(record.args[1] if isinstance(record.args[1], list) else [record.args[1]])
+        )
+
+
+logging.getLogger("aiohttp.websocket").addFilter(_EmptyProtocolList())
+
+
+async def serve(request: web.Request, services: Services, address: str) -> web.WebSocketResponse:
+    """One connection from handshake to end. Raises web.HTTPBadRequest for what is no handshake."""
+    socket = web.WebSocketResponse(
+        autoclose=False,  # our close frames are written directly; a second one must not follow
+        compress=False,
+        protocols=(JSON_PROTOCOL,),
+        # aiohttp refuses from this size on, not above it.
+        max_msg_size=services.settings.max_message_bytes + 1,
+        timeout=_CLOSE_SECONDS,
+        decode_text=False,
+    )
+    await socket.prepare(request)
+    transport = request.transport
+    if transport is None:
+        return socket
+    session = Session(services, transport, JSON_WIRE, address)
+    try:
+        if _asks_for_protobuf(request):
+            session.close(codes.inappropriate_protocol())
+        while True:
+            message = await socket.receive()
+            if message.type not in _MESSAGES:
+                break
+            await session.receive(message.data)
+    finally:
+        said_goodbye = not session.is_open
+        session.end()
+    if said_goodbye:
+        transport.close()
+    else:
+        await socket.close()
+    return socket
+
+
+def _asks_for_protobuf(request: web.Request) -> bool:
+    query = request.query
+    return PROTOBUF in (query.get("cf_protocol"), query.get("format"))
