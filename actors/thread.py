@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import Final, TypeVar, get_args
 
+from actors.group_commit import Publisher
 from actors.messages import (
     CastVote,
     CreateComment,
@@ -14,6 +16,7 @@ from actors.messages import (
     DeletePost,
     EditComment,
     EditPost,
+    Failure,
     Outcome,
     ReadCommentHistory,
     ReadComments,
@@ -22,39 +25,49 @@ from actors.messages import (
     ReadPostHistory,
     Reply,
     ThreadRequest,
+    ThreadWrite,
 )
 from actors.outcomes import settle, settle_all
 from actors.thread_reads import ThreadReader
-from actors.thread_writes import Publisher, ThreadWriter
+from actors.thread_writes import ThreadWriter
+from actors.vote_writes import cast_votes
 from storage.directory import Directory
 from storage.postgres import Pool
 
 T = TypeVar("T")
+
+_WRITES: Final = get_args(ThreadWrite)
 
 
 class Thread:
     """Holds nothing that is not in Postgres; any replica may answer any request."""
 
     def __init__(self, pool: Pool, directory: Directory, publisher: Publisher) -> None:
+        self._pool = pool
+        self._publisher = publisher
         self._reads = ThreadReader(pool)
         self._writes = ThreadWriter(pool, directory, publisher)
 
     async def handle_batch(self, requests: Sequence[ThreadRequest]) -> list[Outcome]:
         """One outcome a request, in order. New comments, new posts and votes are one transaction a
         kind; all else runs concurrently. The kinds of a batch have no order among themselves."""
-        outcomes: dict[int, Outcome] = {}
-        comments = [(p, r) for p, r in enumerate(requests) if isinstance(r, CreateComment)]
-        posts = [(p, r) for p, r in enumerate(requests) if isinstance(r, CreatePost)]
-        votes = [(p, r) for p, r in enumerate(requests) if isinstance(r, CastVote)]
-        grouped = {place for group in (comments, posts, votes) for place, _ in group}
+        outcomes: dict[int, Outcome] = {
+            place: Failure("unauthenticated", "Log in first.")
+            for place, request in enumerate(requests)
+            if isinstance(request, _WRITES) and request.caller.account_id is None
+        }
+        asked = [(place, r) for place, r in enumerate(requests) if place not in outcomes]
+        comments = [(place, r) for place, r in asked if isinstance(r, CreateComment)]
+        posts = [(place, r) for place, r in asked if isinstance(r, CreatePost)]
+        votes = [(place, r) for place, r in asked if isinstance(r, CastVote)]
         await asyncio.gather(
             _together(outcomes, comments, self._writes.create_comments),
             _together(outcomes, posts, self._writes.create_posts),
-            _together(outcomes, votes, self._writes.cast_votes),
+            _together(outcomes, votes, partial(cast_votes, self._pool, self._publisher)),
             *(
                 self._alone(outcomes, place, request)
-                for place, request in enumerate(requests)
-                if place not in grouped
+                for place, request in asked
+                if not isinstance(request, CreateComment | CreatePost | CastVote)
             ),
         )
         return [outcomes[place] for place in range(len(requests))]

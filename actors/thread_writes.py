@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from actors import content
+from actors.group_commit import Publisher, commit, invalid, refused, without_doubles
 from actors.markdown import render
 from actors.messages import (
-    CastVote,
     CreateComment,
     CreatePost,
     DeleteComment,
@@ -40,36 +38,16 @@ from storage import edits
 from storage import posts as post_table
 from storage.directory import Directory
 from storage.identity import country_of, is_v7, new_id
-from storage.postgres import Connection, Pool, acquire, in_transaction_at
+from storage.postgres import Pool, acquire
 from storage.streams import with_committed_ns
 
-_log = logging.getLogger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
 _hash_encoder: Final = msgspec.msgpack.Encoder()
 _LANGUAGE_SAMPLE: Final = 2_000
-# Rendering a batch must not hold the loop: other batches wait behind it.
+# Rendering must not hold the loop, other batches wait behind it: a batch is rendered in slices, and
+# a long text (a hostile one takes a second) in a thread.
 _RENDER_SLICE: Final = 16
-
-Item = TypeVar("Item")
-Row = TypeVar("Row")
-Keyed = TypeVar("Keyed", CreatePost, CreateComment)
-
-_REASONS: Final = {
-    "not_found": "There is no such place to write to.",
-    "locked": "This thread is locked.",
-    "suspended": "Your account is suspended.",
-    "not_permitted": "You may not write here.",
-    "unauthenticated": "Your account is gone. Log in again.",
-    "conflict": "This Idempotency-Key was used with another body.",
-}
-
-
-class Publisher(Protocol):
-    """Hands committed events to the shards. Neither call waits or raises."""
-
-    def publish(self, publications: Sequence[Publication]) -> None: ...
-
-    def publish_ephemeral(self, events: Sequence[Ephemeral]) -> None: ...
+_RENDER_INLINE_CHARACTERS: Final = 4_000
 
 
 class ThreadWriter:
@@ -82,7 +60,7 @@ class ThreadWriter:
 
     async def create_comments(self, requests: Sequence[CreateComment]) -> list[Outcome]:
         """One outcome a request, in order; all acceptable ones are committed together."""
-        return await _without_doubles(requests, self._create_comments)
+        return await without_doubles(requests, self._create_comments)
 
     async def _create_comments(self, requests: Sequence[CreateComment]) -> list[Outcome]:
         bodies: list[tuple[str, str]] = []
@@ -91,7 +69,7 @@ class ThreadWriter:
             if place % _RENDER_SLICE == _RENDER_SLICE - 1:
                 await asyncio.sleep(0)
             markdown = request.body_markdown
-            html = render(markdown)
+            html = await _render(markdown)
             language = _language(markdown)
             id = new_id(country_of(request.post_id))
             head, tail = content.comment_parts(
@@ -114,7 +92,7 @@ class ThreadWriter:
                     _hash(request.post_id, request.parent_id, markdown),
                 )
             )
-        rows, position = await self._commit(items, comment_table.write_comments)
+        rows, position = await commit(self._pool, items, comment_table.write_comments)
         committed_ns = time.time_ns()
         outcomes: list[Outcome] = []
         publications: list[Publication] = []
@@ -136,9 +114,9 @@ class ThreadWriter:
             elif row.status == "replayed":
                 outcomes.append(await self._replayed_comment(row.resource_id, position))
             elif row.status == "parent_not_found":
-                outcomes.append(_invalid("parent_id", "there is no such comment in this thread"))
+                outcomes.append(invalid("parent_id", "there is no such comment in this thread"))
             else:
-                outcomes.append(_refused(row.status))
+                outcomes.append(refused(row.status))
         self._publisher.publish(publications)
         self._publisher.publish_ephemeral(list(activity.values()))
         return outcomes
@@ -169,7 +147,7 @@ class ThreadWriter:
             _account(request.caller.account_id),
             _known(request.comment_id),
             request.body_markdown,
-            render(request.body_markdown),
+            await _render(request.body_markdown),
             _language(request.body_markdown),
             lambda row: _comment_event("comment.updated", row, request.received_ns),
         )
@@ -191,7 +169,7 @@ class ThreadWriter:
 
     async def create_posts(self, requests: Sequence[CreatePost]) -> list[Outcome]:
         """One outcome a request, in order; all acceptable ones are committed together."""
-        return await _without_doubles(requests, self._create_posts)
+        return await without_doubles(requests, self._create_posts)
 
     async def _create_posts(self, requests: Sequence[CreatePost]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -199,10 +177,10 @@ class ThreadWriter:
         for place, request in enumerate(requests):
             community = await self._directory.find(request.community)
             if community is None:
-                outcomes[place] = _invalid("community_id", "there is no such community")
+                outcomes[place] = invalid("community_id", "there is no such community")
                 continue
             id = new_id(community.country_id)
-            html = render(request.body_markdown)
+            html = await _render(request.body_markdown)
             language = request.language or _language(f"{request.title}\n{request.body_markdown}")
             view = content.new_post(
                 id, request.caller, community.id, content.alpha2(community.country_id),
@@ -219,8 +197,8 @@ class ThreadWriter:
                       request.tags),
             )  # fmt: skip
             items[place] = (item, body)
-        rows, position = await self._commit(
-            [item for item, _ in items.values()], post_table.write_posts
+        rows, position = await commit(
+            self._pool, [item for item, _ in items.values()], post_table.write_posts
         )
         committed_ns = time.time_ns()
         publications: list[Publication] = []
@@ -235,7 +213,7 @@ class ThreadWriter:
             elif row.status == "replayed":
                 outcomes[place] = await self._replayed_post(row.resource_id, position)
             else:
-                outcomes[place] = _refused(row.status)
+                outcomes[place] = refused(row.status)
         self._publisher.publish(publications)
         return [outcomes[place] for place in range(len(requests))]
 
@@ -249,7 +227,7 @@ class ThreadWriter:
         changes = edits.PostChanges(
             request.title,
             markdown,
-            None if markdown is None else render(markdown),
+            None if markdown is None else await _render(markdown),
             request.language,
             request.tags,
             request.locked,
@@ -278,70 +256,6 @@ class ThreadWriter:
         self._publish_events(edited.events)
         return Reply(204, b"", position)
 
-    # ------------------------------------------------------------ votes
-
-    async def cast_votes(self, requests: Sequence[CastVote]) -> list[Outcome]:
-        """One transaction; of several votes of one member for one target the last one counts."""
-        last = {(r.caller.account_id, r.target_id): place for place, r in enumerate(requests)}
-        places = sorted(last.values())
-        votes = [
-            comment_table.Vote(
-                _account(requests[p].caller.account_id),
-                requests[p].target_id,
-                requests[p].kind == "post",
-                requests[p].value,
-            )
-            for p in places
-        ]
-        rows, position = await self._commit(votes, comment_table.cast_votes)
-        by_vote = {
-            (requests[p].caller.account_id, requests[p].target_id): row
-            for p, row in zip(places, rows, strict=True)
-        }
-        now_ns = time.time_ns()
-        outcomes: list[Outcome] = []
-        events: dict[tuple[str, UUID], Ephemeral] = {}
-        for request in requests:
-            row = by_vote[request.caller.account_id, request.target_id]
-            if isinstance(row, Failure):
-                outcomes.append(row)
-            elif row.status in ("ok", "unchanged"):
-                counts = {"up": row.up, "down": row.down, "score": row.up - row.down}
-                mine = requests[last[request.caller.account_id, request.target_id]].value
-                outcomes.append(Reply(200, _encode({**counts, "mine": mine}), position))
-                if row.status == "ok":
-                    for event in _vote_events(request, row, counts, now_ns):
-                        events[event.channel, request.target_id] = event
-            else:
-                outcomes.append(_refused(row.status))
-        self._publisher.publish_ephemeral(list(events.values()))
-        return outcomes
-
-    # ------------------------------------------------------------ common
-
-    async def _commit(
-        self,
-        items: Sequence[Item],
-        write: Callable[[Connection, Sequence[Item]], Awaitable[list[Row]]],
-    ) -> tuple[list[Row | Failure], int]:
-        """One transaction for all; an item that the database refuses as data is found by halving
-        and fails alone."""
-        if not items:
-            return [], 0
-        try:
-            rows, position = await in_transaction_at(
-                self._pool, lambda connection: write(connection, items)
-            )
-            return list(rows), position
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            if len(items) == 1:
-                _log.error("refused by the database: %s", error)
-                return [Failure("internal", "The database refused this write.")], 0
-        half = len(items) // 2
-        first, _ = await self._commit(items[:half], write)
-        second, position = await self._commit(items[half:], write)
-        return first + second, position
-
     def _publish_events(self, events: Sequence[edits.StreamEvent]) -> None:
         """Overwritten events come first, with the offsets they had: shards replace them."""
         committed_ns = time.time_ns()
@@ -362,44 +276,12 @@ class ThreadWriter:
         )
 
 
-def _vote_events(
-    request: CastVote, row: comment_table.VoteResult, counts: dict[str, int], at_ns: int
-) -> list[Ephemeral]:
-    data = content.ephemeral(
-        "vote.changed", at_ns, {"kind": request.kind, "id": request.target_id, **counts}
-    )
-    channels = [f"thread:{row.post_id}"]
-    if request.kind == "post":
-        channels.append(f"community:{row.community_id}")
-    return [Ephemeral(channel, f"vote:{request.target_id}", data) for channel in channels]
-
-
 def _post_event(kind: str, row: post_table.PostRow, received_ns: int) -> str:
     return content.event(kind, "post", _encode(content.post_view(row)), received_ns)
 
 
 def _comment_event(kind: str, row: comment_table.CommentRow, received_ns: int) -> str:
     return content.event(kind, "comment", _encode(content.comment_view(row)), received_ns)
-
-
-async def _without_doubles(
-    requests: Sequence[Keyed],
-    create: Callable[[Sequence[Keyed]], Awaitable[list[Outcome]]],
-) -> list[Outcome]:
-    """SQL wants each (author, key) once a batch: a second one goes in a batch of its own, where it
-    finds the first one's record."""
-    seen: set[tuple[UUID | None, str]] = set()
-    first: list[int] = []
-    again: list[int] = []
-    for place, request in enumerate(requests):
-        mark = (request.caller.account_id, request.key or "")
-        (again if request.key and mark in seen else first).append(place)
-        seen.add(mark)
-    outcomes = dict(zip(first, await create([requests[p] for p in first]), strict=True))
-    if again:
-        rest = await _without_doubles([requests[p] for p in again], create)
-        outcomes.update(zip(again, rest, strict=True))
-    return [outcomes[place] for place in range(len(requests))]
 
 
 def _account(account_id: UUID | None) -> UUID:
@@ -414,17 +296,15 @@ def _known(id: UUID) -> UUID:
     return id
 
 
+async def _render(markdown: str) -> str:
+    if len(markdown) <= _RENDER_INLINE_CHARACTERS:
+        return render(markdown)
+    return await asyncio.to_thread(render, markdown)
+
+
 def _language(text: str) -> str:
     return detect(text[:_LANGUAGE_SAMPLE])
 
 
 def _hash(*parts: object) -> bytes:
     return hashlib.blake2b(_hash_encoder.encode(parts), digest_size=16).digest()
-
-
-def _refused(status: str) -> Failure:
-    return Failure(status, _REASONS.get(status, ""))
-
-
-def _invalid(path: str, reason: str) -> Failure:
-    return Failure("invalid", f"{path}: {reason}.", ((path, reason),))

@@ -92,7 +92,7 @@ class Auth(_Section, frozen=True):
 
 
 class Deployment(_Section, frozen=True):
-    """One Serve deployment. `replicas` fixed, or autoscaled up to `max_replicas` where that is larger."""
+    """One Serve deployment: `replicas` fixed, or autoscaled up to a larger `max_replicas`."""
 
     replicas: Count = 1
     max_replicas: int = 0
@@ -153,9 +153,13 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         if name.startswith("SERAI_") and name != "SERAI_PROFILE":
             _assign(tree, name, value)
     try:
-        return msgspec.convert(tree, Settings, strict=False)
+        settings = msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"profile {profile} with the environment: {error}") from None
+    limits = settings.deployments.rate_limit
+    if limits.replicas != 1 or limits.max_replicas > 1:
+        raise SettingsError("deployments.rate_limit: one replica owns all buckets, two double them")
+    return settings
 
 
 def _assign(tree: dict[str, Any], name: str, value: str) -> None:

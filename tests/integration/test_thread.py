@@ -324,3 +324,16 @@ async def test_each_batch_enqueues_its_job_in_the_transaction(content: Content) 
     payloads = [msgspec.json.decode(row["payload"]) for row in rows]
     assert payloads[0] == {"posts": [post["id"]]}
     assert len(payloads) == 2 and len(payloads[1]["comments"]) == 3
+
+
+async def test_a_guests_write_is_refused_alone(content: Content) -> None:
+    ana = await content.member("ana")
+    post = await content.post(ana)
+    outcomes = await content.ask(
+        create_comment(GUEST, post["id"]),
+        create_comment(ana, post["id"]),
+        CastVote(GUEST, "post", UUID(post["id"]), 1),
+        DeletePost(GUEST, UUID(post["id"]), RECEIVED_NS),
+    )
+    assert content.body(outcomes[1])["post_id"] == post["id"]
+    assert [content.code(outcomes[n]) for n in (0, 2, 3)] == ["unauthenticated"] * 3

@@ -1,0 +1,91 @@
+"""One transaction for a whole batch of writes, with an outcome for each item.
+
+A batch is what arrived at a gateway while its previous call was in flight, so the transaction is
+the group commit. One bad item never fails the others: what SQL can check gets a status of its own,
+and what still raises is found by halving the batch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from actors.messages import CreateComment, CreatePost, Ephemeral, Failure, Outcome, Publication
+from storage.postgres import Connection, Pool, in_transaction_at
+
+_log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Row = TypeVar("Row")
+Keyed = TypeVar("Keyed", CreatePost, CreateComment)
+
+_REASONS: Final = {
+    "not_found": "There is no such place to write to.",
+    "locked": "This thread is locked.",
+    "suspended": "Your account is suspended.",
+    "not_permitted": "You may not write here.",
+    "unauthenticated": "Your account is gone. Log in again.",
+    "conflict": "This Idempotency-Key was used with another body.",
+}
+
+
+class Publisher(Protocol):
+    """Hands committed events to the shards. Neither call waits or raises."""
+
+    def publish(self, publications: Sequence[Publication]) -> None: ...
+
+    def publish_ephemeral(self, events: Sequence[Ephemeral]) -> None: ...
+
+
+async def commit(
+    pool: Pool,
+    items: Sequence[Item],
+    write: Callable[[Connection, Sequence[Item]], Awaitable[list[Row]]],
+) -> tuple[list[Row | Failure], int]:
+    """(one row or failure an item, the WAL position behind the commit)."""
+    if not items:
+        return [], 0
+    try:
+        rows, position = await in_transaction_at(pool, lambda connection: write(connection, items))
+        return list(rows), position
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        if len(items) == 1:
+            _log.error("refused by the database: %s", error)
+            return [Failure("internal", "The database refused this write.")], 0
+    half = len(items) // 2
+    first, _ = await commit(pool, items[:half], write)
+    second, position = await commit(pool, items[half:], write)
+    return first + second, position
+
+
+async def without_doubles(
+    requests: Sequence[Keyed],
+    create: Callable[[Sequence[Keyed]], Awaitable[list[Outcome]]],
+) -> list[Outcome]:
+    """SQL wants each (author, key) once a batch: a second one goes in a batch of its own, where it
+    finds the first one's record."""
+    seen: set[tuple[UUID | None, str]] = set()
+    first: list[int] = []
+    again: list[int] = []
+    for place, request in enumerate(requests):
+        mark = (request.caller.account_id, request.key or "")
+        (again if request.key and mark in seen else first).append(place)
+        seen.add(mark)
+    outcomes = dict(zip(first, await create([requests[p] for p in first]), strict=True))
+    if again:
+        rest = await without_doubles([requests[p] for p in again], create)
+        outcomes.update(zip(again, rest, strict=True))
+    return [outcomes[place] for place in range(len(requests))]
+
+
+def refused(status: str) -> Failure:
+    """The failure that a status of the write functions stands for."""
+    return Failure(status, _REASONS.get(status, ""))
+
+
+def invalid(path: str, reason: str) -> Failure:
+    return Failure("invalid", f"{path}: {reason}.", ((path, reason),))
