@@ -1,4 +1,4 @@
-"""Many concurrent callers, one call: what arrives while one is in flight goes out as the next batch.
+"""Many concurrent callers, one call: what arrives while one is in flight is the next batch.
 
 No waiting window: an idle batcher sends the first item in the same loop tick. Gateways use it for
 calls to deployments (one Serve call, and behind it one transaction, for many requests: the group

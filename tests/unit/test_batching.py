@@ -16,9 +16,11 @@ class Deployment:
         self.batches: list[list[int]] = []
         self.open = asyncio.Event()
         self.open.set()
+        self.called = asyncio.Event()
 
     async def __call__(self, items: list[int]) -> Sequence[int | AppError]:
         self.batches.append(items)
+        self.called.set()
         await self.open.wait()
         return [AppError("invalid") if item < 0 else item * 10 for item in items]
 
@@ -28,8 +30,7 @@ async def test_what_arrives_in_flight_goes_out_together_and_in_order() -> None:
     batcher = Batcher(deployment, max_batch=4)
     deployment.open.clear()
     first = asyncio.create_task(batcher.submit(0))
-    while not deployment.batches:
-        await asyncio.sleep(0)
+    await deployment.called.wait()
     rest = [asyncio.create_task(batcher.submit(n)) for n in range(1, 7)]
     await asyncio.sleep(0)
     deployment.open.set()
@@ -67,8 +68,7 @@ async def test_a_cancelled_caller_drops_only_its_item() -> None:
     batcher = Batcher(deployment)
     deployment.open.clear()
     first = asyncio.create_task(batcher.submit(1))
-    while not deployment.batches:
-        await asyncio.sleep(0)
+    await deployment.called.wait()
     dropped = asyncio.create_task(batcher.submit(2))
     kept = asyncio.create_task(batcher.submit(3))
     await asyncio.sleep(0)
@@ -84,8 +84,7 @@ async def test_a_full_queue_refuses_with_a_time_to_come_back() -> None:
     deployment.open.clear()
     batcher = Batcher(deployment, max_queued=2)
     running = asyncio.create_task(batcher.submit(1))
-    while not deployment.batches:
-        await asyncio.sleep(0)
+    await deployment.called.wait()
     waiting = [asyncio.create_task(batcher.submit(n)) for n in (2, 3)]
     await asyncio.sleep(0)
     with pytest.raises(AppError) as refused:
@@ -102,8 +101,7 @@ async def test_an_item_that_waited_too_long_is_not_sent() -> None:
     deployment.open.clear()
     batcher = Batcher(deployment, clock=lambda: now)
     running = asyncio.create_task(batcher.submit(1))
-    while not deployment.batches:
-        await asyncio.sleep(0)
+    await deployment.called.wait()
     late = asyncio.create_task(batcher.submit(2, timeout_seconds=5))
     await asyncio.sleep(0)
     now = 6.0
@@ -120,8 +118,7 @@ async def test_closing_fails_the_waiting_and_finishes_what_runs() -> None:
     deployment.open.clear()
     batcher = Batcher(deployment)
     running = asyncio.create_task(batcher.submit(1))
-    while not deployment.batches:
-        await asyncio.sleep(0)
+    await deployment.called.wait()
     waiting = asyncio.create_task(batcher.submit(2))
     await asyncio.sleep(0)
     closing = asyncio.create_task(batcher.close())
