@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# code -> HTTP status. The codes are the stable ones of the public contract (`code` in problem+json).
+# code -> HTTP status. The codes are those of the public contract (`code` in problem+json).
 HTTP_STATUS: Final[dict[str, int]] = {
     "invalid": 400,
     "unauthenticated": 401,

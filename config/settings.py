@@ -1,7 +1,8 @@
 """All settings of the server: one frozen structure, profile TOML below, environment above.
 
-`SERAI_<SECTION>__<FIELD>` overrides a field, `SERAI_DATA_DIR` and `SERAI_PROFILE` are top-level. Only
-this module reads the environment. Unknown or invalid keys are refused with their path and the reason.
+`SERAI_<SECTION>__<FIELD>` overrides a field, `SERAI_DATA_DIR` and `SERAI_PROFILE` are top-level.
+Only this module reads the environment. Unknown or invalid keys are refused with their path and the
+reason.
 """
 
 from __future__ import annotations
