@@ -135,8 +135,8 @@ class CommunityShard:
         await self._history.stop()
 
     async def handle(self, request: m.ShardRequest) -> m.ShardReply:
-        """Raises AppError("unavailable" or "overloaded") where the answer needs Postgres and it does
-        not give one."""
+        """Raises AppError("unavailable" or "overloaded") where the answer needs Postgres and there
+        is none."""
         return await self._handlers[type(request)](request)
 
     def statistics(self) -> ShardStatistics:

@@ -34,7 +34,8 @@ class History:
     ) -> HistoryReply | None:
         """None where the ring can't answer."""
         limit = self._limit(request)
-        if state.top is None:
+        if state.top is None or state.known_top > state.top:
+            # A gateway may have been told the higher top, and must get everything up to there.
             return None
         if request.reverse:
             found = state.ring_before(request.after or state.top + 1, limit)
