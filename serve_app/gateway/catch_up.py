@@ -14,7 +14,8 @@ from prometheus_client import Counter
 
 from actors.messages import HistoryReply, Publication
 from config.settings import Realtime as RealtimeSettings
-from serve_app.gateway.channel_hub import Channel, ChannelHub, Source
+from serve_app.gateway.channel import Channel, Source
+from serve_app.gateway.channel_hub import ChannelHub
 
 _ATTEMPTS: Final = 3
 

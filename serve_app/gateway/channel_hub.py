@@ -4,25 +4,31 @@
                                         └ gap ─▶ fill from history
 
 Pending frames of one event-loop tick are joined and written once. Order rule: nothing live reaches
-a subscriber before its subscribe reply. So `admit` first flushes what is pending to the others, then
-writes the reply and adds the subscriber, all in one tick.
+a subscriber before its subscribe reply. So `admit` first flushes what is pending to the others,
+then writes the reply and adds the subscriber, all in one tick.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextvars import Context
-from typing import Final, Protocol
+from typing import Final
 
 from prometheus_client import Counter, Gauge
 
 from actors.messages import HistoryReply, Publication, StreamPosition
 from config.errors import AppError
-from serve_app.gateway.protocol import Outlet, Wire
-from serve_app.gateway.stream_position import ChannelPosition
+from serve_app.gateway.channel import (
+    Channel,
+    Group,
+    OnEvent,
+    Sender,
+    Source,
+    Subscriber,
+    send_by_transport,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +37,6 @@ FILL_SECONDS: Final = 10.0
 _FILL_PAGE: Final = 1_000
 _BACKOFF_SECONDS: Final = 0.02
 _BACKOFF_MOST_SECONDS: Final = 1.0
-RING_PUBLICATIONS: Final = 256
-RING_BYTES: Final = 131_072
-_REMOVAL: Final = b'.deleted"'
 
 CHANNELS = Gauge("serai_realtime_channels", "Channels followed by this gateway")
 SUBSCRIPTIONS = Gauge("serai_realtime_subscriptions", "Subscriptions of connections")
@@ -42,116 +45,6 @@ DUPLICATES = Counter("serai_realtime_duplicates_total", "Publications dropped by
 DELIVERED = Counter("serai_realtime_delivered_total", "Publications written to subscribers")
 BYTES = Counter("serai_realtime_sent_bytes_total", "Bytes written to connections")
 GAPS = Counter("serai_realtime_gaps_total", "Gaps in channels", ["outcome"])
-
-OnEvent = Callable[[str, int], None]
-"""(channel, offset), in the tick of each publication; offset 0 for an ephemeral one."""
-
-
-class Source(Protocol):
-    """Where publications come from. `attach` is answered by `ChannelHub.on_position`."""
-
-    def attach(self, channel: str) -> None: ...
-
-    def detach(self, channel: str) -> None: ...
-
-    def presence(self, channel: str, user: str, clients: int) -> None: ...
-
-    async def history(self, channel: str, after: int, limit: int) -> HistoryReply:
-        """In order. Raises AppError."""
-
-
-class Subscriber(Protocol):
-    outlet: Outlet
-    wire: Wire
-
-    def on_slow(self) -> None:
-        """More than the bound lies unsent."""
-
-    def on_discontinuity(self, channel: str) -> None:
-        """Publications of the channel were lost; the client must resubscribe to recover."""
-
-
-class Sender(Protocol):
-    def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
-        """Writes `data` to each, in order after what was written before; returns the slow ones."""
-
-
-def send_by_transport(outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
-    slow = []
-    for outlet in outlets:
-        outlet.write(data)
-        if outlet.get_write_buffer_size() > max_buffered:
-            slow.append(outlet)
-    return slow
-
-
-class _Group:
-    """Subscribers that share a wire, and the frames that wait for this tick's end."""
-
-    __slots__ = ("members", "pending")
-
-    def __init__(self) -> None:
-        self.members: dict[Outlet, Subscriber] = {}
-        self.pending: list[bytes] = []
-
-
-class Channel:
-    """One followed channel. `public_until` (loop time): until then everybody may read it."""
-
-    __slots__ = (
-        "fill",
-        "groups",
-        "listeners",
-        "live",
-        "name",
-        "pins",
-        "position",
-        "public_until",
-        "purges",
-        "ring",
-        "ring_bytes",
-        "users",
-    )
-
-    def __init__(self, name: str, live: asyncio.Future[None]) -> None:
-        self.name = name
-        self.live = live
-        self.position = ChannelPosition()
-        self.groups: dict[Wire, _Group] = {}
-        self.listeners: dict[OnEvent, None] = {}
-        self.users: dict[str, int] = {}
-        self.pins = 0
-        self.public_until = 0.0
-        self.fill: asyncio.Task[None] | None = None
-        # The newest publications, contiguous up to position.last: short recoveries cost no call.
-        self.ring: deque[Publication] = deque()
-        self.ring_bytes = 0
-        self.purges = 0
-
-    @property
-    def used(self) -> bool:
-        return bool(self.pins or self.groups or self.listeners)
-
-    def subscribers(self) -> list[Subscriber]:
-        return [s for group in self.groups.values() for s in group.members.values()]
-
-    async def wait_live(self) -> None:
-        """Until the channel's position is known."""
-        await asyncio.shield(self.live)
-
-    def remember(self, publication: Publication) -> None:
-        if _REMOVAL in publication.data:
-            # The log was overwritten where the removed text stood: read it again from there.
-            self.forget()
-        self.ring.append(publication)
-        self.ring_bytes += len(publication.data)
-        while len(self.ring) > RING_PUBLICATIONS or self.ring_bytes > RING_BYTES:
-            self.ring_bytes -= len(self.ring.popleft().data)
-
-    def forget(self) -> None:
-        self.ring.clear()
-        self.ring_bytes = 0
-        self.purges += 1
 
 
 class ChannelHub:
@@ -229,7 +122,7 @@ class ChannelHub:
         for channel in channels:
             group = channel.groups.get(subscriber.wire)
             if group is None:
-                group = channel.groups[subscriber.wire] = _Group()
+                group = channel.groups[subscriber.wire] = Group()
             group.members[subscriber.outlet] = subscriber
             SUBSCRIPTIONS.inc()
 

@@ -23,7 +23,7 @@ from actors.messages import (
 )
 from config.errors import AppError
 from serve_app.gateway import codes
-from serve_app.gateway.channel_hub import Channel
+from serve_app.gateway.channel import Channel
 from serve_app.gateway.codec_json import single_line
 from serve_app.gateway.protocol import (
     REJECT_UNRECOVERED,

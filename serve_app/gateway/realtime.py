@@ -20,7 +20,8 @@ from actors.slots import shard_of
 from config.settings import Settings
 from serve_app.gateway import codes
 from serve_app.gateway.catch_up import CatchUp
-from serve_app.gateway.channel_hub import Channel, ChannelHub, OnEvent, Sender, send_by_transport
+from serve_app.gateway.channel import Channel, OnEvent, Sender, send_by_transport
+from serve_app.gateway.channel_hub import ChannelHub
 from serve_app.gateway.services import Authorize, CheckRate, Services, VerifyToken
 from serve_app.gateway.session import Session
 from serve_app.gateway.shard_link import ShardCall, ShardLinks

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from actors.messages import Caller, ChannelGrant, Ephemeral
 from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.catch_up import CatchUp
-from serve_app.gateway.channel_hub import Channel, ChannelHub
+from serve_app.gateway.channel import Channel
+from serve_app.gateway.channel_hub import ChannelHub
 from serve_app.gateway.shard_link import ShardLinks
 from serve_app.gateway.timers import Wheel
 

@@ -4,19 +4,15 @@
                                                                              └ commands.py ─▶ reply
 
 Commands of one channel run one after the other in a lane; different channels don't wait for each
-other. A lane's task lives only while it has something to do: a silent connection has none.
-Deadlines (connect, ping, pong, expiry, closing) are served by the process-wide wheel.
+other. Deadlines (connect, ping, pong, expiry, closing) are served by the process-wide wheel.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Coroutine
-from contextvars import Context
 from enum import IntEnum
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from prometheus_client import Counter, Gauge
@@ -26,6 +22,7 @@ from config.errors import AppError
 from serve_app.gateway import codes, commands
 from serve_app.gateway.channel_hub import BYTES
 from serve_app.gateway.codes import Disconnect, ReplyError
+from serve_app.gateway.lanes import Lanes
 from serve_app.gateway.protocol import PONG, Command, ErrorResult, Outlet, Reply, Wire
 from serve_app.gateway.services import Services, Subscription
 
@@ -36,7 +33,6 @@ COMMAND_SECONDS: Final = 4.0
 CLOSING_SECONDS: Final = 3.0
 """How long the client may take to answer a close frame."""
 REPLIES_PER_FRAME: Final = 16
-_IN_FLIGHT: Final = 128
 _REAUTHORIZE_ATTEMPTS: Final = 6
 _REAUTHORIZE_BACKOFF_SECONDS: Final = 0.1
 
@@ -60,14 +56,11 @@ class Session:
         "_close_by",
         "_connect_by",
         "_expire_by",
-        "_in_flight",
         "_lanes",
         "_outbox",
         "_ping_at",
         "_pong_by",
         "_reauthorizing",
-        "_room",
-        "_tasks",
         "address",
         "caller",
         "client",
@@ -94,10 +87,7 @@ class Session:
         # Counts what may have changed permissions; a subscribe that began before checks again.
         self.version = 0
         self._reauthorizing = False
-        self._lanes: dict[str, deque[Command]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._in_flight = 0
-        self._room: asyncio.Future[None] | None = None
+        self._lanes = Lanes(self._run_of_channel)
         self._outbox: list[bytes] = []
         self._connect_by = services.wheel.now() + services.settings.connect_timeout_seconds
         self._ping_at = self._pong_by = self._expire_by = self._close_by = 0.0
@@ -119,9 +109,7 @@ class Session:
         try:
             for command in self.wire.codec.decode(frame):
                 await self._accept(command)
-                while self._in_flight >= _IN_FLIGHT and self.is_open:
-                    self._room = asyncio.get_running_loop().create_future()
-                    await self._room
+                await self._lanes.wait_room()
                 if not self.is_open:
                     return
         except Disconnect as end:
@@ -151,47 +139,19 @@ class Session:
                 commands.answer_at_once(self, command)
             except ReplyError as error:
                 self.fail(command.id, error)
-        elif command.unsubscribe is not None and name not in self._lanes:
+        elif command.unsubscribe is not None and not self._lanes.busy(name):
             await commands.unsubscribe(self, command)
         else:
-            self._enqueue(name, command)
+            self._lanes.put(name, command)
 
     def _on_pong(self) -> None:
         if self.state is not State.CONNECTED or not self._pong_by:
             raise codes.malformed()
         self._pong_by = 0.0
 
-    # ------------------------------------------------------------ lanes
-
-    def _enqueue(self, name: str, command: Command) -> None:
-        self._in_flight += 1
-        lane = self._lanes.get(name)
-        if lane is not None:
-            lane.append(command)
-            return
-        lane = self._lanes[name] = deque((command,))
-        self._spawn(self._run_lane(name, lane))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _run_lane(self, name: str, lane: deque[Command]) -> None:
-        try:
-            while lane and self.is_open:
-                await self._execute(commands.of_channel(lane[0]), lane[0])
-                lane.popleft()
-                self._leave_flight(1)
-        finally:
-            self._leave_flight(len(lane))
-            self._lanes.pop(name, None)
-            self.flush()
-
-    def _leave_flight(self, count: int) -> None:
-        self._in_flight -= count
-        if self._room is not None and not self._room.done() and self._in_flight < _IN_FLIGHT:
-            self._room.set_result(None)
+    async def _run_of_channel(self, command: Command) -> None:
+        await self._execute(commands.of_channel(command), command)
+        self.flush()
 
     async def _execute(self, handler: commands.Handler, command: Command) -> None:
         try:
@@ -303,7 +263,7 @@ class Session:
         self.version += 1
         if not self._reauthorizing and self.state is State.CONNECTED:
             self._reauthorizing = True
-            self._spawn(self._reauthorize())
+            self._lanes.spawn(self._reauthorize())
 
     async def _reauthorize(self) -> None:
         checked = -1
@@ -397,9 +357,4 @@ class Session:
             self.unsubscribe(name)
         self.subscriptions.clear()
         self._outbox.clear()
-        current = asyncio.current_task()
-        for task in self._tasks:
-            if task is not current:
-                task.cancel()
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._lanes.close()

@@ -1,0 +1,85 @@
+"""Commands of one channel one after the other, those of different channels side by side.
+
+A lane's task lives only while it has something to do: a silent connection has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from typing import Any, Final
+
+from serve_app.gateway.protocol import Command
+
+IN_FLIGHT: Final = 128
+"""Commands of one connection that may be under way before its socket is read no further."""
+
+Run = Callable[[Command], Awaitable[None]]
+
+
+class Lanes:
+    """The tasks of one connection. `run` must raise nothing."""
+
+    __slots__ = ("_in_flight", "_lanes", "_room", "_run", "_tasks", "closed")
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._lanes: dict[str, deque[Command]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
+        self._room: asyncio.Future[None] | None = None
+        self.closed = False
+
+    def busy(self, name: str) -> bool:
+        return name in self._lanes
+
+    def put(self, name: str, command: Command) -> None:
+        self._in_flight += 1
+        lane = self._lanes.get(name)
+        if lane is not None:
+            lane.append(command)
+            return
+        lane = self._lanes[name] = deque((command,))
+        self.spawn(self._run_lane(name, lane))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs until done or `close`."""
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def wait_room(self) -> None:
+        """Until fewer than the bound are in flight, or the lanes are closed."""
+        while self._in_flight >= IN_FLIGHT and not self.closed:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    def close(self) -> None:
+        """Cancels everything but the task that calls."""
+        self.closed = True
+        current = asyncio.current_task()
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
+        self._make_room()
+
+    async def _run_lane(self, name: str, lane: deque[Command]) -> None:
+        try:
+            while lane and not self.closed:
+                await self._run(lane[0])
+                lane.popleft()
+                self._leave(1)
+        finally:
+            self._leave(len(lane))
+            self._lanes.pop(name, None)
+
+    def _leave(self, count: int) -> None:
+        self._in_flight -= count
+        if self._in_flight < IN_FLIGHT:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
