@@ -14,7 +14,8 @@ from serve_app.api.call import Call
 from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import Marks, Me
 
-MAX_IDS: Final = 500
+# As many as fit into a request line.
+MAX_IDS: Final = 200
 
 
 class MarksQuery(msgspec.Struct, frozen=True):

@@ -1,0 +1,234 @@
+"""The edge cache against a clock and backends that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from multidict import CIMultiDict
+
+from actors.messages import Reply
+from config.errors import AppError
+from serve_app.gateway.edge_cache import EdgeCache, Page
+from tests.gateway_app import FakeRealtime
+
+CHANNEL = "community:1"
+
+
+class World:
+    """One page with a version; `gate` holds reads back between their snapshot and their answer."""
+
+    def __init__(self, *, max_bytes: int = 1 << 20) -> None:
+        self.now = 100.0
+        self.events = FakeRealtime()
+        self.cache = EdgeCache(
+            self.events, max_bytes=max_bytes, max_age_seconds=5.0, clock=lambda: self.now
+        )
+        self.version = 1
+        self.position = 10
+        self.channel = CHANNEL
+        self.error: str | None = None
+        self.reads = 0
+        self.reading = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def load(self) -> Reply:
+        self.reads += 1
+        body, position = b"v%d" % self.version, self.position
+        self.reading.set()
+        await self.gate.wait()
+        if self.error is not None:
+            raise AppError(self.error)
+        return Reply(body=body, position=position, public=True, channel=self.channel)
+
+    async def page(self, key: str = "k", path: str = "/k", position: int | None = None) -> Page:
+        return await self.cache.page(
+            key, path, position, self.load, lambda reply: CIMultiDict({"ETag": "e"})
+        )
+
+    def commit(self) -> None:
+        self.version += 1
+        self.position += 10
+
+
+async def warm() -> World:
+    """The first read makes the cache follow the channel, the second is stored."""
+    world = World()
+    await world.page()
+    await world.page()
+    assert world.cache.hit_nowait("/k") is not None
+    return world
+
+
+async def test_event_kills_the_entry() -> None:
+    world = await warm()
+    assert (await world.page()).body == b"v1"
+    assert world.reads == 2
+    world.commit()
+    world.events.event(CHANNEL, 7)
+    assert world.cache.hit_nowait("/k") is None
+    assert (await world.page()).body == b"v2"
+    assert world.cache.hit_nowait("/k") is not None
+
+
+async def test_ephemeral_events_and_other_channels_change_nothing() -> None:
+    world = await warm()
+    world.events.event(CHANNEL, 0)
+    world.events.event("community:2", 9)
+    assert world.cache.hit_nowait("/k") is not None
+
+
+async def test_entry_dies_of_age_counted_from_the_start_of_its_read() -> None:
+    world = await warm()
+    world.now += 4.9
+    assert world.cache.hit_nowait("/k") is not None
+    world.now += 0.1
+    assert world.cache.hit_nowait("/k") is None
+    world.reading.clear()
+    world.gate.clear()
+    slow = asyncio.create_task(world.page())
+    await world.reading.wait()
+    world.now += 5
+    world.gate.set()
+    await slow
+    assert world.cache.hit_nowait("/k") is None
+
+
+async def test_event_during_a_read_leaves_no_stale_entry() -> None:
+    world = await warm()
+    world.now += 5
+    world.reading.clear()
+    world.gate.clear()
+    early = asyncio.create_task(world.page())
+    await world.reading.wait()
+    world.commit()
+    world.events.event(CHANNEL, 8)
+    # A reader that comes after the event doesn't join the read that began before it.
+    late = asyncio.create_task(world.page())
+    await asyncio.sleep(0)
+    world.gate.set()
+    assert (await early).body == b"v1"
+    assert (await late).body == b"v2"
+    hit = world.cache.hit_nowait("/k")
+    assert hit is not None and hit.body == b"v2"
+
+
+async def test_page_without_a_followed_channel_is_not_stored() -> None:
+    world = World()
+    await world.page()
+    assert world.cache.hit_nowait("/k") is None
+    assert list(world.events.listeners) == [CHANNEL]
+
+
+async def test_readers_share_one_read_and_survive_the_one_who_began_it() -> None:
+    world = World()
+    world.gate.clear()
+    readers = [asyncio.create_task(world.page()) for _ in range(10)]
+    await world.reading.wait()
+    readers[0].cancel()
+    await asyncio.wait([readers[0]])
+    world.gate.set()
+    assert [page.body for page in await asyncio.gather(*readers[1:])] == [b"v1"] * 9
+    assert world.reads == 1
+
+
+@pytest.mark.parametrize(("asked", "reads"), [(9, 2), (10, 3), (11, 3), (None, 2)])
+async def test_write_position_needs_a_strictly_higher_entry(asked: int | None, reads: int) -> None:
+    world = await warm()
+    await world.page(position=asked)
+    assert world.reads == reads
+
+
+async def test_bypassing_reader_refreshes_the_entry_for_all() -> None:
+    world = await warm()
+    world.commit()
+    assert (await world.page(position=15)).body == b"v2"
+    hit = world.cache.hit_nowait("/k")
+    assert hit is not None and hit.body == b"v2"
+
+
+async def test_bypassing_reader_joins_no_read_that_began_before_its_write() -> None:
+    world = World()
+    world.gate.clear()
+    early = asyncio.create_task(world.page())
+    await world.reading.wait()
+    world.commit()
+    own = asyncio.create_task(world.page(position=20))
+    await asyncio.sleep(0)
+    world.gate.set()
+    assert (await own).body == b"v2"
+    assert (await early).body == b"v1"
+
+
+async def test_absence_is_remembered_for_a_second() -> None:
+    world = World()
+    world.error = "not_found"
+    for _ in range(3):
+        with pytest.raises(AppError, match="not_found"):
+            await world.page()
+    assert world.reads == 1
+    world.error = None
+    assert (await world.page(position=1)).body == b"v1"
+    world.now += 1
+    await world.page()
+    assert world.reads == 3
+
+
+async def test_failures_are_not_remembered() -> None:
+    world = World()
+    world.error = "unavailable"
+    for _ in range(2):
+        with pytest.raises(AppError, match="unavailable"):
+            await world.page()
+    assert world.reads == 2
+
+
+async def test_bytes_are_bounded_and_the_least_used_goes_first() -> None:
+    world = World(max_bytes=30_000)
+    world.channel = ""
+    for number in range(10):
+        await world.page(f"k{number}", f"/k{number}")
+    assert world.cache.hit_nowait("/k0") is not None
+    for number in range(10, 20):
+        await world.page(f"k{number}", f"/k{number}")
+        assert world.cache.hit_nowait("/k0") is not None
+    statistics = world.cache.statistics()
+    assert 0 < statistics.bytes <= 30_000
+    assert world.cache.hit_nowait("/k1") is None
+    assert world.cache.hit_nowait("/k19") is not None
+
+
+async def test_spellings_of_a_url_are_bounded() -> None:
+    world = await warm()
+    for number in range(20):
+        await world.page(path=f"/k?{number}")
+    known = [n for n in range(20) if world.cache.hit_nowait(f"/k?{n}") is not None]
+    assert known == [16, 17, 18, 19]
+    world.events.event(CHANNEL, 3)
+    assert all(world.cache.hit_nowait(f"/k?{n}") is None for n in range(20))
+
+
+async def test_channels_without_readers_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve_app.gateway.edge_cache._CHANNELS", 2)
+    world = World()
+    for name in "abc":
+        world.channel = name
+        await world.page(name, f"/{name}")
+        await world.page(name, f"/{name}")
+    assert [len(world.events.listeners[name]) for name in "abc"] == [0, 1, 1]
+    assert world.cache.hit_nowait("/a") is None
+    assert world.cache.hit_nowait("/c") is not None
+    await world.cache.close()
+    assert [len(world.events.listeners[name]) for name in "abc"] == [0, 0, 0]
+
+
+async def test_close_ends_the_reads_in_flight() -> None:
+    world = World()
+    world.gate.clear()
+    reader = asyncio.create_task(world.page())
+    await world.reading.wait()
+    await world.cache.close()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert world.cache.statistics().flights == 0

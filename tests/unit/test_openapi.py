@@ -1,0 +1,111 @@
+"""The document describes every route and refers to nothing that is not in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from config.errors import HTTP_STATUS
+from serve_app.api.errors import TITLES, Problem
+from serve_app.api.openapi import document
+from serve_app.api.routing import ROUTES
+
+# Built through JSON: what clients get.
+DOCUMENT: dict[str, Any] = msgspec.json.decode(
+    msgspec.json.encode(document(ROUTES, "serai_refresh_8000"))
+)
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def test_every_route_is_documented_and_nothing_else() -> None:
+    shown = {(route.path, route.method.lower()) for route in ROUTES if not route.hidden}
+    documented = {
+        (path, method) for path, operations in DOCUMENT["paths"].items() for method in operations
+    }
+    assert documented == shown
+    hidden = {route.path for route in ROUTES if route.hidden}
+    assert hidden == {"/", "/api/docs/{asset}", "/connection/websocket"}
+
+
+def test_routes_are_unique_and_writes_are_for_members() -> None:
+    keys = [(route.method, route.path) for route in ROUTES]
+    assert len(keys) == len(set(keys))
+    for route in ROUTES:
+        if route.method != "GET" and not route.path.startswith("/api/v1/auth/"):
+            assert route.access == "member", route.path
+        if route.path.startswith("/api/v1/") and route.tag != "server":
+            assert route.rate is not None, route.path
+
+
+def test_references_resolve() -> None:
+    found = set(_references(DOCUMENT))
+    assert "#/components/responses/Problem" in found
+    for reference in found:
+        node: Any = DOCUMENT
+        for step in reference.removeprefix("#/").split("/"):
+            assert step in node, reference
+            node = node[step]
+
+
+def test_schemas_are_json_schema_2020_12() -> None:
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        Draft202012Validator.check_schema(schema)
+        assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
+    for operations in DOCUMENT["paths"].values():
+        for operation in operations.values():
+            for parameter in operation["parameters"]:
+                Draft202012Validator.check_schema(parameter["schema"])
+
+
+def test_operations_are_complete() -> None:
+    ids = []
+    for path, operations in DOCUMENT["paths"].items():
+        for method, operation in operations.items():
+            ids.append(operation["operationId"])
+            in_path = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
+            assert in_path == set(re.findall(r"\{(\w+)\}", path))
+            names = [(p["in"], p["name"]) for p in operation["parameters"]]
+            assert len(names) == len(set(names))
+            assert any(code.startswith(("2", "3")) for code in operation["responses"]), path
+            assert "500" in operation["responses"]
+            assert ("requestBody" in operation) <= (method in ("post", "put", "patch"))
+            for requirement in operation["security"]:
+                assert set(requirement) <= set(DOCUMENT["components"]["securitySchemes"])
+    assert len(ids) == len(set(ids))
+
+
+def test_limits_of_the_contract_are_shown() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    title = schemas["PostBody"]["properties"]["title"]
+    assert (title["minLength"], title["maxLength"]) == (3, 300)
+    assert schemas["PostBody"]["properties"]["body_markdown"]["maxLength"] == 40_000
+    assert schemas["CommentBody"]["properties"]["body_markdown"]["maxLength"] == 10_000
+    parameters = DOCUMENT["paths"]["/api/v1/posts/{post_id}/comments"]["get"]["parameters"]
+    limit = next(p["schema"] for p in parameters if p["name"] == "limit")
+    assert (limit["minimum"], limit["maximum"], limit["default"]) == (1, 500, 200)
+
+
+def test_example_of_a_problem_is_one() -> None:
+    content = DOCUMENT["components"]["responses"]["Problem"]["content"]
+    example = content["application/problem+json"]["example"]
+    assert msgspec.convert(example, Problem).code in HTTP_STATUS
+
+
+@pytest.mark.parametrize("code", HTTP_STATUS)
+def test_every_code_has_a_title(code: str) -> None:
+    assert TITLES[code]
