@@ -36,7 +36,7 @@ def parse_channel(text: str) -> Channel:
 
 
 async def authorize(connection: Connection, requests: Sequence[AuthorizeChannel]) -> list[Outcome]:
-    """One outcome per request, in order. The body of a reply is a ChannelGrant as JSON.
+    """One outcome per request, in order. The body of a reply is a ChannelGrant in MessagePack.
 
     `public` grants hold for all who are not suspended, but `may_publish_typing` for members alone:
     a guest's grant never has it. Failures: `invalid`, `not_found`, `not_permitted`, `suspended`,
@@ -57,7 +57,7 @@ async def authorize(connection: Connection, requests: Sequence[AuthorizeChannel]
         except AppError as error:
             outcomes[place] = Failure.of(error)
         else:
-            outcomes[place] = Reply(body=msgspec.json.encode(grant), public=grant.public)
+            outcomes[place] = Reply(body=msgspec.msgpack.encode(grant), public=grant.public)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -98,10 +98,10 @@ def _grant(
 ) -> ChannelGrant:
     caller = request.caller
     if caller.account_id is not None:
+        if state is not None and state.standing == "suspended":
+            raise AppError("suspended", "This account is suspended.")
         if state is None or state.standing == "deleted" or state.session_ended:
             raise AppError("unauthenticated", "This session has ended.")
-        if state.standing == "suspended":
-            raise AppError("suspended", "This account is suspended.")
     if channel.namespace == "user":
         if channel.id != caller.account_id:
             raise AppError("not_permitted", "This channel belongs to another account.")

@@ -100,8 +100,8 @@ def judge(
     """Why a token could not be rotated.
 
     repeated: the predecessor within its grace, answered with the same successor. reused: an old
-    token of a live family, which must end. over: once good, but its session has ended or expired, or its
-    account may not act. unknown: not ours, and without any effect.
+    token of a live family, which must end. over: once good, but its session has ended or expired,
+    or its account may not act. unknown: not ours, and without any effect.
     """
     if session is None:
         return "unknown"

@@ -11,7 +11,7 @@ import msgspec
 
 from config.errors import AppError
 from storage.identity import country_of, parse_id
-from storage.postgres import Connection, Pool, acquire
+from storage.postgres import Connection
 
 Visibility = Literal["public", "private"]
 MembershipRole = Literal["member", "moderator", "admin", "banned"]
@@ -34,48 +34,6 @@ class Relation(msgspec.Struct, frozen=True, gc=False):
     def visible(self, site_role: str = "member") -> bool:
         """Whether the account may read the community: the rule of the SQL function `refusal`."""
         return self.visibility == "public" or self.is_member or site_role == "admin"
-
-
-class Community(msgspec.Struct, frozen=True):
-    """What never changes about a community."""
-
-    id: UUID
-    slug: str
-    country_id: int
-    visa_type: str | None
-
-
-class Directory:
-    """Remembers communities by id and slug, so that a write needs no query for where it belongs.
-
-    Nothing here says who may see or write: that is asked of the database each time.
-    """
-
-    def __init__(self, pool: Pool, *, max_entries: int = 20_000) -> None:
-        self._pool = pool
-        self._max_entries = max_entries
-        self._known: dict[str, Community] = {}
-
-    async def find(self, id_or_slug: str) -> Community | None:
-        """An absence is not remembered: the community may be made in the next moment."""
-        known = self._known.get(id_or_slug)
-        if known is not None:
-            return known
-        key = _key(id_or_slug)
-        if key is None:
-            return None
-        column, value = key
-        async with acquire(self._pool) as connection:
-            row = await connection.fetchrow(
-                f"select id, slug, country_id, visa_type from community where {column} = $1", value
-            )
-        if row is None:
-            return None
-        community = Community(*row.values())
-        while len(self._known) >= self._max_entries:
-            del self._known[next(iter(self._known))]
-        self._known[id_or_slug] = community
-        return community
 
 
 class Question(NamedTuple):
