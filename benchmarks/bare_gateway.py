@@ -1,0 +1,154 @@
+"""A real gateway whose only shard is a fake in its own process that publishes at a steady rate.
+
+`python -m benchmarks.bare_gateway PORT PER_SECOND`. Everything from the shard's poll on is the
+product: link, hub, encoding, sessions, transports. The fake stands in for Ray's call and for the
+stores, so that the figure is that of fan-out alone; the whole path is bar 3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections import deque
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+import uvloop
+
+from actors.messages import (
+    AccountsRequest,
+    Attach,
+    AttachReply,
+    AuthorizeChannel,
+    ChannelGrant,
+    Hello,
+    HelloReply,
+    HistoryReply,
+    Outcome,
+    Poll,
+    PollReply,
+    PresenceReply,
+    Publication,
+    ReadHistory,
+    ReadPresence,
+    Reply,
+    ShardReply,
+    ShardRequest,
+    StreamPosition,
+)
+from config.settings import load
+from serve_app.gateway.gateway import Gateway
+
+PUBLICATION_BYTES: Final = 200
+CHANNEL: Final = "thread:01900000-0000-7000-8000-000000000001"
+_EPOCH: Final = "bench"
+_KEPT: Final = 1_000
+
+
+def payload(number: int) -> bytes:
+    """An event of exactly PUBLICATION_BYTES that carries the time."""
+    start = b'{"type":"comment.created","sent_ns":%d,"n":%d,"text":"' % (time.time_ns(), number)
+    return start + b"x" * (PUBLICATION_BYTES - len(start) - 2) + b'"}'
+
+
+class SteadyShard:
+    """Publishes on CHANNEL from its first reader on. What is late comes late, but it comes."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._sequence = 0
+        self._kept: deque[Publication] = deque(maxlen=_KEPT)
+        self._more = asyncio.Event()
+        self._followed = asyncio.Event()
+
+    async def publish(self) -> None:
+        await self._followed.wait()
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due += 1 / self._per_second
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            self._sequence += 1
+            self._kept.append(Publication(CHANNEL, self._sequence, payload(self._sequence)))
+            self._more.set()
+
+    async def call(self, index: int, request: ShardRequest) -> ShardReply:
+        top = StreamPosition(_EPOCH, self._sequence)
+        match request:
+            case Hello():
+                return HelloReply("bench", [top] * len(request.channels))
+            case Attach():
+                self._followed.set()
+                return AttachReply(True, [top] * len(request.channels))
+            case Poll():
+                return await self._poll(request)
+            case ReadHistory():
+                return HistoryReply(top, [], True)
+            case ReadPresence():
+                return PresenceReply(0, 0)
+            case _:
+                return None
+
+    async def _poll(self, request: Poll) -> PollReply:
+        if self._sequence <= request.ack and request.wait_seconds:
+            self._more.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(request.wait_seconds):
+                    await self._more.wait()
+        return PollReply(self._sequence, [p for p in self._kept if p.offset > request.ack])
+
+
+async def _grant_everything(request: bytes) -> bytes:
+    asked = msgspec.msgpack.decode(request, type=list[AccountsRequest])
+    outcomes: list[Outcome] = [
+        Reply(200, msgspec.msgpack.encode(ChannelGrant(one.channel, True)))
+        for one in asked
+        if isinstance(one, AuthorizeChannel)
+    ]
+    return msgspec.msgpack.encode(outcomes)
+
+
+async def _not_there(_: bytes) -> bytes:
+    raise RuntimeError("readers of a channel ask for nothing else")
+
+
+async def _serve(port: int, per_second: float) -> None:
+    settings = load(
+        {
+            "SERAI_GATEWAY__PORT": str(port),
+            "SERAI_GATEWAY__DRAIN_SECONDS": "0",
+            "SERAI_RATE_LIMIT__ENABLED": "false",
+            "SERAI_AUTH__SECRET": uuid4().hex,
+        }
+    )
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    shard = SteadyShard(per_second)
+    gateway = Gateway(
+        settings, gateway_id="bench", thread=_not_there, feed=_not_there,
+        accounts=_grant_everything, rate_limit=_not_there, shards=shard,
+    )  # fmt: skip
+    publishing = asyncio.create_task(shard.publish())
+    try:
+        await gateway.start()
+        print("ready", flush=True)
+        await ended.wait()
+    finally:
+        publishing.cancel()
+        await gateway.stop()
+
+
+def main() -> int:
+    # uvloop, as in a Serve replica.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(int(sys.argv[1]), float(sys.argv[2])))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

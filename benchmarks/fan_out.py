@@ -1,0 +1,74 @@
+"""Bar 1: what it costs a gateway to write one publication to each of 1,000 sockets.
+
+Ours: a gateway process with an in-process shard (bare_gateway.py). Baseline: sendloop.c, which does
+nothing but send(). The same readers for both, in turn. A publication's data is 200 bytes in both;
+ours adds the protocol's frame around it, which is part of the cost.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from benchmarks.bare_gateway import CHANNEL, PUBLICATION_BYTES
+from benchmarks.figures import Check, Verdict, conclude, median_ratio
+from benchmarks.load import Readers, read_channel, saturation
+from benchmarks.machine import built, free_port, module, running, work_folder
+from benchmarks.plan import Plan
+from benchmarks.program import run_bar
+
+MUST: Final = 1.25
+GOAL: Final = 1.10
+SOCKETS: Final = 1_000
+PER_SECOND: Final = 30.0
+_SECONDS: Final = 12.0
+
+
+async def measure_gateway(rate: float, sockets: int, seconds: float) -> Readers:
+    """A gateway by itself, started for this and ended after it."""
+    port = free_port()
+    command = module("benchmarks.bare_gateway", port, rate)
+    with work_folder() as metrics:
+        # As in the server, where counters live in files that all processes share.
+        env = {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+        async with running(command, env=env) as gateway:
+            return await read_channel(
+                port, [gateway.pid], channel=CHANNEL, connections=sockets, seconds=seconds
+            )
+
+
+async def measure_send_loop(rate: float, sockets: int, seconds: float) -> Readers:
+    port = free_port()
+    command = [str(built("sendloop.c")), str(port), str(rate), str(PUBLICATION_BYTES)]
+    async with running(command) as loop:
+        return await read_channel(
+            port, [loop.pid], channel=None, connections=sockets, seconds=seconds
+        )
+
+
+async def measure(plan: Plan) -> int:
+    seconds = plan.seconds(_SECONDS)
+    ours: list[Readers] = []
+    floor: list[Readers] = []
+    for _ in range(plan.rounds):
+        ours.append(await measure_gateway(PER_SECOND, SOCKETS, seconds))
+        floor.append(await measure_send_loop(PER_SECOND, SOCKETS, seconds))
+    ratio = median_ratio([r.cpu_s_per_million for r in ours], [r.cpu_s_per_million for r in floor])
+    rows = [
+        (number, name, r.cpu_s_per_million, r.server_user_s_per_million,
+         r.server_sys_s_per_million, r.deliveries_per_s, r.latency_p50_ms, r.latency_p99_ms)
+        for number, pair in enumerate(zip(ours, floor, strict=True), 1)
+        for name, r in zip(("gateway", "C send()"), pair, strict=True)
+    ]  # fmt: skip
+    verdict = Verdict(
+        1,
+        [Check("CPU of gateway / C loop", ratio, "<=", MUST)],
+        plan.rounds,
+        {"goal": GOAL, "sockets": SOCKETS, **saturation([*ours, *floor])},
+    )
+    headings = ("round", "server", "CPU s/M", "user", "system", "deliveries/s", "p50 ms", "p99 ms")
+    return conclude(verdict, headings, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(run_bar(measure, "Bar 1: fan-out cost against a C send() loop."))
