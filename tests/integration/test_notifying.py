@@ -1,0 +1,166 @@
+"""The job 'notify' on a real database: who is told, once, and what stands in their streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from actors.messages import Caller, Publication
+from actors.notifying import Notifier, NotifyJob
+from storage.identity import new_id
+from storage.stream_writer import rfc3339
+from storage.streams import ensure_partitions, read_events
+from tests.integration.feed_world import World, world
+
+
+@dataclass
+class Scene:
+    """Ada's post in a public community, and people who are not her."""
+
+    here: World
+    ada: Caller
+    ben: Caller
+    cem: Caller
+    community: UUID
+    post: UUID
+    published: list[Publication] = field(default_factory=list)
+
+    async def notify(
+        self, *, comments: list[UUID] | None = None, posts: list[UUID] | None = None
+    ) -> None:
+        job = NotifyJob(comments or [], posts or [])
+        await Notifier(self.here.pool, self.published.extend).run(msgspec.json.encode(job))
+
+    async def told(self) -> list[tuple[str, str, UUID | None]]:
+        """(handle, kind, comment) of all notifications, in the order of writing."""
+        rows = await self.here.pool.fetch(
+            "select a.handle, n.kind, n.comment_id from notification n"
+            " join account a on a.id = n.account_id order by n.created_at, a.handle"
+        )
+        return [tuple(row) for row in rows]
+
+
+@pytest.fixture
+async def scene(database_url: str) -> AsyncIterator[Scene]:
+    async with world(database_url) as here:
+        async with here.pool.acquire() as connection:
+            await ensure_partitions(connection, datetime.now(UTC).date(), 1)
+        ada, ben, cem = [await here.account(name) for name in ("ada", "ben", "cem")]
+        community = await here.community("c")
+        yield Scene(here, ada, ben, cem, community, await here.post(community, ada))
+
+
+async def test_replies_reach_the_author_of_what_is_replied_to(scene: Scene) -> None:
+    top = await scene.here.comment(scene.post, scene.ben)
+    answer = await scene.here.comment(scene.post, scene.cem, top)
+    await scene.notify(comments=[top, answer])
+    assert sorted(await scene.told()) == [("ada", "reply", top), ("ben", "reply", answer)]
+
+
+async def test_nobody_is_told_of_what_they_did_themselves(scene: Scene) -> None:
+    top = await scene.here.comment(scene.post, scene.ada, body="@ada @ADA I answer myself")
+    below = await scene.here.comment(scene.post, scene.ada, top)
+    post = await scene.here.post(scene.community, scene.ada, body="by @ada")
+    await scene.notify(comments=[top, below], posts=[post])
+    assert await scene.told() == []
+    assert scene.published == []
+
+
+async def test_mentions_count_once_and_after_replies(scene: Scene) -> None:
+    both = await scene.here.comment(
+        scene.post, scene.ben, body="@ada and @Cem, @cem, @nobody, `@ada`, x@ben"
+    )
+    await scene.notify(comments=[both])
+    assert sorted(await scene.told()) == [("ada", "reply", both), ("cem", "mention", both)]
+
+
+async def test_mentions_in_posts(scene: Scene) -> None:
+    post = await scene.here.post(scene.community, scene.ada, body="ask @ben")
+    await scene.notify(posts=[post])
+    await scene.notify(posts=[post])
+    assert await scene.told() == [("ben", "mention", None)]
+
+
+async def test_only_those_who_may_read_it_and_are_active(scene: Scene) -> None:
+    here = scene.here
+    secret = await here.community("secret", private=True)
+    insider, banned = await here.account("insider"), await here.account("banned")
+    await here.account("gone", status="deleted")
+    await here.account("halted", status="suspended")
+    lapsed = await here.account("lapsed", status="suspended")
+    await here.pool.execute(
+        "update account set suspended_until = now() - interval '1 minute' where id = $1",
+        lapsed.account_id,
+    )
+    for caller in (insider, lapsed, scene.ada):
+        await here.join(caller, secret)
+    await here.join(banned, secret, "banned")
+    author_left = await here.post(secret, scene.cem)
+    comment = await here.comment(
+        author_left, scene.ada, body="@insider @banned @gone @halted @lapsed @ben"
+    )
+    await scene.notify(comments=[comment])
+    assert sorted(handle for handle, _, _ in await scene.told()) == ["insider", "lapsed"]
+
+
+async def test_deleted_content_tells_nobody(scene: Scene) -> None:
+    comment = await scene.here.comment(scene.post, scene.ben, body="@cem")
+    post = await scene.here.post(scene.community, scene.ada, body="@cem")
+    below = await scene.here.comment(post, scene.ben, body="@cem")
+    await scene.here.pool.execute("update comment set deleted_at = now() where id = $1", comment)
+    await scene.here.pool.execute("update post set deleted_at = now() where id = $1", post)
+    await scene.notify(comments=[comment, below, new_id(0)], posts=[post, new_id(0)])
+    assert await scene.told() == []
+
+
+async def test_events_stand_in_the_stream_as_they_were_published(scene: Scene) -> None:
+    comments = [await scene.here.comment(scene.post, scene.ben, body="@cem") for _ in range(3)]
+    await scene.notify(comments=comments)
+    for who in (scene.ada, scene.cem):
+        channel = f"user:{who.account_id}"
+        page = await read_events(scene.here.pool, channel, 0, 100)
+        assert page.top is not None
+        assert page.top.offset == 3
+        live = [(p.offset, p.data) for p in scene.published if p.channel == channel]
+        assert live == [(event.offset, event.data) for event in page.events]
+        event = msgspec.json.decode(live[0][1])
+        assert event["type"] == "notification.created"
+        notification = event["notification"]
+        row = await scene.here.pool.fetchrow(
+            "select id, kind, created_at from notification where id = $1", notification["id"]
+        )
+        assert row is not None
+        assert notification == {
+            "id": str(row["id"]),
+            "kind": "reply" if who is scene.ada else "mention",
+            "actor": {
+                "id": str(scene.ben.account_id), "handle": "ben", "display_name": "BEN",
+            },
+            "post_id": str(scene.post),
+            "comment_id": str(comments[0]),
+            "created_at": rfc3339(row["created_at"]),
+        }  # fmt: skip
+
+
+async def test_a_job_that_runs_again_changes_nothing(scene: Scene) -> None:
+    comments = [await scene.here.comment(scene.post, scene.ben, body="@cem") for _ in range(2)]
+    await scene.notify(comments=comments)
+
+    async def state() -> list[object]:
+        return [
+            await scene.here.pool.fetch(f"select * from {table} order by 1, 2")
+            for table in ("notification", "stream", "stream_event")
+        ]
+
+    before, published = await state(), list(scene.published)
+    await scene.notify(comments=comments)
+    assert await state() == before
+    assert scene.published == published
+    later = await scene.here.comment(scene.post, scene.cem)
+    await scene.notify(comments=[*comments, later])
+    assert [p.offset for p in scene.published[len(published) :]] == [3]
