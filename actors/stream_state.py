@@ -8,6 +8,7 @@ Removal: a writer that removed content sends the overwritten publications again 
 offsets. Bytes that differ from those held replace them and are never delivered again. Two writers
 may overtake each other on the way, so neither side is believed for good: from then on the ring is
 `suspect` up to that offset and answers nothing below it, until a read that began later confirms it.
+So does a `*.deleted` event that Postgres brings: what it removed may never have come again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from typing import Final
 from actors.messages import Publication
 
 _COMMITTED: Final = b',"committed_ns":'
+# Within the first bytes of an event: writers put its type first.
+_REMOVAL: Final = b'.deleted"'
+_TYPE_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,10 @@ class StreamState:
                     self._suspect_through(publication.offset)
                 continue
             live = self._take_held(publication.offset)
-            if live is not None and not _same(live, publication):
+            if live is None:
+                if _REMOVAL in publication.data[:_TYPE_BYTES]:
+                    self._suspect_through(publication.offset)
+            elif not _same(live, publication):
                 self._suspect_through(publication.offset)
             self._keep(publication)
             delivered.append(publication)

@@ -126,6 +126,7 @@ class FollowingGateway:
         self.ephemeral: list[m.Publication] = []
         self._wanted: dict[str, int] = {}
         self._early: dict[str, list[m.Publication]] = {}
+        self._turn = asyncio.Lock()
         self.restarted: list[str] = []
         """Channels whose client has to fetch its page again: another epoch, or events are gone."""
 
@@ -141,15 +142,16 @@ class FollowingGateway:
 
     async def step(self, shard: CommunityShard, *, answer_lost: bool = False) -> None:
         """Says Hello where it has to, else polls once. Outages are left to the next step."""
-        try:
-            if not self.incarnation:
-                await self.hello(shard)
-            await self._catch_up(shard)
-            await self.poll(shard, answer_lost=answer_lost)
-        except AppError as error:
-            assert error.retryable, error
+        async with self._turn:
+            try:
+                if not self.incarnation:
+                    await self._hello(shard)
+                await self._catch_up(shard)
+                await self._poll(shard, answer_lost=answer_lost)
+            except AppError as error:
+                assert error.retryable, error
 
-    async def hello(self, shard: CommunityShard) -> None:
+    async def _hello(self, shard: CommunityShard) -> None:
         channels = list(self.last)
         reply = await shard.handle(m.Hello(self.id, channels))
         assert isinstance(reply, m.HelloReply)
@@ -168,24 +170,29 @@ class FollowingGateway:
             del self._early[channel]
             raise
         assert isinstance(reply, m.AttachReply)
-        self.start(channel, offset)
-        early = self._early.pop(channel, [])
-        if not reply.known:
-            self.incarnation = ""
-            return
-        (top,) = reply.tops
-        assert top is not None
-        self._positioned(channel, top)
-        await self._catch_up(shard)
-        for publication in early:
-            await self._take(shard, publication)
+        async with self._turn:
+            self.start(channel, offset)
+            early = self._early.pop(channel, [])
+            if not reply.known:
+                self.incarnation = ""
+                return
+            (top,) = reply.tops
+            assert top is not None
+            self._positioned(channel, top)
+            try:
+                await self._catch_up(shard)
+                for publication in early:
+                    await self._take(shard, publication)
+            except AppError as error:
+                assert error.retryable, error
+                self.incarnation = ""
 
     async def detach(self, shard: CommunityShard, channel: str) -> None:
         await shard.handle(m.Detach(self.id, self.incarnation, [channel]))
         for forgotten in (self.last, self.seen, self._wanted, self._early):
             forgotten.pop(channel, None)
 
-    async def poll(self, shard: CommunityShard, *, answer_lost: bool = False) -> None:
+    async def _poll(self, shard: CommunityShard, *, answer_lost: bool = False) -> None:
         reply = await shard.handle(m.Poll(self.id, self.incarnation, self.ack, 0.0))
         assert isinstance(reply, m.PollReply)
         if answer_lost:
