@@ -11,7 +11,7 @@ from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.fields import Country, Cursor, Limit, SearchText, VisaType
 from serve_app.api.route import Nothing, Route
-from serve_app.api.schemas import Community, CommunityPage, Membership
+from serve_app.api.schemas import CommunityAnswer, CommunityPage, Membership
 
 
 class CommunitiesQuery(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "GET", f"{_P}/{{community}}", community, "One community, by id or slug", access="guest",
-        rate="read", answer=Community, shared="everyone", tag="communities",
+        rate="read", answer=CommunityAnswer, shared="everyone", tag="communities",
     ),
     Route(
         "PUT", f"{_P}/{{community}}/membership", join, "Join", access="member", rate="write",

@@ -91,7 +91,8 @@ class Endpoint(Generic[B, Q]):
     def _hit(self, request: web.Request, page: Page) -> web.Response | None:
         """None: this request needs the long way after all."""
         sent = request.headers
-        if self._route.shared == "guests" and hdrs.AUTHORIZATION in sent:
+        for_guests = self._route.shared == "guests" or not page.public
+        if for_guests and hdrs.AUTHORIZATION in sent:
             return None
         position = sent.get(POSITION)
         if position is not None and page.position <= parse_position(position):

@@ -11,7 +11,7 @@ from actors.messages import ListNotifications, MarkNotificationsRead, Reply
 from serve_app.api.call import Call
 from serve_app.api.fields import Cursor, Limit
 from serve_app.api.route import Nothing, Route
-from serve_app.api.schemas import NotificationPage
+from serve_app.api.schemas import NotificationPage, UnreadCount
 
 
 class NotificationsQuery(msgspec.Struct, frozen=True):
@@ -43,6 +43,6 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "PUT", f"{_P}/read", mark_read, "Mark notifications as read", access="member",
-        rate="write", body=ReadBody, status=204, tag="notifications",
+        rate="write", body=ReadBody, answer=UnreadCount, tag="notifications",
     ),
 )  # fmt: skip

@@ -105,9 +105,7 @@ def build_app(
     app[SERVICES] = services
     app[health.PRIVATE_PORT] = []
     app[health.DRAINING] = asyncio.Event()
-    app[docs.OPENAPI] = msgspec.json.encode(
-        document(routes, auth.cookie_name(gateway.port)), order="deterministic"
-    )
+    app[docs.OPENAPI] = msgspec.json.encode(document(routes, auth.cookie_name(gateway.port)))
     expect = _Expectation(services).handle
     methods_of: dict[str, list[str]] = {}
     for route in routes:

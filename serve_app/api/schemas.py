@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from actors.content import Comment, Post
+from actors.content import Author, Comment, Post
 from actors.messages import Role
 
 Timestamp = str
@@ -47,26 +47,32 @@ class CommentPage(msgspec.Struct, frozen=True):
 
 
 class PostRevision(msgspec.Struct, frozen=True):
-    revision: int
+    """`replaced_at`: null for the text that is shown now."""
+
+    number: int
     title: str
     body_markdown: str
-    body_html: str
-    edited_at: Timestamp
+    replaced_at: Timestamp | None
 
 
 class PostHistory(msgspec.Struct, frozen=True):
+    """Newest first."""
+
     items: list[PostRevision]
     next_cursor: str | None
 
 
 class CommentRevision(msgspec.Struct, frozen=True):
-    revision: int
+    """`replaced_at`: null for the text that is shown now."""
+
+    number: int
     body_markdown: str
-    body_html: str
-    edited_at: Timestamp
+    replaced_at: Timestamp | None
 
 
 class CommentHistory(msgspec.Struct, frozen=True):
+    """Newest first."""
+
     items: list[CommentRevision]
     next_cursor: str | None
 
@@ -87,8 +93,13 @@ class Marks(msgspec.Struct, frozen=True):
 
 
 class CountryAnswer(msgspec.Struct, frozen=True):
+    """`community`: the slug of the country's own community."""
+
     code: str
     name: str
+    flag: str
+    community: str
+    visa_type_count: int
 
 
 class CountryList(msgspec.Struct, frozen=True):
@@ -97,11 +108,15 @@ class CountryList(msgspec.Struct, frozen=True):
 
 
 class VisaTypeAnswer(msgspec.Struct, frozen=True):
+    """`community`: the slug of the community about this visa type."""
+
     country: str
     code: str
     name: str
+    name_local: str | None
     category: str
     official_url: str
+    community: str
 
 
 class VisaTypeList(msgspec.Struct, frozen=True):
@@ -118,6 +133,12 @@ class Community(msgspec.Struct, frozen=True):
     kind: Literal["country", "visa", "group"]
     member_count: int
     rules: str
+    visibility: Literal["public", "private"]
+    created_at: Timestamp
+
+
+class CommunityAnswer(Community, frozen=True):
+    stream: Stream
 
 
 class CommunityPage(msgspec.Struct, frozen=True):
@@ -133,13 +154,13 @@ class Account(msgspec.Struct, frozen=True):
     id: UUID
     handle: str
     display_name: str
+    languages: list[str]
+    created_at: Timestamp
 
 
 class Me(Account, frozen=True):
     email: str | None
-    languages: list[str]
     role: Role
-    created_at: Timestamp
 
 
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -153,15 +174,28 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Notification(msgspec.Struct, frozen=True):
+    """`actor`: who caused it, where somebody did."""
+
     id: UUID
     kind: str
+    actor: Author | None
+    post_id: UUID | None
+    comment_id: UUID | None
+    post_title: str | None
     created_at: Timestamp
     read: bool
 
 
 class NotificationPage(msgspec.Struct, frozen=True):
+    """`unread` counts all of them, not only this page's."""
+
     items: list[Notification]
     next_cursor: str | None
+    unread: int
+
+
+class UnreadCount(msgspec.Struct, frozen=True):
+    unread: int
 
 
 class Health(msgspec.Struct, frozen=True):

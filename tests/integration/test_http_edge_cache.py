@@ -115,6 +115,14 @@ async def test_home_is_shared_by_guests_alone(running: Running) -> None:
         assert "Authorization" in response.headers["Vary"]
 
 
+async def test_page_that_is_not_public_is_shared_by_guests_alone(running: Running) -> None:
+    gateway, session = running
+    gateway.backends.answer = lambda request: Reply(body=b"{}", public=False)
+    for headers in ({}, AS_MEMBER, {}):
+        await _get(session, FEED, **headers)
+    assert [request.caller for request in gateway.backends.requests] == [GUEST, MEMBER]
+
+
 async def test_own_write_is_never_missed(running: Running) -> None:
     _, session = running
     await _get(session, FEED)
