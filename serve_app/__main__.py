@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
     try:
-        return asyncio.run(_run(options, settings))
+        return asyncio.run(_run(options, settings, Path(settings.data_dir).resolve()))
     except AppError as error:
         print(error.detail or str(error), file=sys.stderr)
         return 1
@@ -57,8 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(options: argparse.Namespace, settings: Settings) -> int:
-    data_dir = Path(settings.data_dir).resolve()
+async def _run(options: argparse.Namespace, settings: Settings, data_dir: Path) -> int:
     match options.command:
         case "up":
             from serve_app.up import Server
@@ -115,11 +114,11 @@ async def _doctor(settings: Settings, data_dir: Path) -> int:
     from serve_app.doctor import diagnose
 
     findings = await diagnose(
-        settings.gateway.host,
-        settings.gateway.port,
-        data_dir,
-        settings.postgres.url or None,
-        settings.redis.url or None,
+        host=settings.gateway.host,
+        port=settings.gateway.port,
+        data_dir=data_dir,
+        postgres_url=settings.postgres.url or None,
+        redis_url=settings.redis.url or None,
     )
     for finding in findings:
         print(f"{finding.level:8} {finding.what}")

@@ -1,4 +1,4 @@
-"""The composition root: which deployments there are, with how many replicas, wired to each other."""
+"""The composition root: which deployments there are, how many replicas, and who calls whom."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 # A Serve call is a whole batch; gateways bound how many they keep in flight.
 _ONGOING_BATCHES: Final = 1_000
 _SHARD_CALLS: Final = 10_000
+_LOGGING: Final = LoggingConfig(log_level="WARNING", enable_access_log=False)
 _OBJECT_STORE_BYTES: Final = 100 * 1024 * 1024  # nothing of ours goes through it
 
 
@@ -60,13 +61,16 @@ def start_ray(temp_dir: Path | None, address: str | None, env: dict[str, str]) -
     )
 
 
+# An actor that is not detached ends with the last handle to it: `up` holds them.
+_shards: list[Any] = []
+
+
 def start_deployments(settings: Settings) -> None:
     """Starts shards and deployments and returns when every replica is ready."""
-    serve.start(proxy_location="Disabled", logging_config=LoggingConfig(log_level="WARNING"))
-    shards = _start_shards(settings)
-    app = _application(settings)
-    serve.run(app, name=APP, route_prefix=None)
-    ray.get([shard.__ray_ready__.remote() for shard in shards])
+    serve.start(proxy_location="Disabled", logging_config=_LOGGING)
+    _shards.extend(_start_shards(settings))
+    serve.run(_application(settings), name=APP, route_prefix=None)
+    ray.get([shard.__ray_ready__.remote() for shard in _shards])
 
 
 def _start_shards(settings: Settings) -> list[Any]:
@@ -95,7 +99,7 @@ def _application(settings: Settings) -> Any:
     gateway = _deployment(
         GatewayDeployment, "gateway", counts.gateway, drain_seconds=settings.gateway.drain_seconds
     )
-    return gateway.bind(settings, thread, feed, accounts, rate_limit, worker)
+    return gateway.bind(settings, thread, feed, accounts, rate_limit)
 
 
 def _deployment(plain: type, name: str, size: Deployment, drain_seconds: float = 0.0) -> Any:
@@ -110,6 +114,7 @@ def _deployment(plain: type, name: str, size: Deployment, drain_seconds: float =
         if autoscaled
         else None,
         max_ongoing_requests=_ONGOING_BATCHES,
+        logging_config=_LOGGING,
         ray_actor_options={"num_cpus": size.num_cpus, "num_gpus": size.num_gpus},
         health_check_period_s=1,
         health_check_timeout_s=10,
@@ -120,6 +125,7 @@ def _deployment(plain: type, name: str, size: Deployment, drain_seconds: float =
 
 def stop_deployments() -> None:
     serve.shutdown()
+    _shards.clear()
     ray.shutdown()
 
 

@@ -13,11 +13,11 @@ from uuid import uuid4
 
 import msgspec
 import redis.asyncio as redis_client
-from actors.feed import Feed
-from actors.worker_light import WorkerLight
+# WALK from actors.worker_light import WorkerLight
 
 from actors.accounts import Accounts
 from actors.community import CommunityShard
+from actors.feed import Feed
 from actors.messages import AccountsRequest, FeedRequest, ShardRequest, ThreadRequest
 from actors.rate_limit import LeaseRequest, RateLimit
 from actors.thread import Thread
@@ -86,6 +86,7 @@ class AccountsDeployment:
         return encode(await self._accounts.handle_batch(self._decoder.decode(payload)))
 
     async def __del__(self) -> None:
+        self._accounts.close()
         await self._publisher.close()
         await self._pool.close()
 
@@ -172,9 +173,6 @@ class GatewayDeployment:
             shards=ShardClient(),
         )
         await self._gateway.start()
-
-    def check_health(self) -> None:
-        self._gateway.check_health()
 
     async def __del__(self) -> None:
         await self._gateway.stop()

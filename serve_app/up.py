@@ -132,11 +132,11 @@ class Server:
     async def _check(self) -> None:
         settings = self._settings
         findings = await diagnose(
-            settings.gateway.host,
-            settings.gateway.port,
-            self._data_dir,
-            settings.postgres.url or None,
-            settings.redis.url or None,
+            host=settings.gateway.host,
+            port=settings.gateway.port,
+            data_dir=self._data_dir,
+            postgres_url=settings.postgres.url or None,
+            redis_url=settings.redis.url or None,
         )
         errors = [finding for finding in findings if finding.level == "error"]
         if errors:

@@ -52,7 +52,7 @@ select c.id, c.visibility, m.role
 
 async def find(connection: Connection, id_or_slug: str, account_id: UUID | None) -> Relation | None:
     """By the community's id or slug; None: no such community."""
-    key = _key(id_or_slug)
+    key = lookup_key(id_or_slug)
     if key is None:
         return None
     column, value = key
@@ -60,7 +60,7 @@ async def find(connection: Connection, id_or_slug: str, account_id: UUID | None)
     return None if row is None else Relation(*row.values())
 
 
-def _key(id_or_slug: str) -> tuple[str, UUID | str] | None:
+def lookup_key(id_or_slug: str) -> tuple[str, UUID | str] | None:
     try:
         return "id", parse_id(id_or_slug)
     except ValueError:

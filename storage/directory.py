@@ -12,13 +12,13 @@ from uuid import UUID
 
 import msgspec
 
-from storage.identity import parse_id
+from storage.communities import lookup_key
 from storage.postgres import Pool, acquire
 
 _KEPT_SECONDS: Final = 60.0
 _MAX_ENTRIES: Final = 20_000
 _FIND: Final = """
-    select id, slug, country_id, visa_type, kind, visibility, stream_id from community where """
+    select id, slug, country_id, visa_type, kind, visibility, stream_id from community where"""
 
 
 class Community(msgspec.Struct, frozen=True, gc=False):
@@ -32,7 +32,7 @@ class Community(msgspec.Struct, frozen=True, gc=False):
 
 
 class Directory:
-    """Communities by id or slug, each at most a minute old. Unknown ones are asked for every time."""
+    """Communities by id or slug, each at most a minute old. Unknown ones are asked for each time."""
 
     def __init__(self, pool: Pool, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
@@ -43,11 +43,12 @@ class Directory:
         entry = self._entries.get(id_or_slug)
         if entry is not None and entry[0] > self._clock():
             return entry[1]
+        key = lookup_key(id_or_slug)
+        if key is None:
+            return None
+        column, value = key
         async with acquire(self._pool) as connection:
-            try:
-                row = await connection.fetchrow(_FIND + "id = $1", parse_id(id_or_slug))
-            except ValueError:
-                row = await connection.fetchrow(_FIND + "slug = $1", id_or_slug)
+            row = await connection.fetchrow(f"{_FIND} {column} = $1", value)
         if row is None:
             self._entries.pop(id_or_slug, None)
             return None

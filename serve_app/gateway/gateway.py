@@ -5,6 +5,7 @@ It needs no Ray: what it calls are senders of bytes and a shard call, so tests r
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import Final, Protocol
 
@@ -30,8 +31,10 @@ from actors.messages import (
     ThreadWrite,
 )
 from actors.rate_limit import Lease, LeaseRequest
+from config.errors import AppError
 from config.settings import Settings
 from serve_app.batched_handle import BatchedHandle, Send, encode
+from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.rate_limiter import RateLimiter
 from serve_app.gateway.realtime import Realtime
 from serve_app.gateway.server import GatewayServer, build_app
@@ -45,8 +48,8 @@ class Shards(Protocol):
 
 
 class HandleBackends:
-    """`Backends` over batched handles. Reads and writes have lanes of their own, so that a page never
-    waits for a commit; registration has one that is never sent twice."""
+    """`Backends` over batched handles. Reads and writes have lanes of their own, so that a page
+    never waits for a commit; registration has one that is never sent twice."""
 
     def __init__(self, thread: Send, feed: Send, accounts: Send) -> None:
         self._writes: BatchedHandle[ThreadRequest] = BatchedHandle("thread", thread, in_flight=1)
@@ -99,7 +102,7 @@ class Gateway:
         backends = HandleBackends(thread, feed, accounts)
 
         def verify_token(token: str) -> tuple[Caller, float]:
-            return verify(token, settings.auth.secret)
+            return verify(token, settings.auth.secret, time.time())
 
         async def take(requests: list[LeaseRequest]) -> list[Lease]:
             return _decode_leases(await rate_limit(encode(requests)))
@@ -111,6 +114,13 @@ class Gateway:
         limiter = RateLimiter(
             take, settings.rate_limit, expected_gateways=settings.deployments.gateway.replicas
         )
+
+        async def check_rate(caller: Caller, address: str) -> None:
+            account = str(caller.account_id) if caller.account_id else None
+            verdict = await limiter.check("subscribe", account, address)
+            if not verdict.allowed:
+                raise AppError("rate_limited", retry_after_seconds=verdict.retry_after_seconds)
+
         self._realtime = Realtime(
             settings,
             shards.call,
@@ -118,6 +128,8 @@ class Gateway:
             authorize,
             verify_token,
             gateway_id,
+            check_rate,
+            address_of=ClientAddresses(settings.gateway.trusted_proxies).client_address,
         )
         app = build_app(settings, backends, self._realtime, limiter, verify_token)
         self._server = GatewayServer(app, settings)
@@ -125,9 +137,6 @@ class Gateway:
     async def start(self) -> None:
         await self._realtime.start()
         await self._server.start()
-
-    def check_health(self) -> None:
-        """Raises when the gateway no longer serves, so that Serve replaces it."""
 
     async def stop(self) -> None:
         """Closes sockets in slices, so that clients come back elsewhere, then the ports."""
