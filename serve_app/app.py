@@ -99,7 +99,7 @@ def _application(settings: Settings) -> Any:
     gateway = _deployment(
         GatewayDeployment, "gateway", counts.gateway, drain_seconds=settings.gateway.drain_seconds
     )
-    return gateway.bind(settings, thread, feed, accounts, rate_limit)
+    return gateway.bind(settings, thread, feed, accounts, rate_limit, worker)
 
 
 def _deployment(plain: type, name: str, size: Deployment, drain_seconds: float = 0.0) -> Any:

@@ -2,32 +2,28 @@
 
 Each owns its pools and one actor object, and speaks bytes: a msgpack batch in, outcomes out. They
 stay undecorated, because a decorated class is pickled by value and its module's globals twice.
+Serve awaits `__init__` and `__del__`, which mypy can't know. Each imports its own parts when it
+starts: all of them together cost every process seconds of start-up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import msgspec
-import redis.asyncio as redis_client
-# WALK from actors.worker_light import WorkerLight
 
-from actors.accounts import Accounts
-from actors.community import CommunityShard
-from actors.feed import Feed
-from actors.messages import AccountsRequest, FeedRequest, ShardRequest, ThreadRequest
-from actors.rate_limit import LeaseRequest, RateLimit
-from actors.thread import Thread
 from config.settings import Settings
-from serve_app.batched_handle import deployment_sender, encode
-from serve_app.gateway.gateway import Gateway
 from serve_app.shard_client import ShardClient, ShardPublisher
-from storage.directory import Directory
-from storage.postgres import Pool, connect
-from storage.rate_buckets import RateBuckets
+from storage.postgres import connect
+
+if TYPE_CHECKING:
+    from actors.community import CommunityShard
+    from storage.postgres import Pool
+
+encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def _start_logging(settings: Settings) -> None:
@@ -37,7 +33,11 @@ def _start_logging(settings: Settings) -> None:
 
 
 class ThreadDeployment:
-    async def __init__(self, settings: Settings) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
+        from actors.messages import ThreadRequest
+        from actors.thread import Thread
+        from storage.directory import Directory
+
         _start_logging(settings)
         self._pool = await connect(
             settings.postgres.url, settings.postgres, application_name="thread"
@@ -55,7 +55,11 @@ class ThreadDeployment:
 
 
 class FeedDeployment:
-    async def __init__(self, settings: Settings) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
+        from actors.feed import Feed
+        from actors.messages import FeedRequest
+        from storage.directory import Directory
+
         _start_logging(settings)
         self._pool = await connect(
             settings.postgres.url, settings.postgres, application_name="feed"
@@ -71,7 +75,10 @@ class FeedDeployment:
 
 
 class AccountsDeployment:
-    async def __init__(self, settings: Settings) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
+        from actors.accounts import Accounts
+        from actors.messages import AccountsRequest
+
         _start_logging(settings)
         self._pool = await connect(
             settings.postgres.url, settings.postgres, application_name="accounts"
@@ -94,7 +101,12 @@ class AccountsDeployment:
 class RateLimitDeployment:
     """One replica: it owns every bucket, a second one would double the limits."""
 
-    async def __init__(self, settings: Settings) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
+        import redis.asyncio as redis_client
+
+        from actors.rate_limit import LeaseRequest, RateLimit
+        from storage.rate_buckets import RateBuckets
+
         _start_logging(settings)
         self._redis = redis_client.from_url(settings.redis.url)
         self._limits = RateLimit(settings.rate_limit, RateBuckets(self._redis))
@@ -110,7 +122,9 @@ class RateLimitDeployment:
 
 
 class WorkerLightDeployment:
-    async def __init__(self, settings: Settings) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
+        from actors.worker_light import WorkerLight
+
         _start_logging(settings)
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
         self._worker = WorkerLight(settings.postgres, self._publisher.publish)
@@ -129,6 +143,8 @@ class ShardActor:
     empty at the first call, and gateways introduce themselves again."""
 
     def __init__(self, settings: Settings, index: int) -> None:
+        from actors.messages import ShardRequest
+
         _start_logging(settings)
         self._settings = settings
         self._index = index
@@ -144,6 +160,8 @@ class ShardActor:
     async def _start(self) -> CommunityShard:
         async with self._starting:
             if self._shard is None:
+                from actors.community import CommunityShard
+
                 settings = self._settings
                 self._pool = await connect(
                     settings.postgres.url,
@@ -159,9 +177,18 @@ class ShardActor:
 class GatewayDeployment:
     """A gateway: it gets no Serve requests, its clients come to its own port."""
 
-    async def __init__(
-        self, settings: Settings, thread: Any, feed: Any, accounts: Any, rate_limit: Any
+    async def __init__(  # type: ignore[misc]
+        self,
+        settings: Settings,
+        thread: Any,
+        feed: Any,
+        accounts: Any,
+        rate_limit: Any,
+        worker: Any,  # only deployed with the others: jobs reach it through the database
     ) -> None:
+        from serve_app.batched_handle import deployment_sender
+        from serve_app.gateway.gateway import Gateway
+
         _start_logging(settings)
         self._gateway = Gateway(
             settings,
