@@ -1,0 +1,177 @@
+"""A shard without Postgres: the poll contract of actors/messages.py, and faults at will.
+
+The streams survive a restart, as rows do; mailboxes and incarnations do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import msgspec
+
+from actors import messages as m
+from config.errors import AppError
+
+
+@dataclass
+class _Gateway:
+    incarnation: str
+    channels: set[str]
+    mailbox: list[tuple[int, m.Publication]] = field(default_factory=list)
+    sequence: int = 0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, publication: m.Publication) -> None:
+        if publication.channel in self.channels:
+            self.sequence += 1
+            self.mailbox.append((self.sequence, publication))
+            self.news.set()
+
+
+class FakeShard:
+    def __init__(self) -> None:
+        self.epoch = "epoch-1"
+        self.streams: dict[str, list[bytes]] = {}
+        self.first: dict[str, int] = {}  # offset of the oldest that is still there
+        self.gateways: dict[str, _Gateway] = {}
+        self.presence: dict[tuple[str, str, str], int] = {}
+        self.calls: Counter[str] = Counter()
+        self.away = False
+        self.history_gate = asyncio.Event()
+        self.history_gate.set()
+        self.ephemeral: list[m.Ephemeral] = []
+
+    # ------------------------------------------------------------ what tests do to it
+
+    def create(self, channel: str, count: int = 0) -> None:
+        self.streams[channel] = [self._data(channel, n + 1) for n in range(count)]
+
+    def publish(
+        self, channel: str, data: bytes = b"", *, deliver: bool = True, times: int = 1
+    ) -> int:
+        """Commits and hands over; `deliver=False` loses the second step."""
+        stream = self.streams[channel]
+        offset = len(stream) + 1
+        stream.append(data or self._data(channel, offset))
+        if deliver:
+            for _ in range(times):
+                self.deliver(channel, offset)
+        return offset
+
+    def deliver(self, channel: str, offset: int) -> None:
+        publication = m.Publication(channel, offset, self.streams[channel][offset - 1])
+        for gateway in self.gateways.values():
+            gateway.put(publication)
+
+    def send_ephemeral(self, channel: str, data: bytes) -> None:
+        for gateway in self.gateways.values():
+            gateway.put(m.Publication(channel, 0, data))
+
+    def restart(self) -> None:
+        """kill -9: gateways are forgotten, held polls fail."""
+        held, self.gateways = self.gateways, {}
+        self.presence.clear()
+        for gateway in held.values():
+            gateway.news.set()
+
+    def begin_epoch(self, epoch: str) -> None:
+        self.epoch = epoch
+        self.streams = {channel: [] for channel in self.streams}
+        self.restart()
+
+    def trim(self, channel: str, first: int) -> None:
+        self.first[channel] = first
+
+    @staticmethod
+    def _data(channel: str, n: int) -> bytes:
+        return msgspec.json.encode({"type": "comment.created", "n": n})
+
+    # ------------------------------------------------------------ the contract
+
+    async def __call__(self, shard: int, request: m.ShardRequest) -> m.ShardReply:
+        self.calls[type(request).__name__] += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise AppError("unavailable", "the shard is away")
+        match request:
+            case m.Hello(gateway_id=id, channels=channels):
+                gateway = _Gateway(uuid4().hex, set(channels))
+                self.gateways[id] = gateway
+                return m.HelloReply(gateway.incarnation, [self._top(c) for c in channels])
+            case m.Attach(gateway_id=id, channels=channels):
+                known = self._known(id, request.incarnation)
+                if known is None:
+                    return m.AttachReply(False, [])
+                known.channels.update(c for c in channels if c in self.streams)
+                return m.AttachReply(True, [self._top(c) for c in channels])
+            case m.Detach(gateway_id=id, channels=channels):
+                known = self._known(id, request.incarnation)
+                if known is not None:
+                    known.channels.difference_update(channels)
+                return None
+            case m.Poll():
+                return await self._poll(request)
+            case m.ReadHistory():
+                reply = self._history(request)
+                await self.history_gate.wait()
+                return reply
+            case m.ReadPresence(channel=channel):
+                counts = {k[2]: n for k, n in self.presence.items() if k[1] == channel}
+                return m.PresenceReply(sum(counts.values()), len(counts))
+            case m.PublishEphemeral(events=events):
+                self.ephemeral += events
+                for event in events:
+                    self.send_ephemeral(event.channel, event.data)
+                return None
+            case m.Publish():
+                raise AssertionError("gateways don't publish")
+
+    def _known(self, id: str, incarnation: str) -> _Gateway | None:
+        gateway = self.gateways.get(id)
+        return gateway if gateway is not None and gateway.incarnation == incarnation else None
+
+    def _top(self, channel: str) -> m.StreamPosition | None:
+        stream = self.streams.get(channel)
+        return None if stream is None else m.StreamPosition(self.epoch, len(stream))
+
+    async def _poll(self, request: m.Poll) -> m.PollReply:
+        gateway = self._known(request.gateway_id, request.incarnation)
+        if gateway is None:
+            return m.PollReply(-1, [])
+        gateway.mailbox = [item for item in gateway.mailbox if item[0] > request.ack]
+        for change in request.presence:
+            key = (request.gateway_id, change.channel, change.user)
+            self.presence.pop(key, None)
+            if change.clients:
+                self.presence[key] = change.clients
+        if not gateway.mailbox and request.wait_seconds:
+            gateway.news.clear()
+            try:
+                async with asyncio.timeout(request.wait_seconds):
+                    await gateway.news.wait()
+            except TimeoutError:
+                pass
+        if self.away:
+            raise AppError("unavailable", "the shard is away")
+        if self.gateways.get(request.gateway_id) is not gateway:
+            return m.PollReply(-1, [])
+        batch = gateway.mailbox[:2_000]
+        return m.PollReply(batch[-1][0] if batch else request.ack, [p for _, p in batch])
+
+    def _history(self, request: m.ReadHistory) -> m.HistoryReply:
+        channel, after, limit = request.channel, request.after, request.limit
+        top = self._top(channel)
+        if top is None:
+            return m.HistoryReply(None, [], False)
+        kept = range(self.first.get(channel, 1), top.offset + 1)
+        if request.reverse:
+            offsets = [o for o in reversed(kept) if not after or o < after][:limit]
+            span = min(after - 1, top.offset) if after else top.offset
+        else:
+            offsets = [o for o in kept if o > after][:limit]
+            span = top.offset - after
+        publications = [m.Publication(channel, o, self.streams[channel][o - 1]) for o in offsets]
+        return m.HistoryReply(top, publications, len(publications) == span)

@@ -1,0 +1,530 @@
+"""The protocol on a real socket, command by command: what is answered, what ends the connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+import pytest
+
+from tests.realtime_server import RawClient, RealtimeServer, member, thread, wait_until
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RealtimeServer]:
+    async with RealtimeServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: RealtimeServer) -> AsyncIterator[RawClient]:
+    async with server.socket() as client:
+        yield client
+
+
+def error_of(reply: Any) -> int:
+    return int(reply["error"]["code"])
+
+
+# ---------------------------------------------------------------- connect
+
+
+async def test_guest_connects_without_token(client: RawClient) -> None:
+    result = (await client.connect())["connect"]
+    assert result["ping"] == 25 and result["pong"] is True and result["client"]
+    assert "expires" not in result and "subs" not in result
+
+
+async def test_member_gets_the_own_channel(server: RealtimeServer, client: RawClient) -> None:
+    ada = member()
+    result = (await client.connect(server.sign_in(ada)))["connect"]
+    assert result["expires"] is True and 890 <= result["ttl"] <= 900
+    name = f"user:{ada.account_id}"
+    assert result["subs"] == {name: {"recoverable": True, "positioned": True, "epoch": "epoch-1"}}
+    server.shard.publish(name, b'{"type":"notification.created"}')
+    push = await client.next()
+    assert push == {
+        "push": {"channel": name, "pub": {"data": {"type": "notification.created"}, "offset": 1}}
+    }
+
+
+async def test_own_channel_recovers_in_the_connect_reply(
+    server: RealtimeServer, client: RawClient
+) -> None:
+    ada = member()
+    token = server.sign_in(ada)
+    name = f"user:{ada.account_id}"
+    server.shard.create(name, 5)
+    position = {"recover": True, "epoch": "epoch-1", "offset": 3}
+    result = (await client.connect(token, subs={name: position}))["connect"]["subs"][name]
+    assert result["recovered"] is True and result["offset"] == 3
+    assert [p["offset"] for p in result["publications"]] == [4, 5]
+
+
+async def test_invalid_token_is_terminal(client: RawClient) -> None:
+    await client.send({"id": 1, "connect": {"token": "forged"}})
+    assert await client.close_code() == 3500
+
+
+async def test_expired_token_is_an_error(server: RealtimeServer, client: RawClient) -> None:
+    token = server.sign_in(member(), seconds=-1)
+    assert error_of(await client.connect(token)) == 109
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"id":1,"subscribe":{"channel":"thread:x"}}',
+        "{}",
+        "not json",
+        "",
+        "\n",
+        '{"id":0,"connect":{}}',
+        '{"id":1}',
+        '{"id":1,"fly":{}}',
+        '{"id":-1,"connect":{}}',
+        '{"id":"1","connect":{}}',
+        '{"id":1,"connect":{"token":5}}',
+        '{"id":1,"connect":{}}\n\n{"id":2,"ping":{}}',
+        '{"fly":{}}',
+        "[" * 50_000,
+        '{"id":1,"connect":{}}\n{"id":2,"connect":{}}',
+        '{"id":1,"connect":{}}\n{}',
+    ],
+)
+async def test_bad_frames_end_the_connection(client: RawClient, frame: str) -> None:
+    await client.socket.send_str(frame)
+    assert await client.close_code() == 3501
+
+
+async def test_invalid_utf8_ends_the_connection(client: RawClient) -> None:
+    await client.socket.send_bytes(b'{"id":1,"connect":{"token":"\xff\xfe"}}')
+    assert await client.close_code() == 3501
+
+
+async def test_frame_size_limit(server: RealtimeServer) -> None:
+    def command(size: int) -> str:
+        frame = '{"id":1,"connect":{"data":""}}'
+        return frame.replace('""', '"' + "x" * (size - len(frame)) + '"')
+
+    async with server.socket() as client:
+        await client.socket.send_str(command(65_536))
+        assert "connect" in await client.next()
+    async with server.socket() as client:
+        await client.socket.send_str(command(65_537))
+        assert await client.close_code() == 1009
+
+
+async def test_fragmented_frames(server: RealtimeServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert b"101" in await reader.readuntil(b"\r\n\r\n")
+    payload = b'{"id":1,"connect":{}}'
+    for position, byte in enumerate(payload):
+        final = 0x80 if position == len(payload) - 1 else 0
+        opcode = 0 if position else 1
+        writer.write(bytes((final | opcode, 0x81, 0, 0, 0, 0, byte)))
+        await writer.drain()
+    assert b'"connect"' in await reader.read(1024)
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_protobuf_is_refused(server: RealtimeServer) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(server.url + "?cf_protocol=protobuf") as socket,
+    ):
+        assert await RawClient(socket).close_code() == 3506
+
+
+async def test_subprotocol_is_echoed(server: RealtimeServer) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(server.url, protocols=["centrifuge-json"]) as socket,
+    ):
+        assert socket.protocol == "centrifuge-json"
+
+
+async def test_connect_and_subscribe_in_one_frame(
+    server: RealtimeServer, client: RawClient
+) -> None:
+    channel = thread()
+    server.shard.create(channel, 2)
+    await client.send({"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": channel}})
+    assert "connect" in await client.next()
+    assert await client.next() == {
+        "id": 2,
+        "subscribe": {"recoverable": True, "positioned": True, "epoch": "epoch-1", "offset": 2},
+    }
+
+
+# ---------------------------------------------------------------- subscribe
+
+
+@pytest.mark.parametrize(
+    ("channel", "code"),
+    [
+        ("", 107),
+        ("thread:" + "x" * 300, 107),
+        ("lobby", 102),
+        ("games:1", 102),
+        ("thread:", 102),
+        ("thread:not-a-uuid", 102),
+        (f"thread:{uuid4()}", 102),
+        (f"user:{uuid4()}", 102),
+        ("$private:1", 102),
+        ("community:\x00", 102),
+    ],
+)
+async def test_channels_that_are_refused(client: RawClient, channel: str, code: int) -> None:
+    await client.connect()
+    assert error_of(await client.ask("subscribe", channel=channel)) == code
+
+
+async def test_denied_duplicate_and_too_many(server: RealtimeServer, client: RawClient) -> None:
+    await client.connect()
+    secret, channels = thread(), [thread() for _ in range(129)]
+    for channel in (secret, *channels):
+        server.shard.create(channel)
+    server.denied.add((None, secret))
+    reply = await client.ask("subscribe", channel=secret)
+    assert reply["error"] == {"code": 103, "message": "permission denied"}
+    for channel in channels[:128]:
+        assert "subscribe" in await client.ask("subscribe", channel=channel)
+    assert error_of(await client.ask("subscribe", channel=channels[0])) == 105
+    assert error_of(await client.ask("subscribe", channel=channels[128])) == 106
+    assert await client.ask("unsubscribe", channel=channels[5]) == {"id": 133, "unsubscribe": {}}
+    assert "subscribe" in await client.ask("subscribe", channel=channels[128])
+
+
+async def test_unsubscribe_of_an_unknown_channel(client: RawClient) -> None:
+    await client.connect()
+    assert (await client.ask("unsubscribe", channel="nothing"))["unsubscribe"] == {}
+
+
+async def test_unsubscribed_gets_nothing_more(server: RealtimeServer, client: RawClient) -> None:
+    channel = thread()
+    server.shard.create(channel)
+    await client.connect()
+    await client.ask("subscribe", channel=channel)
+    await client.ask("unsubscribe", channel=channel)
+    server.shard.publish(channel)
+    assert await client.ask("ping") == {"id": 4, "ping": {}}
+    await wait_until(lambda: server.realtime.statistics()["channels"] == 0)
+
+
+async def test_commands_of_a_channel_keep_order(server: RealtimeServer, client: RawClient) -> None:
+    channel = thread()
+    server.shard.create(channel)
+    await client.connect()
+    server.authorize_gate.clear()
+    await client.send(
+        {"id": 11, "subscribe": {"channel": channel}},
+        {"id": 12, "unsubscribe": {"channel": channel}},
+        {"id": 13, "subscribe": {"channel": channel}},
+        {"id": 14, "ping": {}},
+    )
+    assert (await client.next())["id"] == 14  # another command does not wait for the channel
+    server.authorize_gate.set()
+    assert [(await client.next())["id"] for _ in range(3)] == [11, 12, 13]
+    assert server.realtime.statistics()["subscriptions"] == 1
+
+
+async def test_a_stuck_subscribe_is_answered(
+    server: RealtimeServer, client: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve_app.gateway.session.COMMAND_SECONDS", 0.05)
+    channel = thread()
+    server.shard.create(channel)
+    await client.connect()
+    server.authorize_gate.clear()
+    reply = await client.ask("subscribe", channel=channel)
+    assert reply["error"]["code"] == 100 and reply["error"]["temporary"] is True
+    server.authorize_gate.set()
+    assert "subscribe" in await client.ask("subscribe", channel=channel)
+
+
+async def test_shard_away_is_a_temporary_error(
+    server: RealtimeServer, client: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve_app.gateway.session.COMMAND_SECONDS", 0.05)
+    channel = thread()
+    server.shard.create(channel)
+    await client.connect()
+    server.shard.away = True
+    assert error_of(await client.ask("subscribe", channel=channel)) == 100
+    server.shard.away = False
+    await wait_until(lambda: server.realtime.statistics()["channels"] == 0)
+
+
+async def test_a_socket_closed_in_the_middle_leaks_nothing(server: RealtimeServer) -> None:
+    channels = [thread() for _ in range(20)]
+    for channel in channels:
+        server.shard.create(channel)
+    async with server.socket() as client:
+        await client.connect(server.sign_in(member()))
+        await client.ask("subscribe", channel=channels[0])
+        server.authorize_gate.clear()
+        server.private.update(channels)
+        await client.send(*({"id": 50, "subscribe": {"channel": c}} for c in channels[1:]))
+        await wait_until(lambda: server.authorize_calls == 20)
+    await wait_until(lambda: server.realtime.statistics()["sockets"] == 0)
+    statistics = server.realtime.statistics()
+    assert statistics["channels"] == statistics["subscriptions"] == 0
+    await wait_until(lambda: not server.shard.presence)
+
+
+# ---------------------------------------------------------------- the other commands
+
+
+async def test_history(server: RealtimeServer, client: RawClient) -> None:
+    channel = thread()
+    server.shard.create(channel, 400)
+    await client.connect()
+
+    async def offsets(**fields: Any) -> list[int]:
+        result = (await client.ask("history", channel=channel, **fields))["history"]
+        assert (result["epoch"], result["offset"]) == ("epoch-1", 400)
+        return [p["offset"] for p in result.get("publications", [])]
+
+    assert await offsets() == []
+    assert await offsets(limit=3) == [1, 2, 3]
+    assert await offsets(limit=-1) == list(range(1, 301))
+    assert await offsets(limit=10_000) == list(range(1, 301))
+    assert await offsets(limit=2, reverse=True) == [400, 399]
+    since = {"epoch": "epoch-1", "offset": 10}
+    assert await offsets(limit=2, since=since) == [11, 12]
+    assert await offsets(limit=2, since=since, reverse=True) == [9, 8]
+    assert await offsets(limit=2, since={"offset": 400}) == []
+    assert await offsets(limit=2, since={"offset": 1}, reverse=True) == []
+    for wrong in ({"epoch": "other", "offset": 10}, {"epoch": "epoch-1", "offset": 401}):
+        assert error_of(await client.ask("history", channel=channel, limit=1, since=wrong)) == 112
+    server.shard.trim(channel, 100)
+    reply = await client.ask("history", channel=channel, limit=1, since=since)
+    assert error_of(reply) == 112
+    server.denied.add((None, channel))
+    assert error_of(await client.ask("history", channel=channel, limit=1)) == 103
+
+
+async def test_presence_stats(server: RealtimeServer, client: RawClient) -> None:
+    channel = thread()
+    server.shard.create(channel)
+    ada = member()
+    token = server.sign_in(ada)
+    async with server.socket() as second, server.socket() as third:
+        for one in (second, third):
+            await one.connect(token)
+            await one.ask("subscribe", channel=channel)
+        await client.connect()
+        await client.ask("subscribe", channel=channel)
+        await wait_until(lambda: sum(server.shard.presence.values()) == 3)
+        reply = await client.ask("presence_stats", channel=channel)
+        assert reply["presence_stats"] == {"num_clients": 3, "num_users": 2}
+        server.shard.restart()
+        await wait_until(lambda: sum(server.shard.presence.values()) == 3)
+    await wait_until(lambda: sum(server.shard.presence.values()) == 1)
+
+
+async def test_what_is_not_available(client: RawClient) -> None:
+    await client.connect()
+    for member_name in ("rpc", "presence", "sub_refresh"):
+        assert error_of(await client.ask(member_name, channel=thread())) == 108
+    assert error_of(await client.ask("subscribe", channel=thread(), type=1)) == 108
+    await client.send({"send": {"data": {"hello": 1}}})
+    assert (await client.ask("ping"))["ping"] == {}
+
+
+async def test_typing(server: RealtimeServer, client: RawClient) -> None:
+    channel = thread()
+    server.shard.create(channel)
+    ada = member("ada")
+    assert ada.account_id is not None
+    server.typists.add(ada.account_id)
+    await client.connect(server.sign_in(ada))
+    await client.ask("subscribe", channel=channel)
+    await client.send({"id": 9, "publish": {"channel": channel, "data": {"type": "typing"}}})
+    messages = sorted([await client.next(), await client.next()], key=lambda m: "push" in m)
+    assert messages[0] == {"id": 9, "publish": {}}
+    pub = messages[1]["push"]["pub"]
+    assert "offset" not in pub
+    assert pub["data"].pop("at").endswith("Z")
+    assert pub["data"] == {"type": "typing", "account_id": str(ada.account_id), "handle": "ada"}
+    (event,) = server.shard.ephemeral
+    assert (event.key, event.interval_seconds) == (f"typing:{ada.account_id}", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ({"type": "typing", "handle": "root"}, 103),
+        ({"type": "comment.created"}, 103),
+        ([1], 103),
+        (None, 103),
+    ],
+)
+async def test_nothing_else_can_be_published(
+    server: RealtimeServer, client: RawClient, data: Any, code: int
+) -> None:
+    channel = thread()
+    server.shard.create(channel)
+    ada = member()
+    assert ada.account_id is not None
+    server.typists.add(ada.account_id)
+    await client.connect(server.sign_in(ada))
+    assert error_of(await client.ask("publish", channel=channel, data=data)) == code
+    assert not server.shard.ephemeral
+
+
+async def test_who_may_not_type(server: RealtimeServer, client: RawClient) -> None:
+    channel, community = thread(), f"community:{uuid4()}"
+    server.shard.create(channel)
+    server.shard.create(community)
+    typing = {"type": "typing"}
+    await client.connect()
+    assert error_of(await client.ask("publish", channel=channel, data=typing)) == 103
+    async with server.socket() as stranger:
+        ben = member("ben")
+        assert ben.account_id is not None
+        await stranger.connect(server.sign_in(ben))
+        assert error_of(await stranger.ask("publish", channel=channel, data=typing)) == 103
+        server.typists.add(ben.account_id)
+        assert error_of(await stranger.ask("publish", channel=community, data=typing)) == 103
+        assert error_of(await stranger.ask("publish", channel=channel)) == 107
+        assert "publish" in await stranger.ask("publish", channel=channel, data=typing)
+
+
+async def test_refresh(server: RealtimeServer, client: RawClient) -> None:
+    ada = member()
+    await client.connect(server.sign_in(ada, seconds=100))
+    reply = await client.ask("refresh", token=server.sign_in(ada, seconds=900))
+    assert reply["refresh"]["expires"] is True and reply["refresh"]["ttl"] > 800
+    await client.send({"id": 8, "refresh": {"token": server.sign_in(member("eve"))}})
+    assert await client.close_code() == 3500
+
+
+async def test_refresh_with_an_expired_token(server: RealtimeServer, client: RawClient) -> None:
+    ada = member()
+    await client.connect(server.sign_in(ada))
+    await client.send({"id": 8, "refresh": {"token": server.sign_in(ada, seconds=-1)}})
+    assert await client.close_code() == 3005
+
+
+# ---------------------------------------------------------------- what user streams bring about
+
+
+async def test_membership_changes_take_permissions_away(
+    server: RealtimeServer, client: RawClient
+) -> None:
+    ada = member()
+    private, public = thread(), thread()
+    server.private.add(private)
+    for channel in (private, public):
+        server.shard.create(channel)
+    await client.connect(server.sign_in(ada))
+    for channel in (private, public):
+        await client.ask("subscribe", channel=channel)
+    server.denied.add((ada.account_id, private))
+    server.shard.publish(f"user:{ada.account_id}", b'{"type":"membership.changed"}')
+    assert (await client.next())["push"]["pub"]["offset"] == 1
+    assert await client.next() == {
+        "push": {
+            "channel": private,
+            "unsubscribe": {"code": 2000, "reason": "permission denied"},
+        }
+    }
+    server.shard.publish(private)
+    server.shard.publish(public)
+    assert (await client.next())["push"]["channel"] == public
+
+
+async def test_permission_taken_during_a_subscribe(
+    server: RealtimeServer, client: RawClient
+) -> None:
+    ada = member()
+    channel = thread()
+    server.private.add(channel)
+    server.shard.create(channel, 3)
+    await client.connect(server.sign_in(ada))
+    server.shard.history_gate.clear()
+    position = {"recover": True, "epoch": "epoch-1", "offset": 1}
+    await client.send({"id": 7, "subscribe": {"channel": channel, **position}})
+    await wait_until(lambda: server.shard.calls["ReadHistory"] == 1)
+    server.denied.add((ada.account_id, channel))
+    server.shard.publish(f"user:{ada.account_id}", b'{"type":"membership.changed"}')
+    assert (await client.next())["push"]["pub"]["offset"] == 1
+    server.shard.history_gate.set()
+    assert error_of(await client.next()) == 103
+
+
+async def test_an_ended_session_is_disconnected(server: RealtimeServer) -> None:
+    ada = member()
+    token = server.sign_in(ada)
+    other = server.sign_in(type(ada)(ada.account_id, "ada", "Ada", "member", uuid4()))
+    async with server.socket() as first, server.socket() as second:
+        await first.connect(token)
+        await second.connect(other)
+        name = f"user:{ada.account_id}"
+        event = {"type": "session.ended", "session_id": str(ada.session_id)}
+        server.shard.publish(name, msgspec.json.encode(event))
+        assert await first.close_code() == 3503
+        assert (await second.next())["push"]["pub"]["offset"] == 1
+        server.shard.publish(name, b'{"type":"session.ended","session_id":null}')
+        assert await second.close_code() == 3503
+
+
+# ---------------------------------------------------------------- ends
+
+
+async def test_drain_closes_everybody(server: RealtimeServer) -> None:
+    async with server.socket() as first, server.socket() as second:
+        await first.connect()
+        await second.connect()
+        await server.realtime.drain(0.1)
+        assert await first.close_code() == 3001
+        assert await second.close_code() == 3001
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with server.socket():
+                pass
+        assert refused.value.status == 503
+    await wait_until(lambda: server.realtime.statistics()["sockets"] == 0)
+
+
+async def test_slow_readers_are_closed_and_others_go_on(
+    server: RealtimeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve_app.gateway.session.CLOSING_SECONDS", 0.0)
+    channel = thread()
+    server.shard.create(channel)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+    writer.write(
+        b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    frame = b'{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"%s"}}' % channel.encode()
+    writer.write(bytes((0x81, 0x80 | len(frame), 0, 0, 0, 0)) + frame)
+    await wait_until(lambda: server.realtime.statistics()["subscriptions"] == 1)
+    async with server.socket() as client:
+        await client.connect()
+        await client.ask("subscribe", channel=channel)
+        data = b'{"type":"x","text":"%s"}' % (b"x" * 100_000)
+        offset = 0
+        while server.realtime.statistics()["subscriptions"] == 2:
+            server.shard.publish(channel, data)
+            offset += 1
+            assert (await client.next())["push"]["pub"]["offset"] == offset
+            assert offset < 1_000, "the slow reader was never closed"
+        server.shard.publish(channel)
+        assert (await client.next())["push"]["pub"]["offset"] == offset + 1
+        await wait_until(lambda: server.realtime.statistics()["sockets"] == 1)
+    writer.close()

@@ -1,0 +1,76 @@
+"""The JSON encoding, message by message."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from serve_app.gateway.codec_json import JsonCodec, single_line
+from serve_app.gateway.codes import Disconnect, malformed
+from serve_app.gateway.protocol import (
+    PONG,
+    Empty,
+    ErrorResult,
+    PublicationResult,
+    Reply,
+    SubscribeResult,
+)
+
+CODEC = JsonCodec()
+
+
+def test_commands_of_a_frame_keep_their_order() -> None:
+    first, second, third = CODEC.decode(
+        b'{"id":1,"connect":{"token":"t","unknown":[1]}}\n{"id":2,"ping":{}}\n{}\n'
+    )
+    assert first.id == 1 and first.connect is not None and first.connect.token == "t"
+    assert second.ping is not None and third is PONG
+
+
+@pytest.mark.parametrize("pong", [b"{}", b"{ }", b" {}\r"])
+def test_pongs(pong: bytes) -> None:
+    assert CODEC.decode(pong) == [PONG]
+    assert CODEC.decode(pong)[0] is PONG
+
+
+@pytest.mark.parametrize("frame", [b"", b"\n", b"{}\n\n", b'{"x":1}', b"[]", b"1", b"null"])
+def test_malformed(frame: bytes) -> None:
+    with pytest.raises(Disconnect) as end:
+        CODEC.decode(frame)
+    assert end.value.code == 3501
+
+
+def test_empty_results_stand_and_zero_values_do_not() -> None:
+    assert CODEC.reply(Reply(7, ping=Empty())) == b'{"id":7,"ping":{}}'
+    assert CODEC.reply(Reply(7, subscribe=SubscribeResult(epoch="e"))) == (
+        b'{"id":7,"subscribe":{"epoch":"e"}}'
+    )
+    assert CODEC.reply(Reply(7, error=ErrorResult(100, "m", True))) == (
+        b'{"id":7,"error":{"code":100,"message":"m","temporary":true}}'
+    )
+
+
+def test_data_is_embedded_and_never_breaks_a_line() -> None:
+    data = b'{\n "text": "a\\nb"\n}'
+    message = CODEC.publication('thread:"x"', 3, data)
+    assert b"\n" not in message
+    assert msgspec.json.decode(message) == {
+        "push": {"channel": 'thread:"x"', "pub": {"data": {"text": "a\nb"}, "offset": 3}}
+    }
+    assert CODEC.publication("c", 0, b"{}") == b'{"push":{"channel":"c","pub":{"data":{}}}}'
+    reply = Reply(
+        1,
+        subscribe=SubscribeResult(
+            publications=[PublicationResult(msgspec.Raw(single_line(data)), 3)]
+        ),
+    )
+    assert b"\n" not in CODEC.reply(reply)
+
+
+def test_pushes() -> None:
+    assert CODEC.unsubscribe("c", 2500, "insufficient state") == (
+        b'{"push":{"channel":"c","unsubscribe":{"code":2500,"reason":"insufficient state"}}}'
+    )
+    assert CODEC.disconnect(malformed()) == (
+        b'{"push":{"disconnect":{"code":3501,"reason":"bad request"}}}'
+    )

@@ -1,0 +1,174 @@
+"""The deadlines and bounds of one connection, by a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from actors.messages import Caller, Publication
+from serve_app.gateway.lanes import IN_FLIGHT
+from tests.realtime_session import Bench
+
+CHANNEL = "thread:018f0000-0000-7000-8000-000000000001"
+
+
+def closed_with(messages: list[Any]) -> int:
+    push, (kind, code) = messages
+    assert kind == "close" and push["push"]["disconnect"]["code"] == code
+    return int(code)
+
+
+async def settle() -> None:
+    """Lets everything run that needs no clock."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_who_never_connects_is_stale() -> None:
+    bench = Bench()
+    session, outlet = bench.session()
+    bench.pass_seconds(14)
+    assert outlet.take() == []
+    bench.pass_seconds(2)
+    assert closed_with(outlet.take()) == 3502
+    assert not session.is_open
+
+
+async def test_ping_pong_and_silence() -> None:
+    bench = Bench()
+    session, outlet = await bench.connected()
+    for _ in range(3):
+        bench.pass_seconds(24)
+        assert outlet.take() == []
+        bench.pass_seconds(1)
+        assert outlet.take() == [{}]
+        await session.receive(b"{}")
+    bench.pass_seconds(25)
+    assert outlet.take() == [{}]
+    bench.pass_seconds(9)
+    assert outlet.take() == []
+    bench.pass_seconds(1)
+    assert closed_with(outlet.take()) == 3012
+
+
+async def test_second_pong_is_unasked() -> None:
+    bench = Bench()
+    session, outlet = await bench.connected()
+    bench.pass_seconds(25)
+    outlet.take()
+    await session.receive(b"{}\n{}")
+    assert closed_with(outlet.take()) == 3501
+
+
+async def test_first_pings_are_spread() -> None:
+    bench = Bench()
+    object.__setattr__(bench.services, "spread", lambda: 0.0)
+    _, outlet = await bench.connected()
+    bench.pass_seconds(13)
+    assert outlet.take() == [{}]
+
+
+async def test_expiry_after_the_grace() -> None:
+    bench = Bench(ping_seconds=1_000.0)
+    ada = Caller(uuid4(), "ada", session_id=uuid4())
+    bench.callers["t"] = (ada, bench.now + 60)
+    session, outlet = await bench.connected("t")
+    bench.pass_seconds(80)
+    assert session.is_open
+    bench.callers["t"] = (ada, bench.now + 60)
+    await session.receive(b'{"id":2,"refresh":{"token":"t"}}')
+    assert outlet.take()[0]["refresh"]["ttl"] == 60
+    bench.pass_seconds(84)
+    assert session.is_open
+    bench.pass_seconds(2)
+    assert closed_with(outlet.take()) == 3005
+
+
+async def test_close_is_abandoned_when_the_client_does_not_answer() -> None:
+    bench = Bench()
+    session, outlet = bench.session()
+    await session.receive(b"nonsense")
+    assert closed_with(outlet.take()) == 3501
+    assert not outlet.aborted
+    bench.pass_seconds(4)
+    assert outlet.aborted
+    session.end()
+    assert not bench.services.sessions and not bench.wheel._slots
+
+
+async def test_ended_sessions_leave_the_wheel() -> None:
+    bench = Bench()
+    session, outlet = await bench.connected()
+    session.end()
+    session.end()
+    bench.pass_seconds(60)
+    assert outlet.take() == [] and not bench.wheel._slots
+
+
+async def test_replies_share_frames_of_sixteen() -> None:
+    bench = Bench()
+    session, outlet = await bench.connected()
+    outlet.writes = 0
+    frame = b"\n".join(b'{"id":%d,"ping":{}}' % n for n in range(2, 42))
+    await session.receive(frame)
+    assert outlet.writes == 3
+    assert [m["id"] for m in outlet.take()] == list(range(2, 42))
+
+
+async def test_slow_by_replies_and_by_publications() -> None:
+    bench = Bench(max_queue_bytes=1_000)
+    session, outlet = await bench.connected()
+    await session.receive(msgspec.json.encode({"id": 2, "subscribe": {"channel": CHANNEL}}))
+    await settle()
+    other, other_outlet = await bench.connected()
+    outlet.take()
+    outlet.unsent = other_outlet.unsent = 1_001
+    bench.source.streams[CHANNEL].append(b"{}")
+    bench.hub.on_publication(Publication(CHANNEL, 1, b"{}"))
+    await settle()
+    assert closed_with(outlet.take()[1:]) == 3008
+    await other.receive(b'{"id":2,"ping":{}}')
+    assert closed_with(other_outlet.take()[1:]) == 3008
+    assert bench.hub.statistics()["subscriptions"] == 0
+
+
+async def test_one_connection_cannot_fill_the_memory() -> None:
+    bench = Bench()
+    session, _ = await bench.connected()
+    gate = asyncio.Event()
+
+    async def authorize(caller: Caller, channel: str) -> None:
+        await gate.wait()
+
+    object.__setattr__(bench.services, "authorize", authorize)
+    frame = b"\n".join(
+        msgspec.json.encode({"id": n + 2, "history": {"channel": f"thread:{UUID(int=n)}"}})
+        for n in range(IN_FLIGHT + 50)
+    )
+    reading = asyncio.create_task(session.receive(frame))
+    await settle()
+    assert not reading.done()
+    assert len(session._lanes._tasks) == IN_FLIGHT
+    session.end()
+    await reading
+    await settle()
+    assert not session._lanes._tasks
+
+
+async def test_unknown_failures_are_internal_errors(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    session, outlet = await bench.connected()
+
+    async def authorize(caller: Caller, channel: str) -> None:
+        raise ZeroDivisionError
+
+    object.__setattr__(bench.services, "authorize", authorize)
+    await session.receive(msgspec.json.encode({"id": 2, "subscribe": {"channel": CHANNEL}}))
+    await settle()
+    assert outlet.take()[0]["error"]["code"] == 100
+    assert "a realtime command failed" in caplog.text
+    assert session.subscriptions == {}
