@@ -41,7 +41,9 @@ _EVICTED = Counter("serai_rate_limit_evicted_total", "Buckets dropped from memor
 _STORE_FAILURES = Counter(
     "serai_rate_limit_store_failures_total", "Failed reads and writes of buckets", ["operation"]
 )
-_BUCKETS = Gauge("serai_rate_limit_buckets", "Buckets that are not full, in memory")
+_BUCKETS = Gauge(
+    "serai_rate_limit_buckets", "Buckets that are not full, in memory", multiprocess_mode="livesum"
+)
 
 
 class LeaseRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -22,8 +22,12 @@ log = logging.getLogger(__name__)
 
 FIRST_BACKOFF_SECONDS: Final = 0.1
 
-_ACTIVE = Gauge("serai_shard_active_channels", "Channels that at least one gateway follows")
-_GATEWAYS = Gauge("serai_shard_gateways", "Gateways that poll")
+_ACTIVE = Gauge(
+    "serai_shard_active_channels",
+    "Channels that at least one gateway follows",
+    multiprocess_mode="livesum",
+)
+_GATEWAYS = Gauge("serai_shard_gateways", "Gateways that poll", multiprocess_mode="livesum")
 _OVERFLOWS = Counter("serai_shard_mailbox_overflows_total", "Gateways forgotten for a full mailbox")
 _DUPLICATES = Counter("serai_shard_duplicates_total", "Publications that were known already")
 _RECHECKS = Counter("serai_shard_rechecks_total", "Doubts about what a ring holds")

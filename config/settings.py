@@ -46,7 +46,7 @@ class Gateway(_Section, frozen=True):
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     """Networks (CIDR) whose X-Forwarded-For and -Proto are believed."""
-    max_body_bytes: Count = 262_144
+    max_body_bytes: Annotated[int, Meta(ge=1_024)] = 262_144
     """A body of 40,000 characters fits with every character escaped (6 bytes each)."""
     edge_cache_bytes: int = 64 * 1024 * 1024
     edge_cache_seconds: Seconds = 5.0

@@ -76,7 +76,7 @@ def start_deployments(settings: Settings) -> None:
 def _start_shards(settings: Settings) -> list[Any]:
     actor = ray.remote(ShardActor)
     return [
-        actor.options(  # type: ignore[attr-defined]
+        actor.options(
             name=shard_name(index),
             namespace=NAMESPACE,
             get_if_exists=True,
@@ -124,7 +124,7 @@ def _deployment(plain: type, name: str, size: Deployment, drain_seconds: float =
 
 
 def stop_deployments() -> None:
-    serve.shutdown()
+    serve.shutdown()  # type: ignore[no-untyped-call]
     _shards.clear()
     ray.shutdown()
 
@@ -132,7 +132,7 @@ def stop_deployments() -> None:
 def processes() -> list[dict[str, object]]:
     """Role, pid and node of every actor process, from Ray's own table."""
     found: list[dict[str, object]] = []
-    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes()}
+    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes()}  # type: ignore[no-untyped-call]
     for actor in ray._private.state.actors().values():
         if actor["State"] == "ALIVE" and actor["Pid"]:
             role = _role(actor["ActorClassName"], actor["Name"])

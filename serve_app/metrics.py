@@ -7,6 +7,7 @@ writes into that directory, and any gateway's /metrics adds them all up.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
@@ -43,8 +44,18 @@ async def exposition(accept: str) -> tuple[bytes, str]:
 def _exposition(accept: str) -> tuple[bytes, str]:
     registry: CollectorRegistry = CollectorRegistry()
     try:
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        collector = MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     except ValueError:  # no multiprocess directory: this process is all there is to show
         registry = REGISTRY
+    else:
+        _forget_killed(Path(collector._path))
     encoder, content_type = choose_encoder(accept)
     return encoder(registry), content_type
+
+
+def _forget_killed(directory: Path) -> None:
+    """A killed process leaves its gauges behind, which would count its sockets for ever."""
+    for file in directory.glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            file.unlink(missing_ok=True)

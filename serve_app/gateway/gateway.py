@@ -140,6 +140,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Closes sockets in slices, so that clients come back elsewhere, then the ports."""
+        await self._server.stop_listening()
         await self._realtime.drain(self._settings.gateway.drain_seconds)
         await self._server.stop()
         await self._realtime.stop()
