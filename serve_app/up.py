@@ -170,6 +170,10 @@ class Server:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(token))
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if "RAY_ADDRESS" not in os.environ:
+            # ray.init replaces 127.0.0.1 by the machine's address, unless clusters are ruled out
+            # as they are on other systems; only then do Ray's servers bind to loopback.
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         from serve_app import app
 
         env = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), "PYTHONPATH": str(app.ROOT)}
