@@ -40,6 +40,7 @@ class FakeShard:
         self.presence: dict[tuple[str, str, str], int] = {}
         self.calls: Counter[str] = Counter()
         self.away = False
+        self.refuses_attach = False
         self.history_gate = asyncio.Event()
         self.history_gate.set()
         self.ephemeral: list[m.Ephemeral] = []
@@ -102,6 +103,8 @@ class FakeShard:
                 self.gateways[id] = gateway
                 return m.HelloReply(gateway.incarnation, [self._top(c) for c in channels])
             case m.Attach(gateway_id=id, channels=channels):
+                if self.refuses_attach:
+                    raise AppError("unavailable", "Postgres is away")
                 known = self._known(id, request.incarnation)
                 if known is None:
                     return m.AttachReply(False, [])

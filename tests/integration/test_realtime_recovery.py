@@ -269,6 +269,23 @@ async def test_equal_recoveries_share_one_read(server: RealtimeServer) -> None:
     assert server.shard.calls["ReadHistory"] == 1
 
 
+async def test_new_channels_wait_while_the_shard_cannot_attach(server: RealtimeServer) -> None:
+    old, new = thread(), thread()
+    for channel in (old, new):
+        server.shard.create(channel)
+    async with server.socket() as client:
+        await client.connect()
+        await client.ask("subscribe", channel=old)
+        server.shard.refuses_attach = True
+        await client.send({"id": 9, "subscribe": {"channel": new}})
+        await wait_until(lambda: server.shard.calls["Attach"] >= 2)
+        server.shard.publish(old)
+        assert (await client.next())["push"]["channel"] == old
+        server.shard.refuses_attach = False
+        assert "subscribe" in await client.next()
+        assert server.shard.calls["Hello"] == 1
+
+
 async def test_another_epoch_resubscribes(server: RealtimeServer) -> None:
     ada = member()
     channel = thread()
@@ -290,6 +307,7 @@ async def test_another_epoch_resubscribes(server: RealtimeServer) -> None:
 async def test_an_unfillable_gap_resubscribes(server: RealtimeServer) -> None:
     channel = thread()
     server.shard.create(channel)
+    server.realtime.follow(channel, lambda name, offset: None)  # the channel outlives its readers
     async with SdkClient(server) as sdk:
         recorder = await sdk.subscribe(channel)
         await wait_until(lambda: bool(recorder.subscribed))

@@ -1,0 +1,153 @@
+"""The conversation with one shard, call by call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from actors import messages as m
+from config.errors import AppError
+from serve_app.gateway.shard_link import ShardLink
+from tests.realtime_server import wait_until
+
+
+class Shard:
+    """Answers when the test lets it; `asked` holds every request in order."""
+
+    def __init__(self) -> None:
+        self.asked: list[m.ShardRequest] = []
+        self.attach_gate = asyncio.Event()
+        self.attach_gate.set()
+        self.polls: asyncio.Queue[m.PollReply | AppError] = asyncio.Queue()
+        self.top = 0
+
+    async def __call__(self, shard: int, request: m.ShardRequest) -> m.ShardReply:
+        self.asked.append(request)
+        if isinstance(request, m.Poll):
+            if not request.wait_seconds:
+                return m.PollReply(request.ack, [])
+            answer = await self.polls.get()
+            if isinstance(answer, AppError):
+                raise answer
+            return answer
+        self.top += 1
+        if isinstance(request, m.Hello):
+            top = m.StreamPosition("e", self.top)
+            return m.HelloReply(f"i{self.top}", [top for _ in request.channels])
+        if isinstance(request, m.Attach):
+            top = m.StreamPosition("e", self.top)
+            await self.attach_gate.wait()
+            return m.AttachReply(True, [top for _ in request.channels])
+        return None
+
+    def of(self, kind: type[m.Message]) -> list[m.ShardRequest]:
+        return [request for request in self.asked if isinstance(request, kind)]
+
+
+class Follower:
+    def __init__(self) -> None:
+        self.positions: list[tuple[str, int]] = []
+        self.publications: list[m.Publication] = []
+        self.users: dict[str, dict[str, int]] = {}
+
+    def on_position(self, name: str, top: m.StreamPosition | None) -> None:
+        assert top is not None
+        self.positions.append((name, top.offset))
+
+    def on_publication(self, publication: m.Publication) -> None:
+        self.publications.append(publication)
+
+    def users_of(self, name: str) -> dict[str, int]:
+        return self.users.get(name, {})
+
+
+class Conversation:
+    def __init__(self) -> None:
+        self.shard = Shard()
+        self.follower = Follower()
+        self.link = ShardLink(0, self.shard, "gateway")
+
+
+@pytest.fixture
+async def talk() -> AsyncIterator[Conversation]:
+    talk = Conversation()
+    task = asyncio.create_task(talk.link.run(talk.follower))
+    await wait_until(lambda: bool(talk.shard.of(m.Poll)))
+    yield talk
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_what_is_followed_before_the_hello_comes_with_it() -> None:
+    talk = Conversation()
+    talk.link.attach("a")
+    talk.link.attach("b")
+    talk.link.detach("b")
+    task = asyncio.create_task(talk.link.run(talk.follower))
+    await wait_until(lambda: bool(talk.shard.of(m.Poll)))
+    (hello,) = talk.shard.of(m.Hello)
+    assert isinstance(hello, m.Hello) and hello.channels == ["a"]
+    assert talk.follower.positions == [("a", 1)]
+    assert not talk.shard.of(m.Attach) and not talk.shard.of(m.Detach)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_changes_of_one_tick_are_one_call(talk: Conversation) -> None:
+    for n in range(50):
+        talk.link.attach(f"c{n}")
+    talk.link.detach("c7")
+    await wait_until(lambda: len(talk.follower.positions) == 49)
+    (attach,) = talk.shard.of(m.Attach)
+    assert isinstance(attach, m.Attach) and "c7" not in attach.channels
+
+
+async def test_a_position_from_before_a_detach_is_not_used(talk: Conversation) -> None:
+    """Dropped and followed anew while the attach is under way: what came between was not kept."""
+    talk.shard.attach_gate.clear()
+    talk.link.attach("a")
+    await wait_until(lambda: len(talk.shard.of(m.Attach)) == 1)
+    talk.link.detach("a")
+    talk.link.attach("a")
+    talk.shard.attach_gate.set()
+    await wait_until(lambda: len(talk.shard.of(m.Attach)) == 2)
+    await wait_until(lambda: bool(talk.follower.positions))
+    assert talk.follower.positions == [("a", 3)]
+
+
+async def test_polls_acknowledge_what_was_taken_in(talk: Conversation) -> None:
+    talk.shard.polls.put_nowait(m.PollReply(7, [m.Publication("a", 1, b"{}")]))
+    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 2)
+    acks = [poll.ack for poll in talk.shard.of(m.Poll) if isinstance(poll, m.Poll)]
+    assert acks == [0, 7]
+    assert [p.offset for p in talk.follower.publications] == [1]
+
+
+@pytest.mark.parametrize("end", [m.PollReply(-1, []), AppError("unavailable")])
+async def test_hello_again_with_everything(talk: Conversation, end: m.PollReply | AppError) -> None:
+    talk.link.attach("a")
+    talk.follower.users["a"] = {"": 2, "ada": 1}
+    await wait_until(lambda: bool(talk.follower.positions))
+    talk.shard.polls.put_nowait(end)
+    await wait_until(lambda: len(talk.shard.of(m.Hello)) == 2)
+    hello = talk.shard.of(m.Hello)[1]
+    assert isinstance(hello, m.Hello) and hello.channels == ["a"]
+    await wait_until(lambda: len(talk.follower.positions) == 2)
+    await wait_until(lambda: isinstance(talk.shard.asked[-1], m.Poll))
+    poll = talk.shard.of(m.Poll)[-1]
+    assert isinstance(poll, m.Poll) and poll.ack == 0 and poll.incarnation == "i3"
+    assert {(c.channel, c.user, c.clients) for c in poll.presence} == {
+        ("a", "", 2),
+        ("a", "ada", 1),
+    }
+
+
+async def test_presence_does_not_wait_for_a_held_poll(talk: Conversation) -> None:
+    talk.link.presence("a", "ada", 1)
+    talk.link.presence("a", "ada", 2)
+    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 2)
+    short = talk.shard.of(m.Poll)[1]
+    assert isinstance(short, m.Poll) and short.wait_seconds == 0
+    assert short.presence == [m.PresenceChange("a", "ada", 2)]
