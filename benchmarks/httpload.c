@@ -4,8 +4,9 @@
  *
  * REQUESTS_FILE holds whole requests, each behind its length (4 bytes, little endian); connections take
  * them in turn, round and round. A run of sixteen '@' in one becomes sixteen fresh hex digits each time
- * (for Idempotency-Key). Answers need a Content-Length. The result is one JSON line; exit 1 when a
- * connection broke. Loopback only, one epoll thread, no pipelining.
+ * (for Idempotency-Key). Answers need a Content-Length. What is in flight at the end is waited for, so that
+ * it doesn't burden the next measurement. The result is one JSON line; exit 1 when a connection broke.
+ * Loopback only, one epoll thread, no pipelining.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,12 +23,14 @@
 #include <unistd.h>
 
 enum { HEAD = 16384, CHUNK = 1 << 18, EVENTS = 512, MARK = 16 };
+#define PATIENCE_NS 10000000000ull
 
 struct request { char *text; size_t length; char *mark; };
 struct conn { int fd; uint64_t began; size_t head_used; size_t body_left; int in_body, status; char head[HEAD]; };
 
 static struct request *requests;
-static size_t request_count, next_request;
+static size_t request_count, next_request, in_flight;
+static int stopping;
 static uint64_t unique;
 static uint32_t *micros;
 static size_t answered, capacity;
@@ -72,6 +75,7 @@ static void send_next(struct conn *c) {
         memcpy(r->mark, digits, MARK);
     }
     c->began = now_ns();
+    in_flight++;
     if (send(c->fd, r->text, r->length, MSG_NOSIGNAL) != (ssize_t)r->length) die("send");
 }
 
@@ -86,7 +90,8 @@ static void done(struct conn *c, int measuring) {
         else { failed++; if (!first_failure) first_failure = c->status; }
     }
     c->head_used = c->in_body = 0;
-    send_next(c);
+    in_flight--;
+    if (!stopping) send_next(c);
 }
 
 /* Without pipelining nothing follows an answer, so all that is read belongs to it. */
@@ -153,15 +158,18 @@ int main(int argc, char **argv) {
     uint64_t begin = now_ns() + (uint64_t)(atof(argv[3]) * 1e9), end = begin + (uint64_t)(atof(argv[4]) * 1e9);
     double cpu = own_cpu();
     for (int i = 0; i < count; i++) send_next(&conns[i]);
-    for (uint64_t now = now_ns(); now < end; now = now_ns()) {
+    double own = 0;
+    for (uint64_t now = now_ns(); in_flight; now = now_ns()) {
         struct epoll_event ready[EVENTS];
+        if (now >= end && !stopping) { stopping = 1; own = own_cpu() - cpu; }
+        if (now >= end + PATIENCE_NS) stop("requests were left unanswered");
         int n = epoll_wait(events, ready, EVENTS, 100);
-        for (int i = 0; i < n; i++) on_readable(ready[i].data.ptr, now >= begin);
+        for (int i = 0; i < n; i++) on_readable(ready[i].data.ptr, now >= begin && !stopping);
     }
     double seconds = atof(argv[4]);
     qsort(micros, answered, sizeof *micros, ascending);
     printf("{\"answered\":%zu,\"per_second\":%.1f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,"
            "\"failed\":%lu,\"first_failure\":%d,\"mb_per_s\":%.2f,\"own_cpu\":%.3f}\n",
            answered, answered / seconds, at(0.5), at(0.99), at(1), failed, first_failure,
-           total_bytes / seconds / 1e6, (own_cpu() - cpu) / (seconds + atof(argv[3])));
+           total_bytes / seconds / 1e6, own / (seconds + atof(argv[3])));
 }

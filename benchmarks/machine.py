@@ -88,21 +88,24 @@ def module(name: str, *arguments: object) -> list[str]:
 
 @asynccontextmanager
 async def running(
-    command: list[str], *, env: Mapping[str, str] | None = None, wait_ready: bool = True
+    command: list[str], *, env: Mapping[str, str] | None = None, log: Path | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A child of this process until the block ends: then SIGTERM, and SIGKILL when it stays.
 
-    With `wait_ready` the block begins when it has printed a line that is `ready`.
+    The block begins when the child has printed a line that is `ready`; with `log`, which takes all
+    that it prints, it begins at once.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=ROOT,
-        env={**os.environ, **(env or {})},
-        stdout=asyncio.subprocess.PIPE if wait_ready else sys.stderr,
-        stderr=sys.stderr,
-    )
+    with contextlib.ExitStack() as files:
+        written = files.enter_context(log.open("wb")) if log else None
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            stdout=written or asyncio.subprocess.PIPE,
+            stderr=written or sys.stderr,
+        )
     try:
-        if wait_ready:
+        if log is None:
             await _wait_ready(process, command)
         yield process
     finally:
