@@ -39,6 +39,7 @@ from storage import importing as tables
 from storage.importing import AccountToImport, PostToImport
 from storage.postgres import CONNECT_TIMEOUT_SECONDS, Connection, translate
 
+LOCK_PATIENCE_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 5
 _BACKOFF_SECONDS: Final = 0.05
 _RETRIED: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
@@ -83,7 +84,7 @@ class _Import:
         self._seen: set[int] = set()
 
     async def run(self) -> Summary:
-        await tables.lock(self._connection)
+        await tables.lock(self._connection, LOCK_PATIENCE_SECONDS)
         self._communities = await tables.read_directory(self._connection)
         await self._each(batches(self._files.accounts, parse_account), self._write_accounts)
         self._seen.clear()

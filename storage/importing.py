@@ -6,6 +6,7 @@ is, also where members have edited or deleted it since. One import at a time: `l
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -19,6 +20,7 @@ from storage.identity import NO_COUNTRY, country_of, new_id, time_ms_of
 from storage.postgres import Connection
 
 _LOCK_KEY: Final = int.from_bytes(b"serai-im")
+_LOCK_POLL_SECONDS: Final = 0.1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -69,10 +71,15 @@ class Written(NamedTuple):
     comments: int
 
 
-async def lock(connection: Connection) -> None:
-    """Held until the connection ends. Raises AppError `conflict` while another import runs."""
-    if not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK_KEY):
-        raise AppError("conflict", "Another import is running on this database.")
+async def lock(connection: Connection, patience_seconds: float) -> None:
+    """Held until the connection ends. An import that was killed a moment ago may still hold it: the
+    server notices late. Raises AppError `conflict` when another one runs on."""
+    try:
+        async with asyncio.timeout(patience_seconds):
+            while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK_KEY):
+                await asyncio.sleep(_LOCK_POLL_SECONDS)
+    except TimeoutError:
+        raise AppError("conflict", "Another import is running on this database.") from None
 
 
 # ---------------------------------------------------------------- communities
