@@ -291,6 +291,18 @@ async def test_a_changed_epoch_is_found_without_any_active_channel() -> None:
         assert (await poll(shard, reply.incarnation)).sequence == -1
 
 
+async def test_a_fill_that_meets_a_new_epoch_brings_nothing_of_it() -> None:
+    log = StreamLog(A)
+    async with running(log) as shard:
+        reply = await hello(shard, A)
+        ahead = [log.commit(A, event(n)) for n in range(3)][-1]
+        log.epoch = "two"
+        await shard.handle(m.Publish([ahead]))
+        await wait_until(lambda: shard.statistics().gateways == 0)
+        assert (await poll(shard, reply.incarnation)).sequence == -1
+        assert shard.statistics().epoch == "two"
+
+
 async def test_a_changed_epoch_during_hello_answers_the_new_one() -> None:
     log = StreamLog(A)
     async with running(log) as shard:

@@ -85,6 +85,7 @@ def test_publications_before_the_top_is_known_wait_for_it() -> None:
     assert delivered(state.learn_top(7)) == [8]
     assert state.top == 8
     assert state.gap() is None
+    assert state.apply(pub(10)) == [FillGap(8, 10)]
 
 
 def test_a_higher_top_from_the_sweep_is_a_gap() -> None:
