@@ -76,7 +76,9 @@ async def lock(connection: Connection, patience_seconds: float) -> None:
     server notices late. Raises AppError `conflict` when another one runs on."""
     try:
         async with asyncio.timeout(patience_seconds):
-            while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK_KEY):
+            while True:
+                if await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK_KEY):
+                    return
                 await asyncio.sleep(_LOCK_POLL_SECONDS)
     except TimeoutError:
         raise AppError("conflict", "Another import is running on this database.") from None
