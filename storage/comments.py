@@ -91,8 +91,8 @@ class CommentRow(msgspec.Struct, frozen=True):
 
 
 COMMENT_COLUMNS: Final = """c.id, c.post_id, c.parent_id, c.depth, c.author_id, a.handle,
-    a.display_name, c.body_markdown, c.body_html, c.language, c.up, c.down, c.created_at, c.edited_at,
-    c.revision, c.deleted_at is not null as deleted"""
+    a.display_name, c.body_markdown, c.body_html, c.language, c.up, c.down, c.created_at,
+    c.edited_at, c.revision, c.deleted_at is not null as deleted"""
 
 _TEXTS: Final = f"""
     select {COMMENT_COLUMNS}
