@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -28,14 +28,6 @@ def thread() -> str:
 
 def member(handle: str = "ada") -> Caller:
     return Caller(uuid4(), handle, handle.title(), "member", uuid4())
-
-
-async def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Fails when `condition` does not become true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.005)
 
 
 class RealtimeServer:

@@ -11,7 +11,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from tests.realtime_server import RawClient, RealtimeServer, member, thread, wait_until
+from tests.conditions import wait_until
+from tests.realtime_server import RawClient, RealtimeServer, member, thread
 
 
 @pytest.fixture

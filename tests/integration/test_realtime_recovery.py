@@ -13,7 +13,8 @@ from centrifuge import (
     SubscriptionEventHandler,
 )
 
-from tests.realtime_server import RealtimeServer, member, thread, wait_until
+from tests.conditions import wait_until
+from tests.realtime_server import RealtimeServer, member, thread
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from actors import messages as m
 from config.errors import AppError
 from serve_app.gateway.shard_link import ShardLink
-from tests.realtime_server import wait_until
+from tests.conditions import wait_until
 
 
 class Shard:

@@ -1,0 +1,122 @@
+"""Gateways, the real shard and a real database: what is committed reaches SDK clients, once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from actors import messages as m
+from actors.community import CommunityShard
+from config.errors import AppError
+from config.settings import Postgres, Settings
+from storage.postgres import Pool, connect
+from storage.stream_writer import append_event
+from storage.streams import ensure_partitions, with_committed_ns
+from tests.conditions import wait_until
+from tests.fake_shard import FakeShard
+from tests.integration.test_realtime_recovery import SdkClient
+from tests.realtime_server import RealtimeServer, thread
+
+pytestmark = pytest.mark.integration
+
+
+class RestartingShard(FakeShard):
+    """The real one behind the tests' switchboard; after `kill` nobody answers until `begin`."""
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__()
+        self.pool = pool
+        self.real: CommunityShard | None = None
+
+    async def begin(self) -> None:
+        shard = CommunityShard(0, 1, self.pool, Settings(), sweep_seconds=0.02)
+        await shard.start()
+        self.real = shard
+
+    async def kill(self) -> None:
+        shard, self.real = self.real, None
+        if shard is not None:
+            await shard.stop()
+
+    async def __call__(self, shard: int, request: m.ShardRequest) -> m.ShardReply:
+        real = self.real
+        if real is None:
+            raise AppError("unavailable")
+        reply = await real.handle(request)
+        if self.real is not real:
+            raise AppError("unavailable")
+        return reply
+
+
+@pytest.fixture
+async def shard(database_url: str) -> AsyncIterator[RestartingShard]:
+    pool = await connect(database_url, Postgres())
+    async with pool.acquire() as connection:
+        await ensure_partitions(connection, datetime.now(UTC).date(), 1)
+    shard = RestartingShard(pool)
+    await shard.begin()
+    yield shard
+    await shard.kill()
+    await pool.close()
+
+
+async def test_two_gateways_and_a_dying_shard(shard: RestartingShard) -> None:
+    channel = thread()
+    shard.create(channel)
+    await shard.pool.execute("insert into stream (id, channel) values (1, $1)", channel)
+
+    async def write(count: int) -> None:
+        for n in range(count):
+            async with shard.pool.acquire() as connection, connection.transaction():
+                event = await append_event(connection, channel, 1, uuid4(), f'{{"n":{n}}}')
+            data = with_committed_ns(event.payload, event.committed_ns)
+            if n % 3 and shard.real is not None:
+                publication = m.Publication(event.channel, event.offset, data)
+                await shard.real.handle(m.Publish([publication]))
+
+    async with (
+        RealtimeServer(shard) as first,
+        RealtimeServer(shard) as second,
+        SdkClient(first) as ada,
+        SdkClient(second) as ben,
+    ):
+        clients = (ada, ben)
+        recorders = [await client.subscribe(channel) for client in clients]
+        await wait_until(lambda: all(r.subscribed for r in recorders))
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(write(40))
+            for upto in (20, 60):
+                await wait_until(lambda upto=upto: len(recorders[0].offsets) >= upto)  # type: ignore[misc]
+                await shard.kill()
+                for session in list(second.realtime._services.sessions):
+                    session.outlet.abort()
+                await shard.begin()
+        await wait_until(lambda: all(len(r.offsets) >= 120 for r in recorders))
+        assert all(r.offsets == list(range(1, 121)) for r in recorders)
+        assert all(context.recovered for context in recorders[1].subscribed[1:])
+        assert len(recorders[0].subscribed) == 1
+
+
+async def test_subscribing_from_a_position_the_shard_has_not_heard_of(
+    shard: RestartingShard,
+) -> None:
+    channel = thread()
+    shard.create(channel)
+    await shard.pool.execute("insert into stream (id, channel) values (1, $1)", channel)
+    async with RealtimeServer(shard) as server, server.socket() as client:
+        await client.connect()
+        await client.ask("subscribe", channel=channel)
+        async with shard.pool.acquire() as connection, connection.transaction():
+            await append_event(connection, channel, 1, uuid4(), '{"n":1}')
+        epoch = await shard.pool.fetchval("select epoch from incarnation")
+        async with server.socket() as other:
+            await other.connect()
+            position = {"recover": True, "epoch": epoch, "offset": 1}
+            result = (await other.ask("subscribe", channel=channel, **position))["subscribe"]
+            assert result["recovered"] is True and result["offset"] == 1
+        assert (await client.next())["push"]["pub"]["offset"] == 1
