@@ -29,7 +29,6 @@ from actors.messages import (
     Logout,
     MarkNotificationsRead,
     Outcome,
-    Publication,
     ReadMe,
     Refresh,
     Register,
@@ -37,6 +36,7 @@ from actors.messages import (
 )
 from actors.outcomes import settle
 from actors.passwords import Passwords
+from actors.shard_messages import Publication
 from actors.sign_in import SignIn
 from config.errors import AppError
 from config.settings import Auth

@@ -23,7 +23,7 @@ from uuid import uuid4
 import msgspec
 from prometheus_client import Counter
 
-from actors import messages as m
+from actors import shard_messages as m
 from actors.mailbox import Mailbox
 from actors.shard_catch_up import CatchUp
 from actors.shard_history import History

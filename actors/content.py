@@ -12,7 +12,8 @@ from uuid import UUID
 
 import msgspec
 
-from actors.messages import Caller, StreamPosition
+from actors.messages import Caller
+from actors.shard_messages import StreamPosition
 from config.reference import countries_by_numeric
 from storage.comments import CommentRow
 from storage.identity import time_ms_of

@@ -35,9 +35,9 @@ from actors.messages import (
     ReadFeed,
     ReadHome,
     Reply,
-    StreamPosition,
 )
 from actors.outcomes import settle
+from actors.shard_messages import StreamPosition
 from storage import feeds
 from storage.directory import Directory
 from storage.feeds import HotBound

@@ -14,7 +14,8 @@ from uuid import UUID
 
 import asyncpg
 
-from actors.messages import CreateComment, CreatePost, Ephemeral, Failure, Outcome, Publication
+from actors.messages import CreateComment, CreatePost, Failure, Outcome
+from actors.shard_messages import Ephemeral, Publication
 from storage.postgres import Connection, Pool, in_transaction_at
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from actors.messages import Publication
+from actors.shard_messages import Publication
 
 # About what an entry costs beside its data, which all mailboxes share.
 ENTRY_BYTES: Final = 128

@@ -10,7 +10,7 @@ import msgspec
 
 from actors.content import Author, rfc3339_ns
 from actors.mentions import mentioned_handles
-from actors.messages import Publication
+from actors.shard_messages import Publication
 from storage.identity import NO_COUNTRY, new_id, time_ms_of
 from storage.notices import (
     FreshContent,

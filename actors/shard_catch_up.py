@@ -13,8 +13,8 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from actors.messages import Publication
 from actors.shard_hub import FIRST_BACKOFF_SECONDS, ChannelEntry, Hub
+from actors.shard_messages import Publication
 from config.errors import AppError
 from storage import streams
 from storage.postgres import Pool

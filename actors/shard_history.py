@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from actors.messages import HistoryReply, Publication, ReadHistory, StreamPosition
+from actors.shard_messages import HistoryReply, Publication, ReadHistory, StreamPosition
 from actors.stream_state import StreamState
 from config.settings import Realtime
 from storage import streams

@@ -14,8 +14,8 @@ from typing import Final
 from prometheus_client import Counter, Gauge
 
 from actors.mailbox import Mailbox
-from actors.messages import Publication
 from actors.presence_state import PresenceState
+from actors.shard_messages import Publication
 from actors.stream_state import Deliver, Drop, Effect, FillGap, Lost, Recheck, StreamState
 
 log = logging.getLogger(__name__)

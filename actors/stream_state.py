@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from actors.messages import Publication
+from actors.shard_messages import Publication
 
 _COMMITTED: Final = b',"committed_ns":'
 # Within the first bytes of an event: writers put its type first.

@@ -19,8 +19,8 @@ from actors.messages import (
     ReadPost,
     ReadPostHistory,
     Reply,
-    StreamPosition,
 )
+from actors.shard_messages import StreamPosition
 from config.errors import AppError
 from storage import comments as comment_table
 from storage import edits

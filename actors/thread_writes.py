@@ -25,12 +25,11 @@ from actors.messages import (
     DeletePost,
     EditComment,
     EditPost,
-    Ephemeral,
     Failure,
     Outcome,
-    Publication,
     Reply,
 )
+from actors.shard_messages import Ephemeral, Publication
 from ai.language import detect
 from config.errors import AppError
 from storage import comments as comment_table

@@ -7,7 +7,7 @@ from __future__ import annotations
 import heapq
 from typing import Final
 
-from actors.messages import Ephemeral, Publication
+from actors.shard_messages import Ephemeral, Publication
 
 MAX_INTERVAL_SECONDS: Final = 60.0
 

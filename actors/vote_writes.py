@@ -11,7 +11,8 @@ import msgspec
 
 from actors import content
 from actors.group_commit import Publisher, commit, refused
-from actors.messages import CastVote, Ephemeral, Failure, Outcome, Reply
+from actors.messages import CastVote, Failure, Outcome, Reply
+from actors.shard_messages import Ephemeral
 from storage import comments as comment_table
 from storage.postgres import Pool
 

@@ -143,7 +143,7 @@ class ShardActor:
     empty at the first call, and gateways introduce themselves again."""
 
     def __init__(self, settings: Settings, index: int) -> None:
-        from actors.messages import ShardRequest
+        from actors.shard_messages import ShardRequest
 
         _start_logging(settings)
         self._settings = settings

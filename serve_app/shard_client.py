@@ -13,7 +13,7 @@ import ray
 from prometheus_client import Counter
 from ray.exceptions import RayActorError, RayTaskError
 
-from actors.messages import (
+from actors.shard_messages import (
     Ephemeral,
     Publication,
     Publish,

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import msgspec
 
-from actors import messages as m
+from actors import shard_messages as m
 from config.errors import AppError
 
 

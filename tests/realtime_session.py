@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from actors.messages import (
-    Caller,
-    ChannelGrant,
+from actors.messages import Caller, ChannelGrant
+from actors.shard_messages import (
     Ephemeral,
     HistoryReply,
     Publication,

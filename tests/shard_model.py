@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 from unittest.mock import patch
 
-from actors import messages as m
+from actors import shard_messages as m
 from actors.community import CommunityShard
 from config.errors import AppError
 from storage.postgres import Pool

@@ -12,7 +12,7 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from actors.messages import HistoryReply, Publication
+from actors.shard_messages import HistoryReply, Publication
 from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.channel import Channel, Source
 from serve_app.gateway.channel_hub import ChannelHub

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
-from actors.messages import HistoryReply, Publication
+from actors.shard_messages import HistoryReply, Publication
 from serve_app.gateway.protocol import Outlet, Wire
 from serve_app.gateway.stream_position import ChannelPosition
 

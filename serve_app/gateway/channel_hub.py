@@ -18,7 +18,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-from actors.messages import HistoryReply, Publication, StreamPosition
+from actors.shard_messages import HistoryReply, Publication, StreamPosition
 from config.errors import AppError
 from serve_app.gateway.channel import (
     Channel,

@@ -12,15 +12,8 @@ from uuid import UUID
 
 import msgspec
 
-from actors.messages import (
-    GUEST,
-    Caller,
-    ChannelGrant,
-    Ephemeral,
-    PresenceReply,
-    Publication,
-    ReadPresence,
-)
+from actors.messages import GUEST, Caller, ChannelGrant
+from actors.shard_messages import Ephemeral, PresenceReply, Publication, ReadPresence
 from config.errors import AppError
 from serve_app.gateway import codes
 from serve_app.gateway.channel import Channel

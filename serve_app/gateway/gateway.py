@@ -24,13 +24,12 @@ from actors.messages import (
     FeedRequest,
     Register,
     Reply,
-    ShardReply,
-    ShardRequest,
     ThreadRead,
     ThreadRequest,
     ThreadWrite,
 )
 from actors.rate_limit import Lease, LeaseRequest
+from actors.shard_messages import ShardReply, ShardRequest
 from config.errors import AppError
 from config.settings import Settings
 from serve_app.batched_handle import BatchedHandle, Send, encode

@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from actors.messages import Publication
+from actors.shard_messages import Publication
 from actors.slots import shard_of
 from config.settings import Settings
 from serve_app.gateway import codes

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.messages import Caller, ChannelGrant, Ephemeral
+from actors.messages import Caller, ChannelGrant
+from actors.shard_messages import Ephemeral
 from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.catch_up import CatchUp
 from serve_app.gateway.channel import Channel

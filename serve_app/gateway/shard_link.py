@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from prometheus_client import Counter
 
-from actors.messages import (
+from actors.shard_messages import (
     Attach,
     AttachReply,
     Detach,

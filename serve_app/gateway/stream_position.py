@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from actors.messages import Publication, StreamPosition
+from actors.shard_messages import Publication, StreamPosition
 
 MAX_HELD = 10_000
 """Publications held behind a gap before it is given up: bounds memory while history is away."""

@@ -14,13 +14,12 @@ from actors.messages import (
     Caller,
     CreateComment,
     CreatePost,
-    Ephemeral,
     Failure,
     Outcome,
-    Publication,
     Reply,
     ThreadRequest,
 )
+from actors.shard_messages import Ephemeral, Publication
 from actors.thread import Thread
 from config.settings import Postgres
 from storage.directory import Directory

@@ -13,17 +13,9 @@ import pytest
 
 from actors.access_token import verify
 from actors.accounts import Accounts
-from actors.messages import (
-    AccountsRequest,
-    Caller,
-    Failure,
-    Outcome,
-    Publication,
-    Register,
-    Reply,
-    Tokens,
-)
+from actors.messages import AccountsRequest, Caller, Failure, Outcome, Register, Reply, Tokens
 from actors.passwords import Passwords
+from actors.shard_messages import Publication
 from config.settings import Auth, Postgres
 from storage.identity import new_id
 from storage.postgres import Pool, connect

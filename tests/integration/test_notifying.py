@@ -10,8 +10,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from actors.messages import Caller, Publication
+from actors.messages import Caller
 from actors.notifying import Notifier, NotifyJob
+from actors.shard_messages import Publication
 from storage.identity import new_id
 from storage.stream_writer import rfc3339
 from storage.streams import ensure_partitions, read_events

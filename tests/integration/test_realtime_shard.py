@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from actors import messages as m
+from actors import shard_messages as m
 from actors.community import CommunityShard
 from config.errors import AppError
 from config.settings import Postgres, Settings

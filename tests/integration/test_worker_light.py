@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from actors.messages import Publication
+from actors.shard_messages import Publication
 from actors.worker_light import WorkerLight
 from config.errors import AppError
 from config.settings import Postgres

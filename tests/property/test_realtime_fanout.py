@@ -12,7 +12,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.messages import Publication, StreamPosition
+from actors.shard_messages import Publication, StreamPosition
 from serve_app.gateway.session import Session
 from tests.realtime_session import Bench, FakeOutlet
 

@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors import messages as m
+from actors import shard_messages as m
 from actors.community import CommunityShard
 from actors.mailbox import Mailbox
 from config.settings import Settings, Shards

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.messages import Publication, StreamPosition
+from actors.shard_messages import Publication, StreamPosition
 from serve_app.gateway.stream_position import ChannelPosition
 
 offsets = st.integers(1, 30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from actors.messages import Publication
+from actors.shard_messages import Publication
 from serve_app.gateway.channel import RING_BYTES, RING_PUBLICATIONS, Channel
 from tests.realtime_session import Bench, FakeOutlet
 

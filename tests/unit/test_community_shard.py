@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from actors import messages as m
+from actors import shard_messages as m
 from actors.community import SILENCE_SECONDS, CommunityShard
 from actors.mailbox import Mailbox
 from config.errors import AppError

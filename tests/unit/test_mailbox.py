@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from actors.mailbox import ENTRY_BYTES, Mailbox
-from actors.messages import Publication
+from actors.shard_messages import Publication
 
 
 def durable(offset: int, size: int = 10) -> Publication:

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from actors.messages import Caller, Publication
+from actors.messages import Caller
+from actors.shard_messages import Publication
 from serve_app.gateway.lanes import IN_FLIGHT
 from tests.realtime_session import Bench
 

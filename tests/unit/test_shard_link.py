@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from actors import messages as m
+from actors import shard_messages as m
+from actors.messages import Message
 from config.errors import AppError
 from serve_app.gateway.shard_link import ShardLink
 from tests.conditions import wait_until
@@ -42,7 +43,7 @@ class Shard:
             return m.AttachReply(True, [top for _ in request.channels])
         return None
 
-    def of(self, kind: type[m.Message]) -> list[m.ShardRequest]:
+    def of(self, kind: type[Message]) -> list[m.ShardRequest]:
         return [request for request in self.asked if isinstance(request, kind)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.messages import Publication
+from actors.shard_messages import Publication
 from actors.stream_state import Deliver, Drop, Effect, FillGap, Lost, Recheck, StreamState
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from actors.messages import Ephemeral, Publication
+from actors.shard_messages import Ephemeral, Publication
 from actors.throttle import MAX_INTERVAL_SECONDS, Throttle
 
 
