@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import secrets
@@ -96,7 +97,8 @@ class ApiClient:
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
         whole = path if path.startswith(("/healthz", "/readyz", "/metrics")) else f"/api/v1{path}"
-        async with self._session.request(method, whole, data=data, headers=sent) as response:
+        stream = None if data is None else io.BytesIO(data)
+        async with self._session.request(method, whole, data=stream, headers=sent) as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **options: Any) -> Answer:
