@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from config.settings import Streams
-from storage import idempotency, jobs, sessions, streams
+from storage import idempotency, sessions, streams
 from storage.postgres import Pool, acquire
 
 _log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _BATCH: Final = 10_000
 
 async def maintain(pool: Pool, settings: Streams, now: datetime) -> bool:
     """Makes stream partitions ahead, drops those past their retention, forgets old idempotency
-    records, sessions and job logs. Safe to repeat; False: another process is at it.
+    records and sessions. Safe to repeat; False: another process is at it.
 
     The lock is the session's, because a partition is detached outside of a transaction.
     """
@@ -41,5 +41,4 @@ async def maintain(pool: Pool, settings: Streams, now: datetime) -> bool:
                 pass
         finally:
             await connection.execute("select pg_advisory_unlock($1)", MAINTENANCE_LOCK)
-    await jobs.trim(pool)
     return True

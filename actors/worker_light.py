@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Final
 
+from actors.maintenance import maintain
 from actors.notifying import Notifier, Publish
 from config.errors import AppError
-from config.settings import Postgres
+from config.settings import Postgres, Streams
 from storage import jobs
 from storage.postgres import Pool, connect
 
@@ -17,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 _POOL_SIZE: Final = 4
 _TRIM_SECONDS: Final = 60.0
+_MAINTENANCE_SECONDS: Final = 3600.0
+_DEFAULT_STREAMS: Final = Streams()
 _FIRST_PAUSE_SECONDS: Final = 0.25
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 _STOP_SECONDS: Final = 10.0
@@ -26,8 +30,11 @@ _CLOSE_SECONDS: Final = 2.0
 class WorkerLight:
     """Any number may run, each job is in one's hand. A database that goes away is waited for."""
 
-    def __init__(self, settings: Postgres, publish: Publish) -> None:
+    def __init__(
+        self, settings: Postgres, publish: Publish, streams: Streams = _DEFAULT_STREAMS
+    ) -> None:
         self._settings = settings
+        self._streams = streams
         self._publish = publish
         self._stop = asyncio.Event()
         self._pool: Pool | None = None
@@ -38,6 +45,7 @@ class WorkerLight:
         self._tasks = [
             asyncio.create_task(self._keep(self._work), name="jobs"),
             asyncio.create_task(self._keep(self._trim), name="jobs-trim"),
+            asyncio.create_task(self._keep(self._maintain), name="maintenance"),
         ]
 
     def check_health(self) -> None:
@@ -95,6 +103,10 @@ class WorkerLight:
     async def _trim(self, pool: Pool) -> None:
         await jobs.trim(pool)
         await self._pause(_TRIM_SECONDS)
+
+    async def _maintain(self, pool: Pool) -> None:
+        await maintain(pool, self._streams, datetime.now(UTC))
+        await self._pause(_MAINTENANCE_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         try:

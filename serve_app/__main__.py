@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     ban = commands.add_parser("ban", help="keep a member out of one community")
     ban.add_argument("handle")
     ban.add_argument("community")
+    unban = commands.add_parser("unban", help="let a member in again")
+    unban.add_argument("handle")
+    unban.add_argument("community")
     return parser
 
 
@@ -105,6 +108,8 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
                 await accounts.unsuspend(pool, options.handle)
             case "ban":
                 await memberships.ban(pool, options.handle, options.community)
+            case "unban":
+                await memberships.unban(pool, options.handle, options.community)
     finally:
         await pool.close()
     return 0

@@ -127,7 +127,7 @@ class WorkerLightDeployment:
 
         _start_logging(settings)
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
-        self._worker = WorkerLight(settings.postgres, self._publisher.publish)
+        self._worker = WorkerLight(settings.postgres, self._publisher.publish, settings.streams)
         await self._worker.start()
 
     def check_health(self) -> None:
