@@ -19,23 +19,19 @@ from uuid import uuid4
 import msgspec
 import uvloop
 
-from actors.messages import (
-    AccountsRequest,
+from actors.messages import AccountsRequest, AuthorizeChannel, ChannelGrant, Outcome, Reply
+from actors.shard_messages import (
     Attach,
     AttachReply,
-    AuthorizeChannel,
-    ChannelGrant,
     Hello,
     HelloReply,
     HistoryReply,
-    Outcome,
     Poll,
     PollReply,
     PresenceReply,
     Publication,
     ReadHistory,
     ReadPresence,
-    Reply,
     ShardReply,
     ShardRequest,
     StreamPosition,

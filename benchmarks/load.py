@@ -58,10 +58,11 @@ async def read_channel(
         ],
         connections / 2000 + warmup_seconds + seconds,
     )  # fmt: skip
-    readers = msgspec.convert(result, Readers)
-    if readers.connections_ok != connections or not readers.delivered:
-        raise BenchmarkError(f"{readers.connections_ok} readers got {readers.delivered} messages")
-    return readers
+    if result["connections_ok"] != connections or not result["delivered"]:
+        raise BenchmarkError(
+            f"{result['connections_ok']} readers got {result['delivered']} messages"
+        )
+    return msgspec.convert(result, Readers)
 
 
 class Answers(msgspec.Struct, frozen=True):

@@ -12,7 +12,8 @@ from uuid import UUID, uuid4
 import msgspec
 
 from actors.access_token import sign
-from actors.messages import Caller, CreatePost, Ephemeral, Publication, Reply
+from actors.messages import Caller, CreatePost, Reply
+from actors.shard_messages import Ephemeral, Publication
 from actors.thread import Thread
 from benchmarks.machine import BenchmarkError
 from storage.directory import Directory

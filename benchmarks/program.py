@@ -10,6 +10,7 @@ from typing import Final
 
 from benchmarks.machine import BenchmarkError
 from benchmarks.plan import Plan, read_plan
+from config.errors import AppError
 
 _NOT_MEASURED: Final = 2
 
@@ -19,7 +20,7 @@ def run_bar(measure: Callable[[Plan], Awaitable[int]], purpose: str) -> int:
     plan = read_plan(None, purpose)
     try:
         return asyncio.run(_until_signal(measure, plan))
-    except BenchmarkError as error:
+    except (BenchmarkError, AppError) as error:
         print(f"not measured: {error}", file=sys.stderr)
         return _NOT_MEASURED
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -7,15 +7,17 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from benchmarks.machine import BenchmarkError, free_port, module, running
+from config.errors import AppError
 from serve_app.control import read_processes
 from storage.embedded.postgres import EmbeddedPostgres
 
 _READY_SECONDS: Final = 90.0
+_LIST_SECONDS: Final = 10.0
 _PROBE_SECONDS: Final = 0.2
 _LOG_TAIL: Final = 2_000
 
@@ -31,11 +33,23 @@ class Serai:
 
     async def pids(self, *roles: str) -> list[int]:
         """Of the processes with these roles; BenchmarkError when one of the roles has none."""
-        found = await read_processes(self._folder)
+        found = await self._processes()
         missing = set(roles) - {entry["role"] for entry in found}
         if missing:
             raise BenchmarkError(f"no process has the role {', '.join(sorted(missing))}")
         return [entry["pid"] for entry in found if entry["role"] in roles]
+
+    async def _processes(self) -> list[dict[str, Any]]:
+        """The gateway answers a moment before the server lists its processes."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + _LIST_SECONDS
+        while True:
+            try:
+                return await read_processes(self._folder)
+            except AppError as error:
+                if loop.time() > give_up:
+                    raise BenchmarkError(str(error)) from error
+            await asyncio.sleep(_PROBE_SECONDS)
 
 
 @asynccontextmanager
