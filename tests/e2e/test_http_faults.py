@@ -69,7 +69,6 @@ async def test_wrong_kinds_of_bodies(ada: ApiClient) -> None:
     for headers in (
         {"Content-Type": "text/plain"},
         {"Content-Type": "application/json; charset=utf-16"},
-        {"Content-Encoding": "gzip"},
     ):
         answer = await ada.call("POST", path, data=body, headers=headers)
         answer.problem(415, "unsupported_media_type")
@@ -78,6 +77,8 @@ async def test_wrong_kinds_of_bodies(ada: ApiClient) -> None:
     assert problem["errors"][0]["path"] == "body_markdown"
     longest = await ada.comment(post["id"], "ü" * 10_000)
     assert len(longest["body_markdown"]) == 10_000
+    answer = await ada.call("POST", path, data=body, headers={"Content-Encoding": "gzip"})
+    answer.problem(415, "unsupported_media_type")
 
 
 async def test_a_client_that_stops_in_the_middle(ada: ApiClient, server: RunningServer) -> None:
