@@ -91,7 +91,7 @@ class Poll(Message, frozen=True):
     incarnation: str
     ack: int
     wait_seconds: float = 5.0
-    presence: list[PresenceChange] = []
+    presence: list[PresenceChange] = msgspec.field(default_factory=list)
 
 
 class PollReply(Message, frozen=True):

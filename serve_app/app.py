@@ -44,7 +44,11 @@ def start_ray(temp_dir: Path | None, address: str | None, env: dict[str, str]) -
         ray.init(
             address=address,
             namespace=NAMESPACE,
-            runtime_env={"working_dir": str(ROOT), "env_vars": env},
+            runtime_env={
+                "working_dir": str(ROOT),
+                "env_vars": env,
+                "worker_process_setup_hook": "serve_app.worker_setup.prepare",
+            },
             log_to_driver=False,
         )
         return

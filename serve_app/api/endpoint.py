@@ -153,6 +153,8 @@ class Endpoint(Generic[B, Q]):
             response = problem_response(AppError("internal", detail), request_id)
         if response.prepared:  # a stream or a socket that has ended
             return response
+        if request.can_read_body and not request.content.at_eof():
+            response.force_close()  # what is left of the body is not the next request
         for name, value in call.headers.items():
             if name == hdrs.SET_COOKIE:
                 response.headers.add(name, value)

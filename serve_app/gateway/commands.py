@@ -163,6 +163,7 @@ def _admit_connection(
         subs=results,
         ping=int(session.services.settings.ping_seconds),
         pong=True,
+        node=session.services.node(),
     )
     session.admit(Reply(command_id, connect=result), subscriptions)
 

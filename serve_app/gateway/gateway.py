@@ -128,6 +128,7 @@ class Gateway:
             verify_token,
             gateway_id,
             check_rate,
+            node=lambda: f"{settings.gateway.host}:{self._server.private_port}",
             address_of=ClientAddresses(settings.gateway.trusted_proxies).client_address,
         )
         app = build_app(settings, backends, self._realtime, limiter, verify_token)

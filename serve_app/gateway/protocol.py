@@ -118,7 +118,8 @@ class SubscribeResult(Outgoing, frozen=True):
 
 
 class ConnectResult(Outgoing, frozen=True):
-    """`ttl` and `ping` in seconds."""
+    """`ttl` and `ping` in seconds. `node`: the private address of the gateway that holds the
+    session."""
 
     client: str
     version: str
@@ -127,6 +128,7 @@ class ConnectResult(Outgoing, frozen=True):
     subs: dict[str, SubscribeResult] = {}
     ping: int = 0
     pong: bool = False
+    node: str = ""
 
 
 class RefreshResult(Outgoing, frozen=True):

@@ -61,6 +61,7 @@ class Realtime:
         check_rate: CheckRate | None = None,
         *,
         address_of: Callable[[web.Request], str] = _peer_address,
+        node: Callable[[], str] = str,
         send: Sender = send_by_transport,
     ) -> None:
         self._address_of = address_of
@@ -80,6 +81,7 @@ class Realtime:
             verify_token=verify_token,
             publish_ephemeral=self._links.publish_ephemeral,
             check_rate=check_rate,
+            node=node,
         )
         self._draining = False
 

@@ -34,7 +34,7 @@ PublishEphemeral = Callable[[list[Ephemeral]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`clock` is Unix time in seconds, `spread` a number in [0, 1)."""
+    """`node` names this gateway to the others, `clock` is Unix time in seconds, `spread` a number in [0, 1)."""
 
     settings: RealtimeSettings
     hub: ChannelHub
@@ -45,6 +45,7 @@ class Services:
     verify_token: VerifyToken
     publish_ephemeral: PublishEphemeral
     check_rate: CheckRate | None = None
+    node: Callable[[], str] = str
     clock: Callable[[], float] = time.time
     spread: Callable[[], float] = random.random
     sessions: set[Session] = field(default_factory=set)
