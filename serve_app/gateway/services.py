@@ -34,7 +34,8 @@ PublishEphemeral = Callable[[list[Ephemeral]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`node` names this gateway to the others, `clock` is Unix time in seconds, `spread` a number in [0, 1)."""
+    """`node` names this gateway to the others, `clock` is Unix time in seconds, `spread` a number
+    in [0, 1)."""
 
     settings: RealtimeSettings
     hub: ChannelHub
