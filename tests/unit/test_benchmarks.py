@@ -1,0 +1,98 @@
+"""The arithmetic of the benchmarks, and their load program's request files."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from benchmarks.figures import Check, Verdict, conclude, median_difference, median_ratio, table
+from benchmarks.load import http_request, write_requests
+from benchmarks.machine import BenchmarkError, cpu_seconds
+from benchmarks.plan import read_plan
+
+
+def test_the_ratio_is_the_median_of_paired_rounds() -> None:
+    # The ratio of the medians would be 2; the rounds' own ratios are 1, 1.5 and 8.
+    assert median_ratio([2.0, 3.0, 8.0], [2.0, 2.0, 1.0]) == 1.5
+
+
+def test_the_difference_is_the_median_of_paired_rounds() -> None:
+    assert median_difference([5.0, 9.0, 1.0], [4.0, 2.0, 1.0]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("ours", "baseline"), [([], []), ([1.0], [1.0, 2.0]), ([1.0, 1.0], [1.0, 0.0])]
+)
+def test_rounds_without_a_usable_baseline_are_refused(
+    ours: list[float], baseline: list[float]
+) -> None:
+    with pytest.raises(ValueError, match="baseline"):
+        median_ratio(ours, baseline)
+
+
+def test_a_bound_itself_is_reached() -> None:
+    assert Check("", 1.25, "<=", 1.25).reached
+    assert not Check("", 1.26, "<=", 1.25).reached
+    assert Check("", 5.0, ">=", 5.0).reached
+    assert not Check("", 4.99, ">=", 5.0).reached
+
+
+def test_one_missed_check_misses_the_bar_and_is_its_figure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    checks = [Check("hot", 9.0, ">=", 3.0), Check("many", 1.2, ">=", 1.5)]
+    status = conclude(Verdict(4, checks, 3, {"load_was_busy": True}), ("a",), [(1,)])
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert status == 1
+    assert (said["bar"], said["ratio"], said["must"], said["reached"]) == (4, 1.2, 1.5, False)
+    assert [check["reached"] for check in said["checks"]] == [True, False]
+    assert said["load_was_busy"] is True
+
+
+def test_a_reached_bar_shows_the_check_nearest_to_its_bound(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    checks = [Check("cpu", 1.0, "<=", 3.0), Check("p99", 4.0, "<=", 5.0)]
+    assert conclude(Verdict(3, checks, 3), ("a",), [(1,)]) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (said["ratio"], said["must"], said["reached"]) == (4.0, 5.0, True)
+
+
+def test_a_verdict_without_checks_is_not_reached() -> None:
+    assert not Verdict(1, [], 3).reached
+
+
+def test_table_aligns_numbers_to_the_right() -> None:
+    assert table(("name", "rate"), [("a", 1.5), ("bcdef", 1234.4)]).splitlines() == [
+        "name   rate",
+        "-----  ----",
+        "a      1.50",
+        "bcdef  1234",
+    ]
+
+
+def test_request_files_hold_lengths_and_bytes(tmp_path: Path) -> None:
+    request = http_request("POST", "/x", 80, {"A": "b"}, b"{}")
+    assert (
+        request == b"POST /x HTTP/1.1\r\nHost: 127.0.0.1:80\r\nA: b\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    written = write_requests(tmp_path / "requests", [request, b"x"]).read_bytes()
+    assert written == struct.pack("<I", len(request)) + request + struct.pack("<I", 1) + b"x"
+
+
+def test_cpu_time_of_a_process_grows_and_of_none_is_refused() -> None:
+    before = cpu_seconds([os.getpid()])
+    while cpu_seconds([os.getpid()]) == before:
+        sum(range(10_000))
+    with pytest.raises(BenchmarkError, match="gone"):
+        cpu_seconds([2**22 + 1])
+
+
+def test_a_plan_needs_a_round() -> None:
+    assert read_plan(["--quick", "--rounds", "1"], "").seconds(3.0) == 1.0
+    with pytest.raises(SystemExit):
+        read_plan(["--rounds", "0"], "")
