@@ -108,6 +108,8 @@ class PythonClient:
         trace: TracebackType | None,
     ) -> None:
         await self.sdk.disconnect()
+        # The SDK closes its sockets in tasks that nobody else waits for.
+        await wait_until(lambda: not self.sdk._background_tasks)
 
     async def follow(self, channel: str, *, wait: bool = True) -> Following:
         """Subscribes with recovery, as the server's namespaces do by default."""

@@ -54,7 +54,7 @@ async def test_two_sdks_on_two_gateways_see_each_other(
     subscribed = await js.subscribe(channel, since=stream)
     assert subscribed["recoverable"] and subscribed["recovered"]
     assert following.subscribed[0].stream_position.epoch == stream["epoch"]
-    made = []
+    made: list[dict[str, Any]] = []
     for n in range(10):
         author = (ada, ben)[n % 2]
         parent = made[-1]["id"] if n % 3 == 2 else None
