@@ -32,7 +32,7 @@ class Community(msgspec.Struct, frozen=True, gc=False):
 
 
 class Directory:
-    """Communities by id or slug, each at most a minute old; unknown ones are asked for each time."""
+    """Communities by id or slug, each at most a minute old. Unknown ones are never kept."""
 
     def __init__(self, pool: Pool, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
