@@ -49,7 +49,10 @@ _HEADERS: Final = 100
 
 
 async def websocket(call: Call[Nothing, Nothing]) -> web.StreamResponse:
-    return await call.services.realtime.handle_websocket(call.request)
+    try:
+        return await call.services.realtime.handle_websocket(call.request)
+    except web.HTTPBadRequest as error:
+        raise AppError("invalid", f"This is no WebSocket handshake: {error.text}") from None
 
 
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (

@@ -228,7 +228,12 @@ async def _permit(session: Session, name: str) -> ChannelGrant | None:
     channel = session.services.hub.find(name)
     if channel is not None and channel.public_until > session.services.wheel.now():
         return None
-    return await session.services.authorize(session.caller, name)
+    try:
+        return await session.services.authorize(session.caller, name)
+    except AppError as error:
+        if error.code == "invalid":  # no channel can have this name
+            raise codes.unknown_channel() from None
+        raise
 
 
 async def _position(
