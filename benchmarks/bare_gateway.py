@@ -1,8 +1,8 @@
 """A real gateway whose only shard is a fake in its own process that publishes at a steady rate.
 
-`python -m benchmarks.bare_gateway PORT PER_SECOND`. Everything from the shard's poll on is the
-product: link, hub, encoding, sessions, transports. The fake stands in for Ray's call and for the
-stores, so that the figure is that of fan-out alone; the whole path is bar 3.
+`python -m benchmarks.bare_gateway PORT PER_SECOND [together]`. Everything from the shard's poll on
+is the product: link, hub, encoding, sessions, transports. The fake stands in for Ray's call and for
+the stores, so that the figure is that of fan-out alone; the whole path is bar 3.
 """
 
 from __future__ import annotations
@@ -52,10 +52,12 @@ def payload(number: int) -> bytes:
 
 
 class SteadyShard:
-    """Publishes on CHANNEL from its first reader on. What is late comes late, but it comes."""
+    """Publishes on CHANNEL from its first reader on. What is late comes late, but it comes: one by
+    one in ticks of their own, or `together` as from a real shard, which answers with all it has."""
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, *, together: bool) -> None:
         self._per_second = per_second
+        self._together = together
         self._sequence = 0
         self._kept: deque[Publication] = deque(maxlen=_KEPT)
         self._more = asyncio.Event()
@@ -68,9 +70,15 @@ class SteadyShard:
         while True:
             due += 1 / self._per_second
             await asyncio.sleep(max(0.0, due - loop.time()))
-            self._sequence += 1
-            self._kept.append(Publication(CHANNEL, self._sequence, payload(self._sequence)))
+            self._add()
+            while self._together and due + 1 / self._per_second <= loop.time():
+                due += 1 / self._per_second
+                self._add()
             self._more.set()
+
+    def _add(self) -> None:
+        self._sequence += 1
+        self._kept.append(Publication(CHANNEL, self._sequence, payload(self._sequence)))
 
     async def call(self, index: int, request: ShardRequest) -> ShardReply:
         top = StreamPosition(_EPOCH, self._sequence)
@@ -112,7 +120,7 @@ async def _not_there(_: bytes) -> bytes:
     raise RuntimeError("readers of a channel ask for nothing else")
 
 
-async def _serve(port: int, per_second: float) -> None:
+async def _serve(port: int, per_second: float, *, together: bool) -> None:
     settings = load(
         {
             "SERAI_GATEWAY__PORT": str(port),
@@ -124,7 +132,7 @@ async def _serve(port: int, per_second: float) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    shard = SteadyShard(per_second)
+    shard = SteadyShard(per_second, together=together)
     gateway = Gateway(
         settings, gateway_id="bench", thread=_not_there, feed=_not_there,
         accounts=_grant_everything, rate_limit=_not_there, shards=shard,
@@ -142,7 +150,8 @@ async def _serve(port: int, per_second: float) -> None:
 def main() -> int:
     # uvloop, as in a Serve replica.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(int(sys.argv[1]), float(sys.argv[2])))
+        together = sys.argv[3:] == ["together"]
+        runner.run(_serve(int(sys.argv[1]), float(sys.argv[2]), together=together))
     return 0
 
 

@@ -15,7 +15,7 @@ import random
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -85,23 +85,27 @@ def comment_requests(
 @contextmanager
 def standing_still(pids: Sequence[int]) -> Iterator[None]:
     """Stops the processes for the block, which must stay shorter than Serve's patience (10 s)."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    _signal_all(pids, signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+        _signal_all(pids, signal.SIGCONT)
+
+
+def _signal_all(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # replaced by Serve meanwhile
+            os.kill(pid, number)
 
 
 class Bench:
-    def __init__(self, pool: Pool, workers: Sequence[int], seconds: float) -> None:
+    def __init__(self, pool: Pool, server: Serai, seconds: float) -> None:
         self._pool = pool
-        self._workers = workers
+        self._server = server
         self._seconds = seconds
 
     async def write(self, side: Side, shape: str, writers: int) -> Answers:
-        with standing_still(self._workers):
+        with standing_still(await self._server.pids("worker_light")):
             answers = await call_repeatedly(side.port, side.requests[shape], writers, self._seconds)
             await self._pool.execute("delete from pgqueuer where status = 'queued'")
         return answers
@@ -134,7 +138,7 @@ async def measure(plan: Plan) -> int:
             await _side("per request", port, folder, pool, people, server.secret),
         ]
         await pool.execute("analyze")
-        bench = Bench(pool, await server.pids("worker_light"), plan.seconds(_SECONDS))
+        bench = Bench(pool, server, plan.seconds(_SECONDS))
         return await _compare(bench, sides, plan)
 
 

@@ -24,10 +24,12 @@ PER_SECOND: Final = 30.0
 _SECONDS: Final = 12.0
 
 
-async def measure_gateway(rate: float, sockets: int, seconds: float) -> Readers:
-    """A gateway by itself, started for this and ended after it."""
+async def measure_gateway(
+    rate: float, sockets: int, seconds: float, *, together: bool = False
+) -> Readers:
+    """A gateway by itself, started for this and ended after it. `together`: see SteadyShard."""
     port = free_port()
-    command = module("benchmarks.bare_gateway", port, rate)
+    command = module("benchmarks.bare_gateway", port, rate, *(["together"] if together else []))
     with work_folder() as metrics:
         # As in the server, where counters live in files that all processes share.
         env = {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,22 +33,19 @@ class Serai:
 
     async def pids(self, *roles: str) -> list[int]:
         """Of the processes with these roles; BenchmarkError when one of the roles has none."""
-        found = await self._processes()
-        missing = set(roles) - {entry["role"] for entry in found}
-        if missing:
-            raise BenchmarkError(f"no process has the role {', '.join(sorted(missing))}")
-        return [entry["pid"] for entry in found if entry["role"] in roles]
-
-    async def _processes(self) -> list[dict[str, Any]]:
-        """The gateway answers a moment before the server lists its processes."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + _LIST_SECONDS
         while True:
-            try:
-                return await read_processes(self._folder)
-            except AppError as error:
-                if loop.time() > give_up:
-                    raise BenchmarkError(str(error)) from error
+            # The gateway answers a moment before the server lists its processes, and one that was
+            # replaced is missing for a moment.
+            found: list[dict[str, Any]] = []
+            with suppress(AppError):
+                found = await read_processes(self._folder)
+            missing = set(roles) - {entry["role"] for entry in found}
+            if not missing:
+                return [entry["pid"] for entry in found if entry["role"] in roles]
+            if loop.time() > give_up:
+                raise BenchmarkError(f"no process has the role {', '.join(sorted(missing))}")
             await asyncio.sleep(_PROBE_SECONDS)
 
 
