@@ -38,6 +38,7 @@ from storage.streams import ensure_partitions
 STARTER: Final = Path(__file__).resolve().parent.parent / "config" / "starter"
 _READY_SECONDS: Final = 60.0
 _RUN_PREFIX: Final = "serai-run-"
+_RUN_RECORD: Final = "run_dir"
 
 
 class Progress:
@@ -161,7 +162,7 @@ class Server:
 
     async def _start_ray(self, settings: Settings) -> None:
         # Ray's sockets need a short path as well, and its logs are no data.
-        self._run_dir = Path(tempfile.mkdtemp(prefix=_RUN_PREFIX, dir=socket_parent(None)))
+        self._run_dir = _new_run_dir(self._data_dir / _RUN_RECORD, self._data_dir)
         metrics = self._run_dir / "metrics"
         metrics.mkdir()
         token = self._data_dir / "ray_token"
@@ -231,7 +232,26 @@ class Server:
         await self._supervisor.stop()
         if self._run_dir is not None:
             shutil.rmtree(self._run_dir, ignore_errors=True)
+            (self._data_dir / _RUN_RECORD).unlink(missing_ok=True)
         self._say("stopped")
+
+
+def _new_run_dir(record: Path, data_dir: Path) -> Path:
+    """A short private directory for this run; removes the one that a killed run left behind.
+
+    Call it with the data directory's lock held. A copied data directory names the original's run,
+    which may still be going on: that one stays.
+    """
+    try:
+        previous, owner = record.read_text().splitlines()
+    except (OSError, ValueError):
+        pass
+    else:
+        if Path(owner) == data_dir and Path(previous).name.startswith(_RUN_PREFIX):
+            shutil.rmtree(previous, ignore_errors=True)
+    run_dir = Path(tempfile.mkdtemp(prefix=_RUN_PREFIX, dir=socket_parent(None)))
+    record.write_text(f"{run_dir}\n{data_dir}\n")
+    return run_dir
 
 
 def _kept_secret(path: Path) -> str:

@@ -43,7 +43,8 @@ class Listener:
 
     @property
     def loopback(self) -> bool:
-        return self.address.is_loopback
+        mapped = getattr(self.address, "ipv4_mapped", None)
+        return (mapped or self.address).is_loopback
 
 
 def tree_of(root: int, marker: bytes) -> set[Process]:

@@ -57,6 +57,7 @@ class RunningServer:
         }
         self._log = data_dir.parent / f"{data_dir.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._directories: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -110,14 +111,20 @@ class RunningServer:
         except BaseException:
             self.kill_tree()
             raise
+        for record in (self.data_dir / "run_dir", *self.data_dir.glob("*/socket_dir")):
+            self._directories.add(record.read_text().splitlines()[0])
         return self
 
-    def stop(self) -> None:
-        """SIGTERM; asserts exit status 0, that all processes ended and that nothing broke."""
+    def stop(self, number: int = signal.SIGTERM, *, whole_group: bool = False) -> None:
+        """Asserts exit status 0, that all processes ended and that nothing broke. `whole_group`:
+        the signal goes to every process of the group, as Ctrl-C in a terminal does."""
         assert self._process is not None
         belonged = self.tree()
         assert self._process.poll() is None, f"the server had ended by itself:\n{self.log}"
-        self._process.terminate()
+        if whole_group:
+            os.killpg(self.pid, number)
+        else:
+            os.kill(self.pid, number)
         try:
             status = self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -127,8 +134,16 @@ class RunningServer:
             assert status == 0, f"exit status {status}:\n{self.log}"
             wait_all_ended(belonged | self.tree())
             assert "Traceback" not in self.log, self.log
+            assert not self.leftovers()
         finally:
             self.kill_tree()
+
+    def leftovers(self) -> list[str]:
+        """Run directories and socket directories of this server, and files that say it runs."""
+        records = [self.data_dir / "run_dir", self.data_dir / "server.json"]
+        records += self.data_dir.glob("*/socket_dir")
+        found = [str(record) for record in records if record.exists()]
+        return found + [name for name in self._directories if Path(name).exists()]
 
     def kill_tree(self) -> set[Process]:
         """SIGKILL to every process of the server; returns those that lived when all are gone."""
