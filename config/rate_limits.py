@@ -84,8 +84,3 @@ class RateLimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     exempt_loopback: bool = False
     account: dict[RouteClass, Rule] = msgspec.field(default_factory=_account_rules)
     address: dict[RouteClass, Rule] = msgspec.field(default_factory=_address_rules)
-
-
-# The laptop profile: nobody is limited by a loopback address, so that load tests and seeding work,
-# and an account is held to 100 comments a second alone.
-LAPTOP: Final = RateLimitSettings(exempt_loopback=True, account={"comment": Rule(6000, 200)})

@@ -1,17 +1,20 @@
 """All settings of the server: one frozen structure, profile TOML below, environment above.
 
 `SERAI_<SECTION>__<FIELD>` overrides a field, `SERAI_DATA_DIR` and `SERAI_PROFILE` are top-level.
-Only this module reads the environment. Unknown or invalid keys are refused with their path and the
-reason.
+Only this module reads them from the environment. Unknown or invalid keys are refused with their
+path and the reason. The names of the environment are a contract from the first day on: sections
+that nothing reads yet are accepted all the same, and `unused` names them.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -19,12 +22,29 @@ from msgspec import Meta
 from config.rate_limits import RateLimitSettings
 
 PROFILES: Final = Path(__file__).parent / "profiles"
+MIN_SECRET_CHARACTERS: Final = 32  # 256 bits, as RFC 7518 section 3.2 asks for HS256
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Count = Annotated[int, Meta(ge=1, le=10_000)]
-Seconds = Annotated[float, Meta(ge=0)]
+Days = Annotated[int, Meta(ge=1, le=3_650)]
+# A bound above keeps infinity and what a timer can't hold out.
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+Timeout = Annotated[float, Meta(ge=0.001, le=86_400)]
+Bytes = Annotated[int, Meta(ge=1_024, le=1 << 30)]
+
+_ORIGIN: Final = re.compile(r"https?://[^\s/?#*,]+/?")
+_AT_PATH: Final = re.compile(r" - at `\$\.?(.*?)`$")
 
 
 class SettingsError(ValueError):
     """A setting is unknown or invalid; the message holds its path and the reason."""
+
+
+def _check_urls(field: str, urls: tuple[str, ...], schemes: tuple[str, ...]) -> None:
+    """Never repeats the URL, which may hold a password."""
+    for url in urls:
+        scheme, colon, rest = url.partition("://")
+        if url and not (colon and rest and scheme in schemes):
+            raise ValueError(f"{field}: must begin with {' or '.join(f'{s}://' for s in schemes)}")
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,68 +57,104 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{type(self).__name__}({shown})"
 
 
-_SECRET_FIELDS: Final = frozenset({"secret", "url", "replica_urls", "api_key"})
+# An address may hold a password.
+_SECRET_FIELDS: Final = frozenset(
+    {"secret", "url", "replica_urls", "endpoint", "meilisearch_url", "meilisearch_key"}
+)
 
 
 class Gateway(_Section, frozen=True):
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     cors_origins: tuple[str, ...] = ()
+    """Other sites whose pages may call this server with its cookie: `https://example.org`."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks (CIDR) whose X-Forwarded-For and -Proto are believed."""
-    max_body_bytes: Annotated[int, Meta(ge=1_024)] = 262_144
+    max_body_bytes: Bytes = 262_144
     """A body of 40,000 characters fits with every character escaped (6 bytes each)."""
-    edge_cache_bytes: int = 64 * 1024 * 1024
+    edge_cache_bytes: Annotated[int, Meta(ge=0, le=1 << 40)] = 64 * 1024 * 1024
+    """0 keeps no page."""
     edge_cache_seconds: Seconds = 5.0
     drain_seconds: Seconds = 5.0
+
+    def __post_init__(self) -> None:
+        for network in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError(f"trusted_proxies: {network!r} is no network (CIDR)") from None
+        for origin in self.cors_origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(f"cors_origins: {origin!r} is not of the form https://host[:port]")
 
 
 class Realtime(_Section, frozen=True):
     """Limits of the realtime protocol (REALTIME_PROTOCOL names the defaults of the field)."""
 
-    max_message_bytes: int = 65_536
-    max_channel_length: int = 255
-    max_channels: int = 128
-    max_queue_bytes: int = 1_048_576
-    connect_timeout_seconds: Seconds = 15.0
-    ping_seconds: Seconds = 25.0
-    pong_timeout_seconds: Seconds = 10.0
+    max_message_bytes: Bytes = 65_536
+    # `community:` and an id take 46.
+    max_channel_length: Annotated[int, Meta(ge=46, le=1_024)] = 255
+    max_channels: Count = 128
+    max_queue_bytes: Bytes = 1_048_576
+    connect_timeout_seconds: Timeout = 15.0
+    # Told to clients in whole seconds, where 0 would mean that no pings come.
+    ping_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 25.0
+    pong_timeout_seconds: Timeout = 10.0
     refresh_grace_seconds: Seconds = 25.0
-    history_limit: int = 300
-    recovery_publications: int = 1_000
-    recovery_bytes: int = 524_288
+    history_limit: Count = 300
+    recovery_publications: Count = 1_000
+    recovery_bytes: Bytes = 524_288
 
 
 class Postgres(_Section, frozen=True):
     url: str = ""
     """Empty: the embedded server under the data directory."""
     replica_urls: tuple[str, ...] = ()
+    """Nothing reads it yet: reads from replicas come with part 3 of 5."""
     pool_size: Annotated[int, Meta(ge=1, le=200)] = 8
     """Connections of each process that talks to Postgres."""
     statement_timeout_seconds: Seconds = 10.0
+    """0: none."""
+
+    def __post_init__(self) -> None:
+        _check_urls("url", (self.url,), ("postgresql", "postgres"))
+        _check_urls("replica_urls", self.replica_urls, ("postgresql", "postgres"))
 
 
 class Redis(_Section, frozen=True):
     url: str = ""
     """Empty: the embedded Valkey under the data directory."""
 
+    def __post_init__(self) -> None:
+        _check_urls("url", (self.url,), ("redis", "rediss", "unix"))
+
 
 class Auth(_Section, frozen=True):
     secret: str = ""
     """Signs access tokens; empty: generated into the data directory at the first start."""
-    access_token_seconds: Annotated[int, Meta(ge=30)] = 900
-    refresh_token_days: Annotated[int, Meta(ge=1)] = 30
+    access_token_seconds: Annotated[int, Meta(ge=30, le=86_400)] = 900
+    refresh_token_days: Days = 30
     reuse_grace_seconds: Seconds = 30.0
     """How long a refresh token's predecessor is still accepted, for lost replies."""
+
+    def __post_init__(self) -> None:
+        if 0 < len(self.secret) < MIN_SECRET_CHARACTERS:
+            raise ValueError(
+                f"secret: must have {MIN_SECRET_CHARACTERS} characters or more, or be empty"
+            )
 
 
 class Deployment(_Section, frozen=True):
     """One Serve deployment: `replicas` fixed, or autoscaled up to a larger `max_replicas`."""
 
     replicas: Count = 1
-    max_replicas: int = 0
-    num_cpus: Annotated[float, Meta(ge=0)] = 0.0
-    num_gpus: Annotated[float, Meta(ge=0)] = 0.0
+    max_replicas: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    num_cpus: Annotated[float, Meta(ge=0, le=1_024)] = 0.0
+    num_gpus: Annotated[float, Meta(ge=0, le=64)] = 0.0
+
+    def __post_init__(self) -> None:
+        if 0 < self.max_replicas < self.replicas:
+            raise ValueError("max_replicas: must be 0 or not below replicas")
 
 
 class Deployments(_Section, frozen=True):
@@ -109,23 +165,61 @@ class Deployments(_Section, frozen=True):
     rate_limit: Deployment = Deployment()
     worker_light: Deployment = Deployment()
 
+    def __post_init__(self) -> None:
+        if self.rate_limit.replicas != 1 or self.rate_limit.max_replicas > 1:
+            raise ValueError("rate_limit: one replica owns all buckets, two double them")
+
 
 class Shards(_Section, frozen=True):
     count: Annotated[int, Meta(ge=1, le=1024)] = 1
-    num_cpus: Annotated[float, Meta(ge=0)] = 0.0
+    num_cpus: Annotated[float, Meta(ge=0, le=1_024)] = 0.0
     ring_publications: Count = 1_000
     """Newest publications kept in memory for each channel that somebody follows."""
 
 
 class Streams(_Section, frozen=True):
-    retention_days: Annotated[int, Meta(ge=1)] = 7
-    partitions_ahead_days: Annotated[int, Meta(ge=1)] = 7
+    retention_days: Days = 7
+    partitions_ahead_days: Annotated[int, Meta(ge=1, le=366)] = 7
+
+
+class Search(_Section, frozen=True):
+    """The search engine. Nothing reads it yet: part 4 of 5 (search and assistant) will."""
+
+    meilisearch_url: str = ""
+    meilisearch_key: str = ""
+
+    def __post_init__(self) -> None:
+        _check_urls("meilisearch_url", (self.meilisearch_url,), ("http", "https"))
+
+
+class Llm(_Section, frozen=True):
+    """The assistant's model. Nothing reads it yet: part 4 of 5 (search and assistant) will."""
+
+    engine: Literal["", "llama_cpp", "openai", "vllm"] = ""
+    model: str = ""
+    endpoint: str = ""
+    """Of an OpenAI-compatible server."""
+
+    def __post_init__(self) -> None:
+        _check_urls("endpoint", (self.endpoint,), ("http", "https"))
+
+
+class Objects(_Section, frozen=True):
+    """The object store of media and exports. Nothing reads it yet: part 3 of 5 (content) will."""
+
+    url: str = ""
+
+
+class Mail(_Section, frozen=True):
+    """The mail server that confirms addresses. Nothing reads it yet; no part sends mail so far."""
+
+    url: str = ""
 
 
 class Settings(_Section, frozen=True):
     profile: str = "laptop"
-    data_dir: str = ".data"
-    log_level: str = "INFO"
+    data_dir: Annotated[str, Meta(min_length=1)] = ".data"
+    log_level: LogLevel = "INFO"
     gateway: Gateway = Gateway()
     realtime: Realtime = Realtime()
     postgres: Postgres = Postgres()
@@ -135,6 +229,23 @@ class Settings(_Section, frozen=True):
     deployments: Deployments = Deployments()
     shards: Shards = Shards()
     streams: Streams = Streams()
+    search: Search = Search()
+    llm: Llm = Llm()
+    objects: Objects = Objects()
+    mail: Mail = Mail()
+
+
+# What the contract names and nothing reads yet; `unused` tells who sets it nevertheless.
+_NOT_READ: Final = (
+    "postgres.replica_urls",
+    "search.meilisearch_url",
+    "search.meilisearch_key",
+    "llm.engine",
+    "llm.model",
+    "llm.endpoint",
+    "objects.url",
+    "mail.url",
+)
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -144,23 +255,32 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """
     environ = os.environ if environ is None else environ
     profile = environ.get("SERAI_PROFILE", "laptop")
-    path = PROFILES / f"{profile}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.toml")))
-        raise SettingsError(f"SERAI_PROFILE: no profile {profile!r} (there are: {known})")
-    tree: dict[str, Any] = tomllib.loads(path.read_text())
+    known = {path.stem: path for path in sorted(PROFILES.glob("*.toml"))}
+    if profile not in known:
+        raise SettingsError(
+            f"SERAI_PROFILE: no profile {profile!r} (there are: {', '.join(known)})"
+        )
+    tree: dict[str, Any] = tomllib.loads(known[profile].read_text())
     tree["profile"] = profile
     for name, value in environ.items():
         if name.startswith("SERAI_") and name != "SERAI_PROFILE":
             _assign(tree, name, value)
     try:
-        settings = msgspec.convert(tree, Settings, strict=False)
+        return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"profile {profile} with the environment: {error}") from None
-    limits = settings.deployments.rate_limit
-    if limits.replicas != 1 or limits.max_replicas > 1:
-        raise SettingsError("deployments.rate_limit: one replica owns all buckets, two double them")
-    return settings
+        raise SettingsError(_with_path(str(error))) from None
+
+
+def unused(settings: Settings) -> list[str]:
+    """Environment names of settings that are set and that nothing reads yet."""
+    return list(_unused(settings))
+
+
+def _unused(settings: Settings) -> Iterator[str]:
+    for path in _NOT_READ:
+        section, field = path.split(".")
+        if getattr(getattr(settings, section), field):
+            yield f"SERAI_{section.upper()}__{field.upper()}"
 
 
 def _assign(tree: dict[str, Any], name: str, value: str) -> None:
@@ -190,3 +310,15 @@ def _parse(value: str, kind: Any) -> Any:
     if getattr(kind, "__origin__", None) is tuple:
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _with_path(message: str) -> str:
+    """msgspec names the path last, and of what a section itself refuses only the section's."""
+    found = _AT_PATH.search(message)
+    if found is None:
+        return message
+    reason = message[: found.start()]
+    field, colon, rest = reason.partition(": ")
+    if colon and field.isidentifier():
+        return f"{found[1]}.{field}: {rest}"
+    return f"{found[1]}: {reason}"

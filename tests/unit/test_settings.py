@@ -1,8 +1,28 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from config.settings import PROFILES, SettingsError, load
+from config.settings import (
+    MIN_SECRET_CHARACTERS,
+    PROFILES,
+    Settings,
+    SettingsError,
+    load,
+    unused,
+)
+
+# Names that the contract fixes for parts that do not exist yet.
+OF_LATER_PARTS = {
+    "SERAI_POSTGRES__REPLICA_URLS": "postgresql://a,postgresql://b",
+    "SERAI_SEARCH__MEILISEARCH_URL": "http://search:7700",
+    "SERAI_SEARCH__MEILISEARCH_KEY": "hunter2",
+    "SERAI_LLM__ENGINE": "vllm",
+    "SERAI_LLM__MODEL": "any",
+    "SERAI_LLM__ENDPOINT": "http://llm:8000/v1",
+    "SERAI_OBJECTS__URL": "https://objects.example.org/bucket",
+    "SERAI_MAIL__URL": "smtp://mail.example.org",
+}
 
 
 @pytest.mark.parametrize("profile", sorted(path.stem for path in PROFILES.glob("*.toml")))
@@ -30,6 +50,15 @@ def test_the_environment_stands_above_the_profile() -> None:
     assert settings.postgres.replica_urls == ("postgresql://a", "postgresql://b")
 
 
+def test_settings_of_later_parts_are_accepted_and_named_as_unused() -> None:
+    assert unused(load({})) == []
+    settings = load(OF_LATER_PARTS)
+    assert settings.llm.engine == "vllm"
+    assert sorted(unused(settings)) == sorted(OF_LATER_PARTS)
+    for name, value in OF_LATER_PARTS.items():
+        assert unused(load({name: value})) == [name]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -41,7 +70,28 @@ def test_the_environment_stands_above_the_profile() -> None:
         ("SERAI_GATEWAY", "1", "is a section"),
         ("SERAI_GATEWAY__PORT__X", "1", "has no fields"),
         ("SERAI_SHARDS__COUNT", "0", "SERAI_SHARDS__COUNT"),
-        ("SERAI_DEPLOYMENTS__RATE_LIMIT__REPLICAS", "2", "rate_limit"),
+        ("SERAI_DEPLOYMENTS__RATE_LIMIT__REPLICAS", "2", r"^deployments\.rate_limit: one replica"),
+        ("SERAI_DEPLOYMENTS__RATE_LIMIT__MAX_REPLICAS", "2", "rate_limit"),
+        ("SERAI_PROFILE", "../profiles/laptop", "no profile"),
+        ("SERAI_LLM__ENGINE", "hal", "SERAI_LLM__ENGINE"),
+        ("SERAI_LLM__ENDPOINT", "nowhere", r"^llm\.endpoint: must begin with http://"),
+        ("SERAI_GATEWAY__HOST", "", "SERAI_GATEWAY__HOST"),
+        ("SERAI_GATEWAY__TRUSTED_PROXIES", "10.0.0.0/8,not-a-net", "^gateway.*'not-a-net'"),
+        ("SERAI_GATEWAY__TRUSTED_PROXIES", "10.0.0.0/99", r"^gateway\.trusted_proxies: "),
+        ("SERAI_GATEWAY__CORS_ORIGINS", "*", r"^gateway\.cors_origins: '\*'"),
+        ("SERAI_GATEWAY__CORS_ORIGINS", "https://a.org/path", r"^gateway\.cors_origins: "),
+        ("SERAI_GATEWAY__EDGE_CACHE_BYTES", "-5", "SERAI_GATEWAY__EDGE_CACHE_BYTES"),
+        ("SERAI_GATEWAY__DRAIN_SECONDS", "inf", "SERAI_GATEWAY__DRAIN_SECONDS"),
+        ("SERAI_GATEWAY__DRAIN_SECONDS", "nan", "SERAI_GATEWAY__DRAIN_SECONDS"),
+        ("SERAI_LOG_LEVEL", "bogus", "SERAI_LOG_LEVEL"),
+        ("SERAI_DATA_DIR", "", "SERAI_DATA_DIR"),
+        ("SERAI_REALTIME__MAX_CHANNELS", "-1", "SERAI_REALTIME__MAX_CHANNELS"),
+        ("SERAI_REALTIME__PING_SECONDS", "0", "SERAI_REALTIME__PING_SECONDS"),
+        ("SERAI_POSTGRES__URL", "mysql://db", r"^postgres\.url: must begin with postgresql://"),
+        ("SERAI_REDIS__URL", "localhost:6379", r"^redis\.url: must begin with redis://"),
+        ("SERAI_AUTH__SECRET", "a", r"^auth\.secret: must have 32 characters"),
+        ("SERAI_DEPLOYMENTS__THREAD__MAX_REPLICAS", "-1", "SERAI_DEPLOYMENTS__THREAD"),
+        ("SERAI_STREAMS__RETENTION_DAYS", "0", "SERAI_STREAMS__RETENTION_DAYS"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_by_name(name: str, value: str, said: str) -> None:
@@ -49,8 +99,43 @@ def test_a_wrong_key_or_value_is_refused_by_name(name: str, value: str, said: st
         load({name: value})
 
 
+def test_fewer_replicas_at_most_than_at_least_are_refused() -> None:
+    name = "SERAI_DEPLOYMENTS__FEED__"
+    with pytest.raises(SettingsError, match=r"^deployments\.feed\.max_replicas: "):
+        load({f"{name}REPLICAS": "4", f"{name}MAX_REPLICAS": "2"})
+    assert load({f"{name}REPLICAS": "4", f"{name}MAX_REPLICAS": "4"}).deployments.feed.replicas == 4
+
+
+def test_the_laptop_holds_an_account_to_a_hundred_comments_a_second_alone() -> None:
+    limits = load({"SERAI_PROFILE": "laptop"}).rate_limit
+    assert limits.exempt_loopback
+    assert {name: rule.per_minute for name, rule in limits.account.items()} == {"comment": 6000}
+
+
+def test_the_defaults_are_within_their_own_bounds() -> None:
+    assert msgspec.convert(msgspec.to_builtins(Settings()), Settings) == Settings()
+
+
+SECRETS = {
+    **OF_LATER_PARTS,
+    "SERAI_AUTH__SECRET": "hunter2".rjust(MIN_SECRET_CHARACTERS, "x"),
+    "SERAI_POSTGRES__URL": "postgresql://u:hunter2@h/d",
+    "SERAI_POSTGRES__REPLICA_URLS": "postgresql://u:hunter2@h/d",
+    "SERAI_REDIS__URL": "redis://:hunter2@h",
+    "SERAI_OBJECTS__URL": "https://u:hunter2@h",
+    "SERAI_MAIL__URL": "smtp://u:hunter2@h",
+    "SERAI_LLM__ENDPOINT": "http://u:hunter2@h",
+}
+
+
 def test_secrets_do_not_show() -> None:
-    settings = load(
-        {"SERAI_AUTH__SECRET": "hunter2", "SERAI_POSTGRES__URL": "postgresql://u:hunter2@h/d"}
-    )
-    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in repr(load(SECRETS))
+
+
+@pytest.mark.parametrize(
+    "name", ["SERAI_AUTH__SECRET", "SERAI_POSTGRES__URL", "SERAI_REDIS__URL", "SERAI_LLM__ENDPOINT"]
+)
+def test_a_refused_secret_is_not_repeated(name: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({name: "other:hunter2"})
+    assert "hunter2" not in str(refused.value)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from actors.token_bucket import available, decide, fill_ns, grant, interval_ns
-from config.rate_limits import LAPTOP, RateLimitSettings, Rule
+from config.rate_limits import RateLimitSettings, Rule
 
 SECOND = 1_000_000_000
 # One token a second, five at once.
@@ -86,11 +86,6 @@ def test_login_and_register_are_never_leased_by_default() -> None:
     settings = RateLimitSettings()
     rules = [settings.account["login"], settings.address["login"], settings.address["register"]]
     assert [rule.lease_size for rule in rules] == [0, 0, 0]
-
-
-def test_the_laptop_holds_an_account_to_a_hundred_comments_a_second_alone() -> None:
-    assert LAPTOP.exempt_loopback
-    assert {name: rule.per_minute for name, rule in LAPTOP.account.items()} == {"comment": 6000}
 
 
 @pytest.mark.parametrize(
