@@ -1,9 +1,11 @@
-"""The composition root: which deployments there are, how many replicas, and who calls whom."""
+"""The composition root: which deployments there are and with how many replicas. Calls block."""
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import LoggingConfig
 
+from config.errors import AppError
 from config.settings import Deployment, Settings
 from serve_app.deployments import (
     AccountsDeployment,
@@ -21,46 +24,53 @@ from serve_app.deployments import (
     ShardActor,
     ThreadDeployment,
     WorkerLightDeployment,
+    app_name,
 )
 from serve_app.shard_client import NAMESPACE, shard_name
 
 _log = logging.getLogger(__name__)
 
-APP: Final = "serai"
+_BACKENDS: Final = ("thread", "feed", "accounts", "rate_limit", "worker_light")
 ROOT: Final = Path(__file__).resolve().parent.parent
 # A Serve call is a whole batch; gateways bound how many they keep in flight.
 _ONGOING_BATCHES: Final = 1_000
 _SHARD_CALLS: Final = 10_000
 _LOGGING: Final = LoggingConfig(log_level="WARNING", enable_access_log=False)
+_START_SECONDS: Final = 180.0
+_STATUS_SECONDS: Final = 0.1
+_FAILED: Final = ("DEPLOY_FAILED", "UNHEALTHY")
 _OBJECT_STORE_BYTES: Final = 100 * 1024 * 1024  # nothing of ours goes through it
 
 
-def start_ray(temp_dir: Path | None, address: str | None, env: dict[str, str]) -> None:
+def start_ray(temp_dir: Path, address: str | None, metrics_dir: Path) -> None:
     """Joins the cluster at `address`, or starts one of our own that listens on loopback only.
 
     Without `address="local"` ray.init joins any cluster that happens to run on the machine.
     """
-    if address:
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    env = {"PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)}
+    if address is None:
+        os.environ.update(env, PYTHONPATH=str(ROOT))
         ray.init(
-            address=address,
+            address="local",
             namespace=NAMESPACE,
-            runtime_env={
-                "working_dir": str(ROOT),
-                "env_vars": env,
-                "worker_process_setup_hook": "serve_app.worker_setup.prepare",
-            },
+            include_dashboard=False,
             log_to_driver=False,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(temp_dir),
+            logging_level=logging.ERROR,
         )
         return
-    os.environ.update(env)
     ray.init(
-        address="local",
+        address=address,
         namespace=NAMESPACE,
-        include_dashboard=False,
+        runtime_env={
+            "working_dir": str(ROOT),
+            "env_vars": env,
+            "worker_process_setup_hook": "serve_app.worker_setup.prepare",
+        },
         log_to_driver=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        _node_ip_address="127.0.0.1",
-        _temp_dir=str(temp_dir) if temp_dir else None,
         logging_level=logging.ERROR,
     )
 
@@ -69,12 +79,60 @@ def start_ray(temp_dir: Path | None, address: str | None, env: dict[str, str]) -
 _shards: list[Any] = []
 
 
-def start_deployments(settings: Settings) -> None:
-    """Starts shards and deployments and returns when every replica is ready."""
+def start_backends(settings: Settings) -> None:
+    """Shards, and every deployment that gateways call, each an application of its own: so gateways
+    can be taken away while all else still answers them."""
     serve.start(proxy_location="Disabled", logging_config=_LOGGING)
-    _shards.extend(_start_shards(settings))
-    serve.run(_application(settings), name=APP, route_prefix=None)
-    ray.get([shard.__ray_ready__.remote() for shard in _shards])
+    try:
+        _shards.extend(_start_shards(settings))
+    except ValueError as error:  # the name is taken
+        raise AppError("unavailable", "Another Serai runs on this Ray cluster.") from error
+    sizes = settings.deployments
+    _run(
+        _deployment(ThreadDeployment, "thread", sizes.thread).bind(settings),
+        _deployment(FeedDeployment, "feed", sizes.feed).bind(settings),
+        _deployment(AccountsDeployment, "accounts", sizes.accounts).bind(settings),
+        _deployment(RateLimitDeployment, "rate_limit", sizes.rate_limit).bind(settings),
+        _deployment(WorkerLightDeployment, "worker_light", sizes.worker_light).bind(settings),
+    )
+
+
+def start_gateways(settings: Settings) -> None:
+    _run(
+        _deployment(
+            GatewayDeployment,
+            "gateway",
+            settings.deployments.gateway,
+            # Sockets are drained, then requests in flight, then the ports are closed.
+            shutdown_seconds=2 * settings.gateway.drain_seconds + 1,
+        ).bind(settings)
+    )
+
+
+def _run(*applications: Any) -> None:
+    """Starts them side by side and waits until all run; says what Serve says of one that can't."""
+    targets = [
+        serve.RunTarget(app, name=app_name(app._bound_deployment.name), route_prefix=None)
+        for app in applications
+    ]
+    serve.run_many(targets, wait_for_applications_running=False)
+    names = {target.name for target in targets}
+    give_up_at = time.monotonic() + _START_SECONDS
+    while True:
+        shown = {
+            name: status for name, status in serve.status().applications.items() if name in names
+        }
+        if len(shown) == len(names) and all(s.status == "RUNNING" for s in shown.values()):
+            return
+        late = time.monotonic() > give_up_at
+        for name, status in shown.items():
+            if status.status in _FAILED or (late and status.status != "RUNNING"):
+                parts = [part.message for part in status.deployments.values() if part.message]
+                said = " ".join([status.message, *parts]).strip()
+                raise AppError("unavailable", f"{name} does not start: {said or status.status}")
+        if late:
+            raise AppError("unavailable", "The deployments do not start: Ray has no room for them.")
+        time.sleep(_STATUS_SECONDS)
 
 
 def _start_shards(settings: Settings) -> list[Any]:
@@ -83,7 +141,6 @@ def _start_shards(settings: Settings) -> list[Any]:
         actor.options(
             name=shard_name(index),
             namespace=NAMESPACE,
-            get_if_exists=True,
             max_restarts=-1,
             max_concurrency=_SHARD_CALLS,
             num_cpus=settings.shards.num_cpus,
@@ -93,20 +150,7 @@ def _start_shards(settings: Settings) -> list[Any]:
     ]
 
 
-def _application(settings: Settings) -> Any:
-    counts = settings.deployments
-    thread = _deployment(ThreadDeployment, "thread", counts.thread).bind(settings)
-    feed = _deployment(FeedDeployment, "feed", counts.feed).bind(settings)
-    accounts = _deployment(AccountsDeployment, "accounts", counts.accounts).bind(settings)
-    rate_limit = _deployment(RateLimitDeployment, "rate_limit", counts.rate_limit).bind(settings)
-    worker = _deployment(WorkerLightDeployment, "worker_light", counts.worker_light).bind(settings)
-    gateway = _deployment(
-        GatewayDeployment, "gateway", counts.gateway, drain_seconds=settings.gateway.drain_seconds
-    )
-    return gateway.bind(settings, thread, feed, accounts, rate_limit, worker)
-
-
-def _deployment(plain: type, name: str, size: Deployment, drain_seconds: float = 0.0) -> Any:
+def _deployment(plain: type, name: str, size: Deployment, *, shutdown_seconds: float = 3.0) -> Any:
     autoscaled = size.max_replicas > size.replicas
     return serve.deployment(
         plain,
@@ -123,19 +167,30 @@ def _deployment(plain: type, name: str, size: Deployment, drain_seconds: float =
         health_check_period_s=1,
         health_check_timeout_s=10,
         graceful_shutdown_wait_loop_s=0.1,
-        graceful_shutdown_timeout_s=drain_seconds + 3,
+        graceful_shutdown_timeout_s=shutdown_seconds,
     )
 
 
-def stop_deployments() -> None:
-    serve.shutdown()  # type: ignore[no-untyped-call]
+def stop(*, shared_cluster: bool) -> None:
+    """Gateways first. On a cluster of others only what is ours ends."""
+    names = [app_name("gateway"), *(app_name(name) for name in _BACKENDS)]
+    running = serve.status().applications
+    for name in names[: None if shared_cluster else 1]:
+        if name in running:
+            serve.delete(name)
+    if not shared_cluster:
+        serve.shutdown()  # type: ignore[no-untyped-call]
     _shards.clear()
     ray.shutdown()
 
 
-def processes() -> list[dict[str, object]]:
+def node_name() -> str:
+    return socket.gethostname()
+
+
+def processes() -> list[dict[str, Any]]:
     """Role, pid and node of every actor process, from Ray's own table."""
-    found: list[dict[str, object]] = []
+    found: list[dict[str, Any]] = []
     nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes()}  # type: ignore[no-untyped-call]
     for actor in ray._private.state.actors().values():
         if actor["State"] == "ALIVE" and actor["Pid"]:

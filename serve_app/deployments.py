@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 encode: Final = msgspec.msgpack.Encoder().encode
 
 
+def app_name(deployment: str) -> str:
+    """Each deployment is a Serve application of its own."""
+    return f"serai-{deployment}"
+
+
+def _handle(deployment: str) -> Any:
+    from ray import serve
+
+    return serve.get_deployment_handle(deployment, app_name(deployment))
+
+
 def _start_logging(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -177,15 +188,7 @@ class ShardActor:
 class GatewayDeployment:
     """A gateway: it gets no Serve requests, its clients come to its own port."""
 
-    async def __init__(  # type: ignore[misc]
-        self,
-        settings: Settings,
-        thread: Any,
-        feed: Any,
-        accounts: Any,
-        rate_limit: Any,
-        worker: Any,  # only deployed with the others: jobs reach it through the database
-    ) -> None:
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         from serve_app.batched_handle import deployment_sender
         from serve_app.gateway.gateway import Gateway
 
@@ -193,10 +196,10 @@ class GatewayDeployment:
         self._gateway = Gateway(
             settings,
             gateway_id=uuid4().hex,
-            thread=deployment_sender(thread),
-            feed=deployment_sender(feed),
-            accounts=deployment_sender(accounts),
-            rate_limit=deployment_sender(rate_limit),
+            thread=deployment_sender(_handle("thread")),
+            feed=deployment_sender(_handle("feed")),
+            accounts=deployment_sender(_handle("accounts")),
+            rate_limit=deployment_sender(_handle("rate_limit")),
             shards=ShardClient(),
         )
         await self._gateway.start()

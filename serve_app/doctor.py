@@ -30,7 +30,7 @@ PYTHON_MINIMUM: Final = (3, 11)
 POSTGRES_MINIMUM: Final = 16
 # Functions (FUNCTION LOAD) exist since Redis 7.0.
 REDIS_MINIMUM: Final = (7, 0)
-REQUIRED_EXTENSIONS: Final = ("vector",)
+USEFUL_EXTENSIONS: Final = ("vector",)
 # What a start cannot do without; the lock file holds many more.
 REQUIRED_PACKAGES: Final = (
     "ray", "aiohttp", "asyncpg", "redis", "msgspec", "argon2", "jwt", "nh3", "markdown_it",
@@ -264,10 +264,10 @@ async def check_postgres(url: str) -> list[Finding]:
     if facts.version < POSTGRES_MINIMUM:
         what = f"{where} is version {facts.text}: Serai needs {POSTGRES_MINIMUM} or newer"
         findings.append(Finding("error", what, "upgrade that server"))
-    missing = [name for name in REQUIRED_EXTENSIONS if name not in facts.extensions]
+    missing = [name for name in USEFUL_EXTENSIONS if name not in facts.extensions]
     if missing:
-        what = f"{where} lacks the extensions {', '.join(missing)}"
-        findings.append(Finding("error", what, "install the package pgvector on that server"))
+        what = f"{where} lacks the extensions {', '.join(missing)}: search by meaning will need them"
+        findings.append(Finding("warning", what, "install the package pgvector on that server"))
     if not facts.writable:
         remedy = "name the primary in SERAI_POSTGRES__URL"
         findings.append(Finding("error", f"{where} is a read-only standby", remedy))

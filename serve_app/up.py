@@ -7,13 +7,11 @@ are children of this process and die with it; Ray's processes share its fate as 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import secrets
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +20,15 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
+from yarl import URL
 
 from config.errors import AppError
 from config.settings import Settings
+from serve_app.cluster import Cluster
 from serve_app.control import ControlServer
 from serve_app.doctor import diagnose
+from serve_app.run_dir import RunDir, kept_secret
 from serve_app.supervisor import Child, Supervisor
-from storage.embedded.endpoint import socket_parent
 from storage.embedded.postgres import EmbeddedPostgres
 from storage.embedded.valkey import EmbeddedValkey
 from storage.migrate import migrate
@@ -37,8 +37,7 @@ from storage.streams import ensure_partitions
 
 STARTER: Final = Path(__file__).resolve().parent.parent / "config" / "starter"
 _READY_SECONDS: Final = 60.0
-_RUN_PREFIX: Final = "serai-run-"
-_RUN_RECORD: Final = "run_dir"
+_EVERY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Progress:
@@ -78,9 +77,9 @@ class Server:
         if not settings.redis.url:
             children.append(EmbeddedValkey(self._data_dir / "valkey"))
         self._supervisor = Supervisor(self._data_dir, children)
-        self._run_dir: Path | None = None
+        self._run_dir: RunDir | None = None
+        self._cluster: Cluster | None = None
         self._control: ControlServer | None = None
-        self._ray_started = False
 
     async def run(self) -> int:
         """Until SIGINT or SIGTERM; the process's exit status."""
@@ -94,7 +93,6 @@ class Server:
             await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
                 self._say("stopping before the start was complete")
-                # Ray's calls run in a thread that can't be cancelled: let the step end.
                 starting.cancel()
             await starting
             self._announce()
@@ -124,7 +122,11 @@ class Server:
             summary = await import_dump(STARTER, url)
             self._say(str(summary))
         self._say("starting Ray and the deployments")
-        await self._start_ray(settings)
+        self._run_dir = RunDir(self._data_dir)
+        self._cluster = Cluster(self._data_dir, self._run_dir.path, os.environ.get("RAY_ADDRESS"))
+        await self._cluster.start(settings)
+        self._control = ControlServer(self._data_dir, self._run_dir.path, self._processes)
+        await self._control.start()
         # Ray installs handlers of its own.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
@@ -156,47 +158,22 @@ class Server:
             redis=msgspec.structs.replace(settings.redis, url=settings.redis.url or urls["valkey"]),
             auth=msgspec.structs.replace(
                 settings.auth,
-                secret=settings.auth.secret or _kept_secret(self._data_dir / "secret"),
+                secret=settings.auth.secret or kept_secret(self._data_dir / "secret"),
             ),
         )
 
-    async def _start_ray(self, settings: Settings) -> None:
-        # Ray's sockets need a short path as well, and its logs are no data.
-        self._run_dir = _new_run_dir(self._data_dir / _RUN_RECORD, self._data_dir)
-        metrics = self._run_dir / "metrics"
-        metrics.mkdir()
-        token = self._data_dir / "ray_token"
-        _kept_secret(token)
-        # Before ray is imported: it reads its way of authenticating then.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(token))
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if "RAY_ADDRESS" not in os.environ:
-            # ray.init replaces 127.0.0.1 by the machine's address, unless clusters are ruled out
-            # as they are on other systems; only then do Ray's servers bind to loopback.
-            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        from serve_app import app
-
-        env = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), "PYTHONPATH": str(app.ROOT)}
-        self._ray_started = True
-        await asyncio.to_thread(
-            app.start_ray, self._run_dir / "ray", os.environ.get("RAY_ADDRESS"), env
-        )
-        await asyncio.to_thread(app.start_deployments, settings)
-        self._control = ControlServer(self._data_dir, self._run_dir, self._processes)
-        await self._control.start()
-
     def _processes(self) -> list[dict[str, Any]]:
-        from serve_app import app
-
+        assert self._cluster is not None
         node = socket.gethostname()
         children = [{**entry, "node": node} for entry in self._supervisor.processes()]
-        return [{"role": "up", "pid": os.getpid(), "node": node}, *children, *app.processes()]
+        stores = {entry["pid"] for entry in self._supervisor.processes()}
+        up = {"role": "up", "pid": os.getpid(), "node": node}
+        return [up, *children, *self._cluster.processes(stores)]
 
     async def _wait_ready(self) -> None:
         gateway = self._settings.gateway
-        host = "127.0.0.1" if gateway.host in ("0.0.0.0", "") else gateway.host
-        url = f"http://{host}:{gateway.port}/readyz"
+        host = _EVERY_ADDRESS.get(gateway.host, gateway.host)
+        url = URL.build(scheme="http", host=host, port=gateway.port, path="/readyz")
         last = "no answer"
         try:
             async with (
@@ -218,49 +195,20 @@ class Server:
     def _announce(self) -> None:
         gateway = self._settings.gateway
         self._say("ready")
-        print(f"\nSerai is running: http://{gateway.host}:{gateway.port}", flush=True)
+        url = URL.build(scheme="http", host=gateway.host, port=gateway.port)
+        print(f"\nSerai is running: {url}", flush=True)
         print("Stop it with Ctrl-C.", file=sys.stderr, flush=True)
 
     async def _stop(self) -> None:
+        """In reverse order; a part that fails to stop does not keep the others."""
         self._say("stopping")
-        if self._control is not None:
-            await self._control.stop()
-        if self._ray_started:
-            from serve_app import app
-
-            await asyncio.to_thread(app.stop_deployments)
-        await self._supervisor.stop()
-        if self._run_dir is not None:
-            shutil.rmtree(self._run_dir, ignore_errors=True)
-            (self._data_dir / _RUN_RECORD).unlink(missing_ok=True)
+        async with contextlib.AsyncExitStack() as stack:
+            if self._run_dir is not None:
+                stack.callback(self._run_dir.remove)
+            stack.push_async_callback(self._supervisor.stop)
+            if self._cluster is not None:
+                stores = {entry["pid"] for entry in self._supervisor.processes()}
+                stack.push_async_callback(self._cluster.stop, stores)
+            if self._control is not None:
+                stack.push_async_callback(self._control.stop)
         self._say("stopped")
-
-
-def _new_run_dir(record: Path, data_dir: Path) -> Path:
-    """A short private directory for this run; removes the one that a killed run left behind.
-
-    Call it with the data directory's lock held. A copied data directory names the original's run,
-    which may still be going on: that one stays.
-    """
-    try:
-        previous, owner = record.read_text().splitlines()
-    except (OSError, ValueError):
-        pass
-    else:
-        if Path(owner) == data_dir and Path(previous).name.startswith(_RUN_PREFIX):
-            shutil.rmtree(previous, ignore_errors=True)
-    run_dir = Path(tempfile.mkdtemp(prefix=_RUN_PREFIX, dir=socket_parent(None)))
-    record.write_text(f"{run_dir}\n{data_dir}\n")
-    return run_dir
-
-
-def _kept_secret(path: Path) -> str:
-    """The random secret of this data directory, made at the first start; readable by its owner."""
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        secret = secrets.token_urlsafe(48)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secret)
-        return secret

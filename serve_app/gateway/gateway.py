@@ -18,10 +18,12 @@ from actors.messages import (
     AccountsWrite,
     AuthorizeChannel,
     Caller,
+    CastVote,
     ChannelGrant,
     CreateComment,
     CreatePost,
     FeedRequest,
+    Login,
     Register,
     Reply,
     ThreadRead,
@@ -47,12 +49,18 @@ class Shards(Protocol):
 
 
 class HandleBackends:
-    """`Backends` over batched handles. Reads and writes have lanes of their own, so that a page
-    never waits for a commit; registration has one that is never sent twice."""
+    """`Backends` over batched handles. A batch answers when its slowest member does, so what differs
+    in time has lanes of its own: new content and votes (one transaction a batch), single edits,
+    reads, and the hashing of passwords. Registration is never sent twice."""
 
     def __init__(self, thread: Send, feed: Send, accounts: Send) -> None:
         self._writes: BatchedHandle[ThreadRequest] = BatchedHandle("thread", thread, in_flight=1)
-        self._reads: BatchedHandle[ThreadRequest] = BatchedHandle("thread", thread, in_flight=2)
+        self._edits: BatchedHandle[ThreadRequest] = BatchedHandle(
+            "thread", thread, in_flight=8, max_batch=4
+        )
+        self._reads: BatchedHandle[ThreadRequest] = BatchedHandle(
+            "thread", thread, in_flight=4, max_batch=64
+        )
         self._feed: BatchedHandle[FeedRequest] = BatchedHandle("feed", feed, in_flight=2)
         self._people: BatchedHandle[AccountsRequest] = BatchedHandle(
             "accounts", accounts, in_flight=2
@@ -69,7 +77,8 @@ class HandleBackends:
         if isinstance(request, CreatePost | CreateComment) and request.key is None:
             # A batch whose replica died is sent again; only a key keeps that from posting twice.
             request = msgspec.structs.replace(request, key=f"gateway-{uuid.uuid4().hex}")
-        return await self._writes.call(request)
+        together = isinstance(request, CreatePost | CreateComment | CastVote)
+        return await (self._writes if together else self._edits).call(request)
 
     async def thread_read(self, request: ThreadRead) -> Reply:
         return await self._reads.call(request)
@@ -81,8 +90,11 @@ class HandleBackends:
         return await self._people.call(request)
 
     async def accounts_write(self, request: AccountsWrite) -> Reply:
-        lane = self._register if isinstance(request, Register) else self._signing
-        return await lane.call(request)
+        if isinstance(request, Register):
+            return await self._register.call(request)
+        if isinstance(request, Login):
+            return await self._signing.call(request)
+        return await self._people.call(request)
 
 
 class Gateway:
