@@ -146,19 +146,24 @@ _P: Final = "/api/v1/auth"
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "POST", f"{_P}/register", register, "Create an account", access="open", rate="register",
-        body=RegisterBody, query=AuthQuery, answer=Session, status=201, tag="auth",
+        body=RegisterBody, query=AuthQuery, answer=Session, status=201,
+        refusals=("conflict",), tag="auth",
     ),
     Route(
         "POST", f"{_P}/login", login, "Log in", access="open", rate="login", body=LoginBody,
-        query=AuthQuery, answer=Session, login_of=lambda body: body.login, tag="auth",
+        query=AuthQuery, answer=Session, login_of=lambda body: body.login,
+        refusals=("invalid_credentials", "suspended"), tag="auth",
     ),
     Route(
         "POST", f"{_P}/refresh", refresh, "Exchange the refresh token for a new pair",
         access="open", rate="write", body=RefreshBody, body_optional=True, query=AuthQuery,
-        answer=Session, tag="auth",
+        answer=Session, credentials=("refreshCookie",),
+        refusals=("unauthenticated", "suspended", "not_permitted"), tag="auth",
     ),
     Route(
         "POST", f"{_P}/logout", logout, "End the session", access="open", rate="write",
-        body=RefreshBody, body_optional=True, status=204, tag="auth",
+        body=RefreshBody, body_optional=True, status=204,
+        credentials=("refreshCookie", "bearer"),
+        refusals=("unauthenticated", "token_expired", "not_permitted"), tag="auth",
     ),
 )  # fmt: skip

@@ -93,15 +93,16 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "POST", _OF_POST, create, "Write a comment", access="member", rate="comment",
-        body=CommentBody, answer=Comment, status=201, idempotent=True, tag="comments",
+        body=CommentBody, answer=Comment, status=201, idempotent=True,
+        refusals=("locked", "not_permitted", "suspended"), tag="comments",
     ),
     Route(
         "PATCH", _ONE, edit, "Edit a comment", access="member", rate="write", body=CommentPatch,
-        answer=Comment, tag="comments",
+        answer=Comment, refusals=("not_permitted", "suspended"), tag="comments",
     ),
     Route(
         "DELETE", _ONE, delete, "Delete a comment", access="member", rate="write", status=204,
-        tag="comments",
+        refusals=("not_permitted", "suspended"), tag="comments",
     ),
     Route(
         "GET", f"{_ONE}/history", history, "Former texts of a comment", access="guest",

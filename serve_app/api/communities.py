@@ -65,10 +65,10 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "PUT", f"{_P}/{{community}}/membership", join, "Join", access="member", rate="write",
-        answer=Membership, tag="communities",
+        answer=Membership, refusals=("not_permitted", "suspended"), tag="communities",
     ),
     Route(
         "DELETE", f"{_P}/{{community}}/membership", leave, "Leave", access="member", rate="write",
-        status=204, tag="communities",
+        status=204, refusals=("suspended",), tag="communities",
     ),
 )  # fmt: skip

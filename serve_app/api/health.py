@@ -82,9 +82,12 @@ async def _ask(probe: Coroutine[Any, Any, Reply]) -> str:
 
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route("GET", "/healthz", healthz, "The process is alive", access="open", answer=Health),
-    Route("GET", "/readyz", readyz, "Every backend answers", access="open", answer=Health),
+    Route(
+        "GET", "/readyz", readyz, "Every backend answers", access="open", answer=Health,
+        refusals=("unavailable",),
+    ),
     Route(
         "GET", "/metrics", metrics, "Prometheus metrics, for operators alone", access="open",
-        content_type="text/plain",
+        refusals=("not_found",), content_type="text/plain",
     ),
 )  # fmt: skip

@@ -45,7 +45,7 @@ async def marks(call: Call[Nothing, MarksQuery]) -> Reply:
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "GET", "/api/v1/me", me, "The own account", access="member", rate="read", answer=Me,
-        tag="me",
+        refusals=("suspended",), tag="me",
     ),
     Route(
         "GET", "/api/v1/me/marks", marks, "Own votes, saves and read marks", access="member",

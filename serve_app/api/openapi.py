@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from serve_app.api.errors import CONTENT_TYPE, Problem
+from config.errors import HTTP_STATUS, RETRYABLE
+from serve_app.api.errors import CONTENT_TYPE, TITLES, Problem
 from serve_app.api.headers import IDEMPOTENCY_KEY, POSITION
 from serve_app.api.route import Nothing, Route
 
@@ -23,7 +24,14 @@ REST side of a Serai server; live updates come by the realtime protocol at `/con
 Guests read everything public without a token. Lists are `{items, next_cursor}`. A content write may
 carry an `Idempotency-Key`; its answer carries `Serai-Position`, which, sent back on reads,
 guarantees that they show the write. Every failure is `application/problem+json` with a stable
-`code`."""
+`code`; each operation lists the codes it answers with.
+
+A token that is sent must be good, or the answer is 401. Only pages that are the same for everybody
+are answered without a look at it: an expired token is noticed at the first call that depends on
+who asks.
+
+`/api/v1/auth/refresh` and `/api/v1/auth/logout` refuse a cookie from pages of other origins with
+403 `not_permitted`, unless the server's settings allow that origin."""
 
 
 def document(routes: Sequence[Route[Any, Any]], cookie_name: str) -> Json:
@@ -80,6 +88,8 @@ def _operation(route: Route[Any, Any], ref_of: dict[Any, Json], components: Json
         operation["security"] = [{"bearer": []}]
     elif route.access == "guest":
         operation["security"] = [{}, {"bearer": []}]
+    elif route.credentials:
+        operation["security"] = [{}, *({name: []} for name in route.credentials)]
     else:
         operation["security"] = []
     return operation
@@ -139,22 +149,25 @@ def _responses(route: Route[Any, Any], ref_of: dict[Any, Json]) -> Json:
     responses: Json = {str(route.status): success}
     if route.method == "GET" and route.rate is not None:
         responses["304"] = {"description": "Nothing changed since the ETag of If-None-Match"}
-    codes = ["400", "500", "503"]
-    if route.access != "open" or route.tag == "auth":
-        codes.append("401")
-    if route.access == "member":
-        codes.append("403")
-    if "{" in route.path:
-        codes.append("404")
-    if route.idempotent:
-        codes.append("409")
-    if route.takes_body:
-        codes += ["413", "415"]
-    if route.rate is not None:
-        codes.append("429")
-    for code in sorted(codes):
-        responses[code] = {"$ref": "#/components/responses/Problem"}
+    codes_of: dict[int, list[str]] = {}
+    for code in sorted(route.codes):
+        codes_of.setdefault(HTTP_STATUS[code], []).append(code)
+    for status, codes in sorted(codes_of.items()):
+        responses[str(status)] = _refusal(codes, ref_of[Problem])
+    responses["default"] = {"$ref": "#/components/responses/Problem"}
     return responses
+
+
+def _refusal(codes: list[str], schema: Json) -> Json:
+    """`x-codes` are the values of `code`, for programs; the description names them for people."""
+    refusal: Json = {
+        "description": "; ".join(f"`{code}`: {TITLES[code]}" for code in codes),
+        "content": {CONTENT_TYPE: {"schema": schema}},
+        "x-codes": codes,
+    }
+    if RETRYABLE & {*codes}:
+        refusal["headers"] = {"Retry-After": {"schema": {"type": "string"}}}
+    return refusal
 
 
 def _problem(schema: Json) -> Json:
@@ -168,6 +181,6 @@ def _problem(schema: Json) -> Json:
         "errors": [{"path": "title", "reason": "Expected `str` of length >= 3"}],
     }
     return {
-        "description": "What went wrong; `code` is stable",
+        "description": "Any other failure, of HTTP itself too: 405, 413, 417, 431",
         "content": {CONTENT_TYPE: {"schema": schema, "example": example}},
     }

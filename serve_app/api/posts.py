@@ -103,7 +103,8 @@ _P: Final = "/api/v1/posts"
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "POST", _P, create, "Write a post", access="member", rate="write", body=PostBody,
-        answer=PostAnswer, status=201, idempotent=True, tag="posts",
+        answer=PostAnswer, status=201, idempotent=True,
+        refusals=("not_found", "not_permitted", "suspended"), tag="posts",
     ),
     Route(
         "GET", f"{_P}/{{post_id}}", read, "One post", access="guest", rate="read",
@@ -111,11 +112,11 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "PATCH", f"{_P}/{{post_id}}", edit, "Edit a post", access="member", rate="write",
-        body=PostPatch, answer=PostAnswer, tag="posts",
+        body=PostPatch, answer=PostAnswer, refusals=("not_permitted", "suspended"), tag="posts",
     ),
     Route(
         "DELETE", f"{_P}/{{post_id}}", delete, "Delete a post", access="member", rate="write",
-        status=204, tag="posts",
+        status=204, refusals=("not_permitted", "suspended"), tag="posts",
     ),
     Route(
         "GET", f"{_P}/{{post_id}}/history", history, "Former texts of a post", access="guest",

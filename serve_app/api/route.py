@@ -14,11 +14,15 @@ from config.rate_limits import RouteClass
 from serve_app.api.call import B, Call, Q
 
 # open: the token is not looked at, so that an expired one does not stand in the way of a refresh.
-# guest: a token is optional, but one that is sent must be good. member: no guests.
+# guest: a token is optional, but one that is sent must be good, with one exception: a page that is
+# public is the same for everybody, so it is answered from the edge cache without a look at the
+# token. Checking the signature there would cost more than the answer itself and protect nothing.
+# member: no guests.
 Access = Literal["open", "guest", "member"]
 # Who may be answered from the edge cache: nobody, those without a token, or everyone.
 Shared = Literal["never", "guests", "everyone"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Credential = Literal["bearer", "refreshCookie"]
 
 
 class Nothing(msgspec.Struct, frozen=True):
@@ -30,7 +34,9 @@ class Route(Generic[B, Q]):
     """`answer` is the type of the answer's body (None: no body), `status` that of a success.
 
     `login_of` names the account that a log-in is counted against. A `shared` handler must use
-    nothing of the call but its path, its query and its caller.
+    nothing of the call but its path, its query and its caller. `refusals` are the codes of the
+    errors that this route alone can answer with; `codes` adds those that come with its kind.
+    `credentials` are taken by an open route from where it finds them; none is needed.
     """
 
     method: Method
@@ -51,7 +57,25 @@ class Route(Generic[B, Q]):
     tag: str = "server"
     content_type: str = "application/json"
     hidden: bool = False
+    refusals: tuple[str, ...] = ()
+    credentials: tuple[Credential, ...] = ()
 
     @property
     def takes_body(self) -> bool:
         return self.body is not Nothing
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """Of every problem that a well-formed HTTP request to this route can be answered with."""
+        codes = {"invalid", "internal", *self.refusals}
+        if self.access != "open":
+            codes |= {"unauthenticated", "token_expired"}
+        if "{" in self.path:
+            codes.add("not_found")
+        if self.idempotent:
+            codes.add("conflict")
+        if self.takes_body:
+            codes |= {"too_large", "unsupported_media_type"}
+        if self.rate is not None:
+            codes |= {"rate_limited", "overloaded", "unavailable"}
+        return frozenset(codes)
