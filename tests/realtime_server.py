@@ -31,13 +31,16 @@ def member(handle: str = "ada") -> Caller:
 
 
 class RealtimeServer:
-    """Tokens are names in `tokens`; channels in `denied` and `private` are what they say."""
+    """Tokens are names in `tokens`; channels in `denied` and `private` are what they say.
+
+    `refused` holds what callers are answered whatever they ask for, by session id."""
 
     def __init__(self, shard: FakeShard | None = None, **limits: Any) -> None:
         self.shard = shard or FakeShard()
         self.tokens: dict[str, tuple[Caller, float]] = {}
         self.denied: set[tuple[UUID | None, str]] = set()
         self.private: set[str] = set()
+        self.refused: dict[UUID | None, AppError] = {}
         self.typists: set[UUID] = set()
         self.authorize_calls = 0
         self.authorize_gate = asyncio.Event()
@@ -74,6 +77,8 @@ class RealtimeServer:
     async def authorize(self, caller: Caller, channel: str) -> ChannelGrant:
         self.authorize_calls += 1
         await self.authorize_gate.wait()
+        if caller.session_id in self.refused:
+            raise self.refused[caller.session_id]
         if channel not in self.shard.streams:
             raise AppError("not_found")
         own = channel == f"user:{caller.account_id}"

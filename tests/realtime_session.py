@@ -18,6 +18,7 @@ from actors.shard_messages import (
 )
 from config.errors import AppError
 from config.settings import Realtime as RealtimeSettings
+from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp
 from serve_app.gateway.channel_hub import ChannelHub
 from serve_app.gateway.services import Services
@@ -91,6 +92,7 @@ class Bench:
         self.services = Services(
             settings=self.settings,
             hub=self.hub,
+            accounts=AccountSessions(self.hub),
             links=self.links,
             catch_up=CatchUp(self.hub, self.source, self.settings),
             wheel=self.wheel,

@@ -44,6 +44,16 @@ class Subscriber(Protocol):
         """Publications of the channel were lost; the client must resubscribe to recover."""
 
 
+class Watcher(Protocol):
+    """The server itself, where it acts on what a channel says."""
+
+    def on_publication(self, channel: Channel, publication: Publication) -> None:
+        """A durable one, in order, in its tick; subscribers have it with the next flush."""
+
+    def on_loss(self, channel: Channel) -> None:
+        """Durable publications were lost, or the stream is no more."""
+
+
 class Sender(Protocol):
     def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
         """Writes `data` to each, in order after what was written before; returns the slow ones."""
@@ -84,6 +94,7 @@ class Channel:
         "ring",
         "ring_bytes",
         "users",
+        "watcher",
     )
 
     def __init__(self, name: str, live: asyncio.Future[None]) -> None:
@@ -92,6 +103,7 @@ class Channel:
         self.position = ChannelPosition()
         self.groups: dict[Wire, Group] = {}
         self.listeners: dict[OnEvent, None] = {}
+        self.watcher: Watcher | None = None
         self.users: dict[str, int] = {}
         self.pins = 0
         self.public_until = 0.0
@@ -103,7 +115,7 @@ class Channel:
 
     @property
     def used(self) -> bool:
-        return bool(self.pins or self.groups or self.listeners)
+        return bool(self.pins or self.groups or self.listeners) or self.watcher is not None
 
     def subscribers(self) -> list[Subscriber]:
         return [s for group in self.groups.values() for s in group.members.values()]

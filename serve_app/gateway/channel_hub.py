@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextvars import Context
 from typing import Final
 
@@ -27,6 +27,7 @@ from serve_app.gateway.channel import (
     Sender,
     Source,
     Subscriber,
+    Watcher,
     send_by_transport,
 )
 
@@ -38,8 +39,12 @@ _FILL_PAGE: Final = 1_000
 _BACKOFF_SECONDS: Final = 0.02
 _BACKOFF_MOST_SECONDS: Final = 1.0
 
-CHANNELS = Gauge("serai_realtime_channels", "Channels followed by this gateway")
-SUBSCRIPTIONS = Gauge("serai_realtime_subscriptions", "Subscriptions of connections")
+CHANNELS = Gauge(
+    "serai_realtime_channels", "Channels followed by this gateway", multiprocess_mode="livesum"
+)
+SUBSCRIPTIONS = Gauge(
+    "serai_realtime_subscriptions", "Subscriptions of connections", multiprocess_mode="livesum"
+)
 PUBLICATIONS = Counter("serai_realtime_publications_total", "Publications fanned out", ["kind"])
 DUPLICATES = Counter("serai_realtime_duplicates_total", "Publications dropped by their offset")
 DELIVERED = Counter("serai_realtime_delivered_total", "Publications written to subscribers")
@@ -56,12 +61,10 @@ class ChannelHub:
         max_buffered: int,
         *,
         send: Sender = send_by_transport,
-        on_durable: Callable[[Channel, Publication], None] | None = None,
     ) -> None:
         self._source = source
         self._max_buffered = max_buffered
         self._send = send
-        self._on_durable = on_durable
         self._channels: dict[str, Channel] = {}
         self._dirty: dict[Channel, None] = {}
         self._flush_handle: asyncio.Handle | None = None
@@ -98,6 +101,19 @@ class ChannelHub:
         channel = self._channels.get(name)
         if channel is not None:
             channel.listeners.pop(on_event, None)
+            self._drop_unused(channel)
+
+    def watch(self, name: str, watcher: Watcher) -> Channel:
+        """Follows the channel at least until `unwatch`; one watcher a channel."""
+        channel = self.pin(name)
+        channel.watcher = watcher
+        self.unpin(channel)
+        return channel
+
+    def unwatch(self, name: str) -> None:
+        channel = self._channels.get(name)
+        if channel is not None:
+            channel.watcher = None
             self._drop_unused(channel)
 
     def _drop_unused(self, channel: Channel) -> None:
@@ -200,8 +216,8 @@ class ChannelHub:
             PUBLICATIONS.labels("durable").inc()
             channel.remember(publication)
             self._push(channel, publication)
-            if self._on_durable is not None:
-                self._on_durable(channel, publication)
+            if channel.watcher is not None:
+                channel.watcher.on_publication(channel, publication)
 
     def _push(self, channel: Channel, publication: Publication) -> None:
         for wire, group in channel.groups.items():
@@ -317,6 +333,8 @@ class ChannelHub:
         self.flush(channel)
         for subscriber in channel.subscribers():
             subscriber.on_discontinuity(channel.name)
+        if channel.watcher is not None:
+            channel.watcher.on_loss(channel)
         self._tell_listeners(channel, channel.position.last)
 
     # ------------------------------------------------------------ life

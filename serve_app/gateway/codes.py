@@ -92,6 +92,13 @@ DENIALS: Final = frozenset(
 )
 
 
+def refused_connection(error: AppError) -> Disconnect | None:
+    """The end of a connection that may not follow its own channel; None: nobody could say."""
+    if error.code not in DENIALS:
+        return None
+    return suspended() if error.code == "suspended" else invalid_token()
+
+
 def reply_error(error: AppError) -> ReplyError:
     return _BY_APP_ERROR.get(error.code, internal)()
 
@@ -138,6 +145,10 @@ def stale() -> Disconnect:
 
 def session_ended() -> Disconnect:
     return Disconnect(3503, "session ended")
+
+
+def suspended() -> Disconnect:
+    return Disconnect(3503, "suspended")
 
 
 def inappropriate_protocol() -> Disconnect:

@@ -112,7 +112,11 @@ async def _check_rate(session: Session) -> None:
 
 
 async def connect(session: Session, command: Command) -> None:
-    """With a token the own `user:` channel is subscribed by the server, in the same reply."""
+    """With a token the own `user:` channel is subscribed by the server, in the same reply.
+
+    A token proves who signed in, not that the session still lives: Accounts is asked for that. The
+    channel is followed before, so that an end after the answer is heard.
+    """
     request = command.connect
     assert request is not None
     services = session.services
@@ -129,19 +133,22 @@ async def connect(session: Session, command: Command) -> None:
         return
     name = f"user:{caller.account_id}"
     channel = services.hub.pin(name)
+    services.accounts.add(session, caller)
     try:
         try:
             await channel.wait_live()
+            await services.authorize(caller, name)
         except AppError as error:
-            if error.code == "not_found":
-                raise codes.invalid_token() from None  # the account is gone
-            raise
+            raise codes.refused_connection(error) or error from None
         asked = request.subs.get(name, SubscribeRequest())
         result = await _position(session, channel, asked)
         subscription = Subscription(channel, None, server_side=True)
         _admit_connection(
             session, command.id, caller, expires_at, {name: result}, {name: subscription}
         )
+    except BaseException:
+        services.accounts.discard(session)
+        raise
     finally:
         services.hub.unpin(channel)
 
@@ -179,6 +186,10 @@ def refresh(session: Session, command: Command) -> None:
         raise ended from None
     if caller.account_id != session.caller.account_id:
         raise codes.invalid_token()
+    if caller.account_id is not None:
+        session.services.accounts.add(session, caller)
+        if caller.session_id != session.caller.session_id:
+            session.reauthorize()  # it may have ended before
     ttl = session.identify(caller, expires_at)
     result = RefreshResult(session.client, SERVER_VERSION, expires=ttl > 0, ttl=ttl)
     session.reply(Reply(command.id, refresh=result))
@@ -217,7 +228,8 @@ async def subscribe(session: Session, command: Command) -> None:
         may_type = None if grant is None else grant.may_publish_typing
         session.admit(Reply(command.id, subscribe=result), {name: Subscription(channel, may_type)})
     finally:
-        if session.subscriptions.get(name, channel) is None:
+        # A session that ended meanwhile has forgotten its reservations already.
+        if name in session.subscriptions and session.subscriptions[name] is None:
             del session.subscriptions[name]
         if channel is not None:
             hub.unpin(channel)

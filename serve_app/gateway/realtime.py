@@ -7,40 +7,24 @@ shard ─▶ shard_link.py ─▶ channel_hub.py ─▶ sockets
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final
-from uuid import UUID
 
-import msgspec
 from aiohttp import web
 
-from actors.shard_messages import Publication
 from actors.slots import shard_of
 from config.settings import Settings
 from serve_app.gateway import codes
+from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp
-from serve_app.gateway.channel import Channel, OnEvent, Sender, send_by_transport
+from serve_app.gateway.channel import OnEvent, Sender, send_by_transport
 from serve_app.gateway.channel_hub import ChannelHub
 from serve_app.gateway.services import Authorize, CheckRate, Services, VerifyToken
-from serve_app.gateway.session import Session
 from serve_app.gateway.shard_link import ShardCall, ShardLinks
 from serve_app.gateway.timers import Wheel
 from serve_app.gateway.transports import websocket
 
-log = logging.getLogger(__name__)
-
 _DRAIN_SLICE_SECONDS: Final = 0.05
-
-
-class _UserEvent(msgspec.Struct, frozen=True):
-    """What the server itself reads of a user stream's events."""
-
-    type: str = ""
-    session_id: UUID | None = None
-
-
-_USER_EVENT: Final = msgspec.json.Decoder(_UserEvent)
 
 
 def _peer_address(request: web.Request) -> str:
@@ -67,13 +51,12 @@ class Realtime:
         self._address_of = address_of
         limits = settings.realtime
         self._links = ShardLinks(shard_call, shard_count, gateway_id, shard_of)
-        self._hub = ChannelHub(
-            self._links, limits.max_queue_bytes, send=send, on_durable=self._on_durable
-        )
+        self._hub = ChannelHub(self._links, limits.max_queue_bytes, send=send)
         catch_up = CatchUp(self._hub, self._links, limits)
         self._services = Services(
             settings=limits,
             hub=self._hub,
+            accounts=AccountSessions(self._hub),
             links=self._links,
             catch_up=catch_up,
             wheel=Wheel(),
@@ -132,26 +115,3 @@ class Realtime:
             "shards_connected": self._links.connected,
             **self._hub.statistics(),
         }
-
-    # ------------------------------------------------------------ what user streams tell the server
-
-    def _on_durable(self, channel: Channel, publication: Publication) -> None:
-        if not channel.name.startswith("user:"):
-            return
-        try:
-            event = _USER_EVENT.decode(publication.data)
-        except msgspec.MsgspecError:
-            log.warning("an event of %s can't be read", channel.name)
-            return
-        if event.type == "membership.changed":
-            for session in self._sessions_of(channel):
-                session.reauthorize()
-        elif event.type == "session.ended":
-            self._hub.flush(channel)
-            for session in self._sessions_of(channel):
-                if event.session_id in (None, session.caller.session_id):
-                    session.close(codes.session_ended())
-
-    @staticmethod
-    def _sessions_of(channel: Channel) -> list[Session]:
-        return [s for s in channel.subscribers() if isinstance(s, Session)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from actors.messages import Caller, ChannelGrant
 from actors.shard_messages import Ephemeral
 from config.settings import Realtime as RealtimeSettings
+from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp
 from serve_app.gateway.channel import Channel
 from serve_app.gateway.channel_hub import ChannelHub
@@ -39,6 +40,7 @@ class Services:
 
     settings: RealtimeSettings
     hub: ChannelHub
+    accounts: AccountSessions
     links: ShardLinks
     catch_up: CatchUp
     wheel: Wheel

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from prometheus_client import Counter, Gauge
 
-from actors.messages import GUEST, Caller
+from actors.messages import GUEST, Caller, ChannelGrant
 from config.errors import AppError
 from serve_app.gateway import codes, commands
 from serve_app.gateway.channel_hub import BYTES
@@ -36,7 +36,7 @@ REPLIES_PER_FRAME: Final = 16
 _REAUTHORIZE_ATTEMPTS: Final = 6
 _REAUTHORIZE_BACKOFF_SECONDS: Final = 0.1
 
-SOCKETS = Gauge("serai_realtime_sockets", "Open connections")
+SOCKETS = Gauge("serai_realtime_sockets", "Open connections", multiprocess_mode="livesum")
 SLOW_CLOSES = Counter(
     "serai_realtime_slow_closes_total", "Connections closed for reading too slowly"
 )
@@ -270,29 +270,43 @@ class Session:
         try:
             while checked != self.version:
                 checked = self.version
+                await self._reauthorize_self()
                 for name in list(self.subscriptions):
                     await self._reauthorize_channel(name)
         finally:
             self._reauthorizing = False
 
+    async def _reauthorize_self(self) -> None:
+        try:
+            await self._authorize_again(f"user:{self.user}")
+        except AppError as error:
+            # Nobody could say: the SDK connects again, and is authorized then.
+            self.close(codes.refused_connection(error) or codes.insufficient_state())
+
     async def _reauthorize_channel(self, name: str) -> None:
-        for attempt in range(_REAUTHORIZE_ATTEMPTS):
-            subscription = self.subscriptions.get(name)
-            if subscription is None or subscription.server_side:
-                return
+        subscription = self.subscriptions.get(name)
+        if subscription is None or subscription.server_side:
+            return
+        try:
+            grant = await self._authorize_again(name)
+        except AppError as error:
+            denied = error.code in codes.DENIALS
+            # Nobody could say: the SDK subscribes again, and is authorized then.
+            why = codes.UNSUBSCRIBE_DENIED if denied else codes.UNSUBSCRIBE_INSUFFICIENT
+            self._end_subscription(name, subscription, why)
+        else:
+            subscription.may_type = grant.may_publish_typing
+
+    async def _authorize_again(self, name: str) -> ChannelGrant:
+        """Raises the AppError of a denial, or of the last of several attempts."""
+        for attempt in range(_REAUTHORIZE_ATTEMPTS - 1):
             try:
-                grant = await self.services.authorize(self.caller, name)
+                return await self.services.authorize(self.caller, name)
             except AppError as error:
                 if error.code in codes.DENIALS:
-                    self._end_subscription(name, subscription, codes.UNSUBSCRIBE_DENIED)
-                    return
-                await asyncio.sleep(_REAUTHORIZE_BACKOFF_SECONDS * 2**attempt)
-            else:
-                subscription.may_type = grant.may_publish_typing
-                return
-        # Nobody could say: the SDK subscribes again, and is authorized then.
-        if subscription is not None:
-            self._end_subscription(name, subscription, codes.UNSUBSCRIBE_INSUFFICIENT)
+                    raise
+            await asyncio.sleep(_REAUTHORIZE_BACKOFF_SECONDS * 2**attempt)
+        return await self.services.authorize(self.caller, name)
 
     # ------------------------------------------------------------ ends
 
@@ -353,6 +367,7 @@ class Session:
 
     def _release(self) -> None:
         self.state = State.CLOSED
+        self.services.accounts.discard(self)
         for name in list(self.subscriptions):
             self.unsubscribe(name)
         self.subscriptions.clear()

@@ -277,7 +277,7 @@ async def test_a_socket_closed_in_the_middle_leaks_nothing(server: RealtimeServe
         server.authorize_gate.clear()
         server.private.update(channels)
         await client.send(*({"id": 50, "subscribe": {"channel": c}} for c in channels[1:]))
-        await wait_until(lambda: server.authorize_calls == 20)
+        await wait_until(lambda: server.authorize_calls == 21)
     await wait_until(lambda: server.realtime.statistics()["sockets"] == 0)
     statistics = server.realtime.statistics()
     assert statistics["channels"] == statistics["subscriptions"] == 0
