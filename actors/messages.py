@@ -249,7 +249,7 @@ class Refresh(Message, frozen=True):
 
 
 class Logout(Message, frozen=True):
-    """Ends the session of the refresh token, or of the caller where none is sent."""
+    """Ends the session of the refresh token and that of the caller, where there are any."""
 
     caller: Caller
     refresh_token: str | None

@@ -125,13 +125,18 @@ class SignIn:
         return Reply(200, self._body(account, successor))
 
     async def logout(self, request: Logout) -> Reply:
-        """Idempotent: a session that is not there, or has ended, is answered alike."""
-        session_id = request.caller.session_id
+        """Ends the session of the caller and that of the refresh token, where there are any.
+
+        Idempotent: a session that is not there, or has ended, is answered alike.
+        """
+        ending: set[UUID] = set()
+        if request.caller.session_id is not None:
+            ending.add(request.caller.session_id)
         if request.refresh_token is not None:
             token = self._tokens.read(request.refresh_token)
             if token is not None and await self._is_ours(token):
-                session_id = token.session_id
-        if session_id is not None:
+                ending.add(token.session_id)
+        for session_id in ending:
             await self._end(session_id, "logout")
         return Reply(204)
 

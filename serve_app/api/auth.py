@@ -67,7 +67,7 @@ async def login(call: Call[LoginBody, AuthQuery]) -> Reply:
 
 
 async def refresh(call: Call[RefreshBody, AuthQuery]) -> Reply:
-    token = call.body.refresh_token or _cookie_token(call)
+    token = _refresh_token(call)
     if token is None:
         raise AppError("unauthenticated", "There is no refresh token in the body or a cookie.")
     try:
@@ -81,9 +81,15 @@ async def refresh(call: Call[RefreshBody, AuthQuery]) -> Reply:
 
 
 async def logout(call: Call[RefreshBody, Nothing]) -> Reply:
-    """The refresh token alone suffices: the access token may have expired long ago."""
-    token = call.body.refresh_token or _cookie_token(call)
-    caller = GUEST if token is not None else _caller(call)
+    """Ends what the refresh token names, and what the access token names. One of them suffices: the
+    access token may have expired long ago, and the cookie may be a stranger's or an old one."""
+    token = _refresh_token(call)
+    try:
+        caller = _caller(call)
+    except AppError:
+        if token is None:
+            raise
+        caller = GUEST
     await call.backends.accounts_write(Logout(caller, token))
     _set_cookie(call, "", 0)
     return Reply(status=204)
@@ -94,6 +100,17 @@ def _caller(call: Call[Any, Any]) -> Caller:
     if scheme.lower() != "bearer" or not token:
         raise AppError("unauthenticated", "There is no session to end.")
     return call.services.verify_token(token.strip())[0]
+
+
+def _refresh_token(call: Call[RefreshBody, Any]) -> str | None:
+    """From the body, else from the cookie. Raises AppError `not_permitted` for a cookie that a page
+    of another origin made the browser send: SameSite tells neither ports nor subdomains apart."""
+    if call.body.refresh_token is not None:
+        return call.body.refresh_token
+    token = _cookie_token(call)
+    if token is not None and not call.services.headers.is_trusted_origin(call.request):
+        raise AppError("not_permitted", "Pages of this origin may not use the cookie.")
+    return token
 
 
 def _session(call: Call[Any, Any], reply: Reply, *, in_body: bool) -> Reply:

@@ -244,6 +244,58 @@ async def test_logout_needs_some_session(running: Running) -> None:
     assert gateway.backends.requests == [m.Logout(MEMBER, None), m.Logout(GUEST, "r")]
 
 
+async def test_a_strangers_cookie_does_not_keep_the_session_alive(running: Running) -> None:
+    gateway, session = running
+    gateway.backends.answer = lambda request: Reply(204)
+    headers = {**AS_MEMBER, "Cookie": f"serai_refresh_{gateway.settings.gateway.port}=stale"}
+    async with session.post("/api/v1/auth/logout", headers=headers) as response:
+        assert response.status == 204
+    assert gateway.backends.requests == [m.Logout(MEMBER, "stale")]
+
+
+OTHER_SITE = "https://forum.example.org"
+
+
+@pytest.mark.parametrize("path", ["refresh", "logout"])
+@pytest.mark.parametrize(
+    ("headers", "trusted"),
+    [
+        ({}, True),
+        ({"Origin": "http://{host}"}, True),
+        ({"Origin": "https://{host}"}, True),
+        ({"Origin": OTHER_SITE}, True),
+        ({"Origin": "https://proxied.example", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "http://127.0.0.1:1"}, False),
+        ({"Origin": "http://evil.{host}"}, False),
+        ({"Origin": "http://127.0.0.1"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": ""}, False),
+        ({"Origin": "https://evil.example", "Sec-Fetch-Site": "same-site"}, False),
+    ],
+)
+async def test_the_cookie_is_refused_from_pages_of_other_origins(
+    path: str, headers: dict[str, str], trusted: bool
+) -> None:
+    async with running_gateway(cors_origins=(OTHER_SITE,)) as (gateway, session):
+        gateway.backends.answer = lambda request: (
+            Reply(204) if isinstance(request, m.Logout) else Reply(200, tokens())
+        )
+        port = gateway.settings.gateway.port
+        sent = {name: value.format(host=f"127.0.0.1:{port}") for name, value in headers.items()}
+        cookie = {"Cookie": f"serai_refresh_{port}=x"}
+        url = f"/api/v1/auth/{path}"
+        async with session.post(url, headers={**sent, **cookie}) as response:
+            if trusted:
+                assert response.status in (200, 204)
+            else:
+                assert (await problem_of(response))["code"] == "not_permitted"
+                assert "Set-Cookie" not in response.headers
+        assert len(gateway.backends.requests) == trusted
+        # A token in the body was not sent by a browser of its own accord.
+        async with session.post(url, headers=sent, json={"refresh_token": "r"}) as response:
+            assert response.status in (200, 204)
+
+
 async def test_documents_and_the_page_load_from_here_alone(running: Running) -> None:
     _, session = running
     async with session.get("/", allow_redirects=False) as response:

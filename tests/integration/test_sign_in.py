@@ -267,6 +267,17 @@ async def test_log_out_by_token_and_by_caller(world: World) -> None:
     assert (await world.reply(Logout(GUEST, None))).status == 204
 
 
+async def test_log_out_ends_what_each_of_the_tokens_names(world: World) -> None:
+    mina, noor = await world.register("mina"), await world.register("noor")
+    elsewhere = person(tokens(await world.reply(login("mina"))))
+    assert (await world.reply(Logout(mina.caller, elsewhere.refresh_token))).status == 204
+    for token in (mina.refresh_token, elsewhere.refresh_token):
+        assert (await world.failure(refresh(token))).code == "unauthenticated"
+    stranger = RefreshTokens("a guessed secret").first(noor.caller.session_id or new_id(0)).text
+    assert (await world.reply(Logout(noor.caller, stranger))).status == 204
+    assert (await world.failure(refresh(noor.refresh_token))).code == "unauthenticated"
+
+
 async def test_a_refresh_and_a_log_out_at_once_leave_no_live_session(world: World) -> None:
     mina = await world.register("mina")
     await asyncio.gather(
