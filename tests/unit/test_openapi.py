@@ -89,6 +89,45 @@ def test_operations_are_complete() -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_each_operation_lists_the_codes_of_its_route() -> None:
+    for route in ROUTES:
+        if route.hidden:
+            continue
+        responses = DOCUMENT["paths"][route.path][route.method.lower()]["responses"]
+        listed = {code: status for status, r in responses.items() for code in r.get("x-codes", ())}
+        assert listed == {code: str(HTTP_STATUS[code]) for code in route.codes}, route.path
+        assert responses["default"] == {"$ref": "#/components/responses/Problem"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "codes"),
+    [
+        ("post", "/api/v1/auth/register", "409", ["conflict"]),
+        ("post", "/api/v1/auth/login", "403", ["suspended"]),
+        ("post", "/api/v1/auth/login", "401", ["invalid_credentials"]),
+        ("post", "/api/v1/auth/refresh", "403", ["not_permitted", "suspended"]),
+        ("post", "/api/v1/posts", "404", ["not_found"]),
+        ("post", "/api/v1/posts/{post_id}/comments", "423", ["locked"]),
+        ("get", "/api/v1/me", "401", ["token_expired", "unauthenticated"]),
+        ("get", "/api/v1/countries", "503", ["overloaded", "unavailable"]),
+    ],
+)
+def test_codes_that_clients_must_tell_apart(
+    method: str, path: str, status: str, codes: list[str]
+) -> None:
+    assert DOCUMENT["paths"][path][method]["responses"][status]["x-codes"] == codes
+
+
+def test_the_refresh_cookie_is_a_credential_of_refresh_and_log_out_alone() -> None:
+    taking = {
+        path
+        for path, operations in DOCUMENT["paths"].items()
+        for operation in operations.values()
+        if {"refreshCookie": []} in operation["security"]
+    }
+    assert taking == {"/api/v1/auth/refresh", "/api/v1/auth/logout"}
+
+
 def test_limits_of_the_contract_are_shown() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     title = schemas["PostBody"]["properties"]["title"]

@@ -1,0 +1,223 @@
+"""Whatever the real actors answer to whomever about whatever: its code stands in the document."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from uuid import UUID
+
+import aiohttp
+import pytest
+
+from actors.access_token import sign, verify
+from actors.feed import Feed
+from actors.messages import AccountsRequest, Caller, Failure, FeedRequest, Reply
+from actors.thread import Thread
+from config.settings import Gateway, Settings
+from serve_app.api.route import Route
+from serve_app.api.routing import ROUTES
+from serve_app.gateway.server import GatewayServer, build_app
+from storage.accounts import suspend
+from storage.directory import Directory
+from storage.identity import new_id
+from storage.memberships import ban, grant
+from tests.gateway_app import FakeBackends, FakeLimiter, FakeRealtime, free_port, problem_of
+from tests.integration.content import RecordingPublisher
+from tests.integration.people import NOW, PASSWORD, SECRET, Person, World, pool, world
+
+__all__ = ["pool", "world"]
+
+pytestmark = pytest.mark.integration
+
+BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
+    ("POST", "/api/v1/posts"): {"community_id": "{community}", "title": "One", "body_markdown": ""},
+    ("PATCH", "/api/v1/posts/{post_id}"): {"title": "Another"},
+    ("POST", "/api/v1/posts/{post_id}/comments"): {"body_markdown": "x"},
+    ("PATCH", "/api/v1/comments/{comment_id}"): {"body_markdown": "y"},
+    ("PUT", "/api/v1/posts/{post_id}/vote"): {"value": 1},
+    ("PUT", "/api/v1/comments/{comment_id}/vote"): {"value": 1},
+    ("PUT", "/api/v1/notifications/read"): {"up_to": str(new_id(0))},
+}  # fmt: skip
+QUERIES: Final = {"/api/v1/me/marks": f"?ids={new_id(0)}", "/api/v1/communities": "?joined=true"}
+
+
+class RealBackends(FakeBackends):
+    """Every request goes to its own actor."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        directory = Directory(world.pool)
+        thread = Thread(world.pool, directory, RecordingPublisher())
+        feed = Feed(world.pool, directory)
+
+        async def answer(request: Any) -> Reply:
+            if isinstance(request, AccountsRequest):
+                (outcome,) = await world.accounts.handle_batch([request])
+            elif isinstance(request, FeedRequest):
+                (outcome,) = await feed.handle_batch([request])
+            else:
+                (outcome,) = await thread.handle_batch([request])
+            if isinstance(outcome, Failure):
+                raise outcome.error()
+            return outcome
+
+        self.answer: Callable[[Any], Awaitable[Reply]] = answer
+
+
+@asynccontextmanager
+async def api(world: World, port: int) -> AsyncIterator[aiohttp.ClientSession]:
+    settings = Settings(gateway=Gateway(port=port))
+
+    def verify_token(token: str) -> tuple[Caller, float]:
+        return verify(token, SECRET, NOW)
+
+    app = build_app(settings, RealBackends(world), FakeRealtime(), FakeLimiter(), verify_token)
+    server = GatewayServer(app, settings)
+    await server.start()
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            yield session
+    finally:
+        await server.stop()
+
+
+async def code_of(
+    session: aiohttp.ClientSession, route: Route[Any, Any], path: str = "", **sent: Any
+) -> str:
+    async with session.request(route.method, path or route.path, **sent) as response:
+        if response.status < 400:
+            return "ok"
+        code: str = (await problem_of(response))["code"]
+    assert code in route.codes, (route.method, route.path, code)
+    assert code != "internal", (route.method, route.path)
+    return code
+
+
+class Scene:
+    """Members of every standing, and content in every state."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.callers: dict[str, Person | None] = {"guest": None}
+
+    async def prepare(self) -> None:
+        world = self._world
+        self._open = await world.community("open")
+        self._closed = await world.community("closed", "private")
+        for handle in ("author", "other", "banned", "suspended", "gone", "moderator_"):
+            self.callers[handle] = await world.register(handle)
+        for community in ("open", "closed"):
+            await grant(world.pool, "author", "member", community)
+            await grant(world.pool, "moderator_", "moderator", community)
+            await ban(world.pool, "banned", community)
+        await suspend(world.pool, "suspended")
+        await world.pool.execute("update account set status = 'deleted' where handle = 'gone'")
+
+    async def path_values(self, state: str) -> dict[str, str]:
+        """Content of its own for each request, since some of them remove it."""
+        if state == "unknown":
+            id = str(new_id(276))
+            return {"community": "nowhere", "post_id": id, "comment_id": id}
+        author = self.callers["author"]
+        assert author is not None
+        community = self._closed if state == "private" else self._open
+        post_id = await self._world.post(community, author)
+        comment_id = await self._comment(post_id, author)
+        if state == "locked":
+            await self._world.pool.execute("update post set locked = true where id = $1", post_id)
+        if state == "deleted":
+            for table, deleted in (("post", post_id), ("comment", comment_id)):
+                await self._world.pool.execute(
+                    f"update {table} set deleted_at = now() where id = $1", deleted
+                )
+        slug = "closed" if state == "private" else "open"
+        return {"community": slug, "post_id": str(post_id), "comment_id": str(comment_id)}
+
+    async def _comment(self, post_id: UUID, author: Person) -> UUID:
+        id = new_id(276)
+        await self._world.pool.execute(
+            "insert into comment (country_id, id, post_id, depth, author_id, body_markdown,"
+            " body_html, language, created_at) values (276, $1, $2, 0, $3, '', '', 'en', now())",
+            id,
+            post_id,
+            author.id,
+        )
+        return id
+
+
+def headers_of(person: Person | None) -> dict[str, str]:
+    if person is None:
+        return {}
+    return {"Authorization": f"Bearer {sign(person.caller, SECRET, NOW, 900)}"}
+
+
+STATES: Final = ("open", "private", "deleted", "locked", "unknown")
+
+
+async def test_every_refusal_of_content_is_documented_and_every_documented_one_happens(
+    world: World,
+) -> None:
+    scene = Scene(world)
+    await scene.prepare()
+    routes = [route for route in ROUTES if route.rate is not None and route.tag != "auth"]
+    assert len(routes) > 20
+    async with api(world, free_port()) as session:
+        for route in routes:
+            template = BODIES.get((route.method, route.path))
+            seen = set()
+            varies = "{" in route.path or "{" in str(template)
+            for state in STATES if varies else STATES[:1]:
+                for person in scene.callers.values():
+                    values = await scene.path_values(state)
+                    body = template and {
+                        name: value.format(**values) if isinstance(value, str) else value
+                        for name, value in template.items()
+                    }
+                    path = route.path.format(**values) + QUERIES.get(route.path, "")
+                    headers = headers_of(person)
+                    seen.add(await code_of(session, route, path, headers=headers, json=body))
+            assert "ok" in seen, (route.method, route.path, seen)
+            assert seen >= set(route.refusals), (route.method, route.path, seen)
+
+
+async def test_every_refusal_of_sign_in_is_documented_and_every_documented_one_happens(
+    world: World,
+) -> None:
+    await world.register("mina")
+    noor = await world.register("noor")
+    await suspend(world.pool, "noor")
+    mine = {"handle": "mina", "email": "new@example.org", "password": PASSWORD}
+    expired = sign(noor.caller, SECRET, NOW - 1_000, 900)
+    port = free_port()
+    stranger = {"Origin": "https://elsewhere.example", "Cookie": f"serai_refresh_{port}=x"}
+    asked: dict[str, list[tuple[str, dict[str, Any]]]] = {
+        "register": [
+            ("conflict", {"json": mine}),
+            ("invalid", {"json": {**mine, "handle": "admin"}}),
+            ("unsupported_media_type", {"data": "x"}),
+        ],
+        "login": [
+            ("ok", {"json": {"login": "mina", "password": PASSWORD}}),
+            ("invalid_credentials", {"json": {"login": "mina", "password": "wrong"}}),
+            ("suspended", {"json": {"login": "noor", "password": PASSWORD}}),
+        ],
+        "refresh": [
+            ("unauthenticated", {}),
+            ("unauthenticated", {"json": {"refresh_token": "x"}}),
+            ("suspended", {"json": {"refresh_token": noor.refresh_token}}),
+            ("not_permitted", {"headers": stranger}),
+        ],
+        "logout": [
+            ("unauthenticated", {}),
+            ("token_expired", {"headers": {"Authorization": f"Bearer {expired}"}}),
+            ("not_permitted", {"headers": stranger}),
+        ],
+    }
+    routes = {route.path.rpartition("/")[2]: route for route in ROUTES if route.tag == "auth"}
+    assert set(routes) == set(asked)
+    async with api(world, port) as session:
+        for name, requests in asked.items():
+            for code, sent in requests:
+                assert await code_of(session, routes[name], **sent) == code, (name, sent)
+            assert {code for code, _ in requests} >= set(routes[name].refusals), name
