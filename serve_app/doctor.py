@@ -266,7 +266,7 @@ async def check_postgres(url: str) -> list[Finding]:
         findings.append(Finding("error", what, "upgrade that server"))
     missing = [name for name in USEFUL_EXTENSIONS if name not in facts.extensions]
     if missing:
-        what = f"{where} lacks the extensions {', '.join(missing)}: search by meaning will need them"
+        what = f"{where} lacks {', '.join(missing)}: search by meaning will need it"
         findings.append(Finding("warning", what, "install the package pgvector on that server"))
     if not facts.writable:
         remedy = "name the primary in SERAI_POSTGRES__URL"

@@ -49,9 +49,9 @@ class Shards(Protocol):
 
 
 class HandleBackends:
-    """`Backends` over batched handles. A batch answers when its slowest member does, so what differs
-    in time has lanes of its own: new content and votes (one transaction a batch), single edits,
-    reads, and the hashing of passwords. Registration is never sent twice."""
+    """`Backends` over batched handles. A batch answers when its slowest member does, so what
+    differs in time has lanes of its own: new content and votes (one transaction a batch), single
+    edits, reads, and the hashing of passwords. Registration is never sent twice."""
 
     def __init__(self, thread: Send, feed: Send, accounts: Send) -> None:
         self._writes: BatchedHandle[ThreadRequest] = BatchedHandle("thread", thread, in_flight=1)
