@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from serve_app.gateway.addresses import ClientAddresses
+from serve_app.gateway.addresses import UNKNOWN, ClientAddresses
+from serve_app.gateway.rate_limiter import LOOPBACK, address_id
 
 TRUSTED = ("10.0.0.0/8", "fd00::/8", "127.0.0.1")
 
@@ -38,6 +39,33 @@ def test_client_is_the_last_hop_that_is_not_ours(peer: str, forwarded: str, clie
     addresses = ClientAddresses(TRUSTED)
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     assert addresses.client_address(request_from(peer, headers)) == client
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "client"),
+    [
+        ("127.0.0.1", {}, "127.0.0.1"),
+        ("::1", {}, "::1"),
+        ("127.0.0.1", {"X-Forwarded-For": "127.0.0.1"}, UNKNOWN),
+        ("::1", {"Forwarded": "for=1.2.3.4"}, UNKNOWN),
+        ("::ffff:127.0.0.1", {"X-Forwarded-For": "1.2.3.4"}, UNKNOWN),
+        ("203.0.113.5", {"X-Forwarded-For": "1.2.3.4"}, "203.0.113.5"),
+    ],
+)
+@pytest.mark.parametrize("trusted", [(), ("10.0.0.0/8",)])
+def test_nobody_is_local_behind_a_local_proxy_that_is_not_declared(
+    peer: str, headers: dict[str, str], client: str, trusted: tuple[str, ...]
+) -> None:
+    found = ClientAddresses(trusted).client_address(request_from(peer, headers))
+    assert found == client
+    assert (address_id(found) == LOOPBACK) == (not headers)
+
+
+def test_an_undeclared_proxy_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    addresses = ClientAddresses(())
+    for _ in range(3):
+        addresses.client_address(request_from("127.0.0.1", {"X-Forwarded-For": "1.2.3.4"}))
+    assert [r.levelname for r in caplog.records if "TRUSTED_PROXIES" in r.message] == ["WARNING"]
 
 
 @pytest.mark.parametrize(
