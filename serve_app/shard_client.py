@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import ray
 from prometheus_client import Counter
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 
 from actors.shard_messages import (
     Ephemeral,
@@ -44,28 +44,62 @@ def shard_name(index: int) -> str:
 
 
 class ShardClient:
-    """One call each; `unavailable` while an actor restarts (Ray brings it back under its name)."""
+    """One call each; `unavailable` while an actor restarts (Ray brings it back under its name).
+
+    A handle outlives restarts of its actor, so that names are looked up only at the beginning and
+    after an actor has died for good.
+    """
 
     def __init__(self) -> None:
-        self._actors: dict[int, Any] = {}
+        self._actors: dict[int, asyncio.Future[Any]] = {}
 
     async def call(self, index: int, request: ShardRequest) -> ShardReply:
         try:
-            actor = self._actors.get(index)
-            if actor is None:
-                actor = ray.get_actor(shard_name(index), namespace=NAMESPACE)
-                self._actors[index] = actor
             async with asyncio.timeout(_CALL_SECONDS):
+                actor = await self._actor(index)
                 reply: ShardReply = _decoder.decode(await actor.call.remote(_encode(request)))
                 return reply
-        except (RayActorError, ValueError, TimeoutError) as error:
-            self._actors.pop(index, None)
-            raise AppError(
-                "unavailable", "Live updates are restarting.", retry_after_seconds=1
-            ) from error
+        except (RayActorError, TimeoutError, _UnknownName) as error:
+            if isinstance(error, ActorDiedError):
+                self._forget(index)
+            raise _restarting() from error
         except RayTaskError as error:
             cause = error.cause
-            raise cause if isinstance(cause, AppError) else AppError("unavailable") from error
+            raise cause if isinstance(cause, AppError) else _restarting() from error
+
+    async def _actor(self, index: int) -> Any:
+        """Ray asks the cluster's directory and blocks meanwhile, for as long as that is away: one
+        thread waits for it, whoever asks."""
+        found = self._actors.get(index)
+        if found is None:
+            found = self._actors[index] = asyncio.ensure_future(asyncio.to_thread(_look_up, index))
+            found.add_done_callback(lambda done: self._forget(index) if _failed(done) else None)
+        return await asyncio.shield(found)
+
+    def _forget(self, index: int) -> None:
+        """Not a lookup that is still under way."""
+        found = self._actors.get(index)
+        if found is not None and found.done():
+            del self._actors[index]
+
+
+class _UnknownName(Exception):
+    """There is no actor of that name (yet)."""
+
+
+def _look_up(index: int) -> Any:
+    try:
+        return ray.get_actor(shard_name(index), namespace=NAMESPACE)
+    except ValueError as error:
+        raise _UnknownName(shard_name(index)) from error
+
+
+def _failed(done: asyncio.Future[Any]) -> bool:
+    return done.cancelled() or done.exception() is not None
+
+
+def _restarting() -> AppError:
+    return AppError("unavailable", "Live updates are restarting.", retry_after_seconds=1)
 
 
 class ShardPublisher:

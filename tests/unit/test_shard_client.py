@@ -1,0 +1,91 @@
+"""Calls to shards where Ray itself is slow or its actors are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import msgspec
+import pytest
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError
+
+from actors.shard_messages import PresenceReply, ReadPresence, ShardReply
+from config.errors import AppError
+from serve_app.shard_client import ShardClient
+from tests.conditions import wait_until
+
+QUESTION = ReadPresence("thread:a")
+ANSWER = PresenceReply(2, 1)
+
+
+class Directory:
+    """What Ray answers: `faults` are raised by the calls that come next, one each."""
+
+    def __init__(self) -> None:
+        self.lookups: list[str] = []
+        self.known = True
+        self.faults: list[Exception] = []
+        self.open = threading.Event()
+        self.open.set()
+
+    def get_actor(self, name: str, namespace: str) -> Any:
+        self.lookups.append(name)
+        assert self.open.wait(10), "the event loop was blocked by a lookup"
+        if not self.known:
+            raise ValueError(f"no actor {name}")
+        return self
+
+    @property
+    def call(self) -> Directory:
+        return self
+
+    async def remote(self, payload: bytes) -> bytes:
+        if self.faults:
+            raise self.faults.pop()
+        reply: ShardReply = ANSWER
+        return msgspec.msgpack.encode(reply)
+
+
+@pytest.fixture
+def directory(monkeypatch: pytest.MonkeyPatch) -> Directory:
+    directory = Directory()
+    monkeypatch.setattr(ray, "get_actor", directory.get_actor)
+    return directory
+
+
+async def test_a_lookup_that_hangs_blocks_nobody_else(directory: Directory) -> None:
+    directory.open.clear()
+    client = ShardClient()
+    calls = [asyncio.create_task(client.call(1, QUESTION)) for _ in range(5)]
+    await wait_until(lambda: bool(directory.lookups))
+    calls.pop().cancel()
+    directory.open.set()
+    assert await asyncio.gather(*calls) == [ANSWER] * 4
+    assert directory.lookups == ["shard-1"]
+
+
+async def test_a_handle_outlives_its_actors_restarts(directory: Directory) -> None:
+    client = ShardClient()
+    assert await client.call(0, QUESTION) == ANSWER
+    directory.faults = [ActorUnavailableError("restarting", None)]
+    with pytest.raises(AppError) as raised:
+        await client.call(0, QUESTION)
+    assert (raised.value.code, raised.value.retry_after_seconds) == ("unavailable", 1)
+    assert await client.call(0, QUESTION) == ANSWER
+    assert len(directory.lookups) == 1
+
+
+async def test_a_dead_or_unknown_actor_is_looked_up_again(directory: Directory) -> None:
+    client = ShardClient()
+    directory.known = False
+    with pytest.raises(AppError, match="unavailable"):
+        await client.call(0, QUESTION)
+    directory.known = True
+    assert await client.call(0, QUESTION) == ANSWER
+    directory.faults = [ActorDiedError()]
+    with pytest.raises(AppError, match="unavailable"):
+        await client.call(0, QUESTION)
+    assert await client.call(0, QUESTION) == ANSWER
+    assert len(directory.lookups) == 3
