@@ -80,12 +80,14 @@ class ShardLink:
         self._detach: dict[str, None] = {}
         self._presence: dict[tuple[str, str], int] = {}
         self._presence_due = 0.0
+        self._presence_timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._incarnation = ""
         self._ack = 0
         self._backoff = _BACKOFF_SECONDS
         self._history_slots = asyncio.Semaphore(_HISTORY_AT_ONCE)
         self.connected = False
+        """Said hello, and no answer has failed since."""
 
     # ------------------------------------------------------------ what the hub asks for
 
@@ -126,12 +128,17 @@ class ShardLink:
             except* Exception:
                 # The conversation must come back whatever went wrong: all channels hang on it.
                 log.exception("shard %d: the conversation failed", self._shard)
-            self.connected = False
+            finally:
+                self.connected = False
+                if self._presence_timer is not None:
+                    self._presence_timer.cancel()
+                    self._presence_timer = None
             await asyncio.sleep(self._backoff)
             self._backoff = min(self._backoff * 2, _BACKOFF_MOST_SECONDS)
 
     async def _converse(self, follower: Follower) -> None:
         await self._hello(follower)
+        self.connected = True
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll(follower))
             tasks.create_task(self._control(follower))
@@ -168,7 +175,6 @@ class ShardLink:
                 follower.on_publication(publication)
             self._ack = reply.sequence
             self._backoff = _BACKOFF_SECONDS
-            self.connected = True
 
     async def _ask_poll(self, wait_seconds: float) -> PollReply:
         changes = [PresenceChange(n, user, count) for (n, user), count in self._presence.items()]
@@ -210,13 +216,19 @@ class ShardLink:
                     raise _Forgotten
                 self._place(follower, names, reply.tops)
             if self._presence:
-                delay = self._presence_due - loop.time()
-                if delay > 0:
-                    loop.call_at(self._presence_due, self._wake.set)
+                if self._presence_due > loop.time():
+                    if self._presence_timer is None:
+                        self._presence_timer = loop.call_at(
+                            self._presence_due, self._end_presence_pause
+                        )
                     continue
                 self._presence_due = loop.time() + _PRESENCE_SECONDS
                 # Its publications come by the long poll too, which alone acknowledges.
                 await self._ask_poll(0.0)
+
+    def _end_presence_pause(self) -> None:
+        self._presence_timer = None
+        self._wake.set()
 
     async def ask(self, request: ShardRequest, seconds: float = _CALL_SECONDS) -> ShardReply:
         """Raises AppError; 'unavailable' also when no answer comes in time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,8 @@ class Shard:
         self.asked: list[m.ShardRequest] = []
         self.attach_gate = asyncio.Event()
         self.attach_gate.set()
+        self.hello_gate = asyncio.Event()
+        self.hello_gate.set()
         self.polls: asyncio.Queue[m.PollReply | AppError] = asyncio.Queue()
         self.top = 0
 
@@ -36,6 +39,7 @@ class Shard:
         self.top += 1
         if isinstance(request, m.Hello):
             top = m.StreamPosition("e", self.top)
+            await self.hello_gate.wait()
             return m.HelloReply(f"i{self.top}", [top for _ in request.channels])
         if isinstance(request, m.Attach):
             top = m.StreamPosition("e", self.top)
@@ -152,3 +156,37 @@ async def test_presence_does_not_wait_for_a_held_poll(talk: Conversation) -> Non
     short = talk.shard.of(m.Poll)[1]
     assert isinstance(short, m.Poll) and short.wait_seconds == 0
     assert short.presence == [m.PresenceChange("a", "ada", 2)]
+
+
+async def test_presence_that_waits_for_its_turn_takes_one_timer(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk.link.presence("a", "ada", 1)
+    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 2)
+    loop = asyncio.get_running_loop()
+    call_at, due = loop.call_at, talk.link._presence_due
+    timers: list[float] = []
+
+    def counted(when: float, *arguments: Any, **context: Any) -> asyncio.TimerHandle:
+        timers.append(when)
+        return call_at(when, *arguments, **context)
+
+    monkeypatch.setattr(loop, "call_at", counted)
+    for clients in range(2, 22):
+        talk.link.presence("a", "ada", clients)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    monkeypatch.undo()
+    assert timers.count(due) == 1
+    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 3)
+    late = talk.shard.of(m.Poll)[2]
+    assert isinstance(late, m.Poll) and late.presence == [m.PresenceChange("a", "ada", 21)]
+
+
+async def test_connected_from_hello_to_the_first_failure(talk: Conversation) -> None:
+    assert talk.link.connected
+    talk.shard.hello_gate.clear()
+    talk.shard.polls.put_nowait(AppError("unavailable"))
+    await wait_until(lambda: not talk.link.connected)
+    talk.shard.hello_gate.set()
+    await wait_until(lambda: talk.link.connected)
