@@ -34,6 +34,8 @@ TITLES: Final[dict[str, str]] = {
     "overloaded": "The server is busy",
     "unavailable": "A part of the server is not available",
 }
+# Of a 503 whose cause names no time: what restarts is back within a second or two.
+_WAIT_SECONDS: Final = 1.0
 _WITH_CHALLENGE: Final = frozenset({"unauthenticated", "token_expired"})
 
 
@@ -80,6 +82,9 @@ def problem_response(
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
     if error.code in _WITH_CHALLENGE:
         response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="serai"'
-    if error.retry_after_seconds is not None:
-        response.headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(error.retry_after_seconds)))
+    wait_seconds = error.retry_after_seconds
+    if wait_seconds is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        wait_seconds = _WAIT_SECONDS
+    if wait_seconds is not None:
+        response.headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(wait_seconds)))
     return response
