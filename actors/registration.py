@@ -6,20 +6,24 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from actors.account_fields import (
+    HANDLE_PATTERN,
+    LANGUAGE_PATTERN,
+    MAX_EMAIL_CHARACTERS,
+    MAX_LANGUAGE_CHARACTERS,
+    MAX_LANGUAGES,
+)
 from actors.passwords import MAX_CHARACTERS, MIN_CHARACTERS
 
 Faults = tuple[tuple[str, str], ...]
 
-MAX_EMAIL_CHARACTERS: Final = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
-MAX_LANGUAGES: Final = 16
-
-_HANDLE: Final = re.compile(r"[a-z0-9_]{3,30}", re.ASCII)
+_HANDLE: Final = re.compile(HANDLE_PATTERN, re.ASCII)
 # What nearly every real address looks like: no quoted local parts, address literals or comments.
 _EMAIL: Final = re.compile(
     r"(?=[^@]{1,64}@)[^\s@.\"(),:;<>\[\]\\\x00-\x1f\x7f]+(?:\.[^\s@.\"(),:;<>\[\]\\\x00-\x1f\x7f]+)*"
     r"@(?:(?!-)(?:[^\W_]|-){1,63}(?<!-)\.)+(?!-)(?:[^\W\d_]|[0-9-]){2,63}(?<!-)"
 )
-_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,4}", re.ASCII)
+_LANGUAGE: Final = re.compile(LANGUAGE_PATTERN, re.ASCII)
 
 # Names that would speak for the server or its people, or that stand in paths of the site.
 RESERVED_HANDLES: Final = frozenset(
@@ -56,7 +60,8 @@ def faults(handle: str, email: str, password: str, languages: Sequence[str]) -> 
         found.append(("languages", f"must have at most {MAX_LANGUAGES} items"))
     else:
         for place, language in enumerate(languages):
-            if _LANGUAGE.fullmatch(language) is None:
+            is_tag = _LANGUAGE.fullmatch(language) is not None
+            if not is_tag or len(language) > MAX_LANGUAGE_CHARACTERS:
                 found.append((f"languages[{place}]", "is not a BCP 47 language tag"))
     return tuple(found)
 

@@ -10,10 +10,11 @@ from uuid import UUID
 import msgspec
 
 from actors.access_token import sign
+from actors.account_fields import MAX_EMAIL_CHARACTERS
 from actors.messages import Caller, Login, Logout, Refresh, Register, Reply, Tokens
 from actors.passwords import Passwords
 from actors.refresh_token import RefreshToken, RefreshTokens, judge
-from actors.registration import MAX_EMAIL_CHARACTERS, faults
+from actors.registration import faults
 from config.errors import AppError
 from config.settings import Auth
 from storage import accounts, sessions

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from msgspec import Meta
 
+from actors.account_fields import (
+    HANDLE_PATTERN,
+    LANGUAGE_PATTERN,
+    MAX_EMAIL_CHARACTERS,
+    MAX_LANGUAGE_CHARACTERS,
+    MAX_LANGUAGES,
+)
 from actors.messages import CommentSort, FeedSort, FeedWindow
 
 __all__ = ["UUID", "CommentSort", "FeedSort", "FeedWindow"]
 
-# `(?![\s\S])` is the end of the text in Python and in ECMAScript; `$` lets a newline through.
+# The end of the text in Python and in ECMAScript; `$` lets a newline through.
+_END: Final = r"(?![\s\S])"
 Handle = Annotated[
-    str, Meta(pattern=r"^[a-z0-9_]{3,30}(?![\s\S])", max_length=30, examples=["amina_k"])
+    str, Meta(pattern=f"^{HANDLE_PATTERN}{_END}", max_length=30, examples=["amina_k"])
 ]
 Email = Annotated[
     str,
-    Meta(pattern=r"^[^@\s]{1,64}@[^@\s]{1,189}(?![\s\S])", max_length=254, examples=["a@mail.org"]),
+    Meta(
+        pattern=rf"^[^@\s]{{1,64}}@[^@\s]{{1,189}}{_END}",
+        max_length=MAX_EMAIL_CHARACTERS,
+        examples=["a@mail.org"],
+    ),
 ]
 Password = Annotated[str, Meta(min_length=10, max_length=256)]
-Login = Annotated[str, Meta(min_length=1, max_length=254, description="Handle or e-mail address")]
+Login = Annotated[
+    str,
+    Meta(min_length=1, max_length=MAX_EMAIL_CHARACTERS, description="Handle or e-mail address"),
+]
 RefreshToken = Annotated[str, Meta(min_length=1, max_length=512)]
 Language = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}(?![\s\S])",
-        max_length=35,
+        pattern=f"^{LANGUAGE_PATTERN}{_END}",
+        max_length=MAX_LANGUAGE_CHARACTERS,
         description="BCP 47",
         examples=["de", "pt-BR"],
     ),
 ]
 Country = Annotated[
     str,
-    Meta(pattern=r"^[A-Za-z]{2}(?![\s\S])", description="ISO 3166-1 alpha-2", examples=["DE"]),
+    Meta(pattern=rf"^[A-Za-z]{{2}}{_END}", description="ISO 3166-1 alpha-2", examples=["DE"]),
 ]
 VisaType = Annotated[str, Meta(min_length=1, max_length=60, examples=["student"])]
 # A community by id or slug.
@@ -44,7 +59,7 @@ PostText = Annotated[str, Meta(max_length=40_000, description="Markdown")]
 CommentText = Annotated[str, Meta(min_length=1, max_length=10_000, description="Markdown")]
 Tag = Annotated[str, Meta(min_length=1, max_length=40)]
 Tags = Annotated[tuple[Tag, ...], Meta(max_length=10)]
-Languages = Annotated[tuple[Language, ...], Meta(max_length=10)]
+Languages = Annotated[tuple[Language, ...], Meta(max_length=MAX_LANGUAGES)]
 VoteValue = Literal[-1, 0, 1]
 
 Limit = Annotated[int, Meta(ge=1, le=100)]

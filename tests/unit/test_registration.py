@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from actors.account_fields import MAX_LANGUAGES
+from actors.passwords import MAX_CHARACTERS, MIN_CHARACTERS
 from actors.registration import faults
+from serve_app.api import fields
+from serve_app.api.auth import RegisterBody
 
 GOOD = "long enough"
 
@@ -92,8 +97,48 @@ def test_languages() -> None:
         "languages[2]",
         "languages[3]",
     ]
-    assert paths("mina", "a@b.de", GOOD, *["de"] * 17) == ["languages"]
+    assert paths("mina", "a@b.de", GOOD, *["de"] * (MAX_LANGUAGES + 1)) == ["languages"]
 
 
 def test_all_faults_are_told_at_once() -> None:
     assert paths("x", "x", "x", "x") == ["handle", "email", "password", "languages[0]"]
+
+
+TAGS = ["de", "DE", "ast", "pt-BR", "zh-Hant-TW", "de-1996", "de" + 4 * "-abcdefg"]
+NO_TAGS = ["", "a", "abcd", "zh-1", "de-", "de\n", "de_DE", "de" + 4 * "-abcdefgh"]
+
+
+@pytest.mark.parametrize("language", [*TAGS, *NO_TAGS])
+def test_the_schema_and_the_actor_agree_about_languages(language: str) -> None:
+    in_actor = paths("mina", "a@b.de", GOOD, language) == []
+    try:
+        msgspec.convert(language, fields.Language)
+        in_schema = True
+    except msgspec.ValidationError:
+        in_schema = False
+    assert in_schema == in_actor == (language in TAGS)
+
+
+@pytest.mark.parametrize("count", [MAX_LANGUAGES, MAX_LANGUAGES + 1])
+def test_the_schema_and_the_actor_agree_about_the_number_of_languages(count: int) -> None:
+    in_actor = paths("mina", "a@b.de", GOOD, *["de"] * count) == []
+    body = {"handle": "mina", "email": "a@b.de", "password": GOOD, "languages": ["de"] * count}
+    try:
+        msgspec.convert(body, RegisterBody)
+        in_schema = True
+    except msgspec.ValidationError:
+        in_schema = False
+    assert in_schema == in_actor == (count == MAX_LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    "length", [MIN_CHARACTERS - 1, MIN_CHARACTERS, MAX_CHARACTERS, MAX_CHARACTERS + 1]
+)
+def test_the_schema_and_the_actor_agree_about_passwords(length: int) -> None:
+    in_actor = paths(password="p" * length) == []
+    try:
+        msgspec.convert("p" * length, fields.Password)
+        in_schema = True
+    except msgspec.ValidationError:
+        in_schema = False
+    assert in_schema == in_actor
