@@ -18,7 +18,7 @@ from storage.stream_writer import append_event
 from storage.streams import ensure_partitions, with_committed_ns
 from tests.conditions import wait_until
 from tests.fake_shard import FakeShard
-from tests.integration.test_realtime_recovery import SdkClient
+from tests.integration.sdk_client import SdkClient
 from tests.realtime_server import RealtimeServer, thread
 
 pytestmark = pytest.mark.integration
