@@ -51,6 +51,7 @@ class FakeBackends:
 class FakeRealtime:
     def __init__(self) -> None:
         self.listeners: dict[str, list[OnEvent]] = {}
+        self.is_connected = True
 
     def follow(self, channel: str, on_event: OnEvent) -> None:
         self.listeners.setdefault(channel, []).append(on_event)

@@ -48,6 +48,10 @@ class ChannelEvents(Protocol):
 
 
 class Realtime(ChannelEvents, Protocol):
+    @property
+    def is_connected(self) -> bool:
+        """Every shard answers."""
+
     async def handle_websocket(self, request: web.Request) -> web.StreamResponse: ...
 
 

@@ -50,6 +50,7 @@ class Realtime:
     ) -> None:
         self._address_of = address_of
         limits = settings.realtime
+        self._shard_count = shard_count
         self._links = ShardLinks(shard_call, shard_count, gateway_id, shard_of)
         self._hub = ChannelHub(self._links, limits.max_queue_bytes, send=send)
         catch_up = CatchUp(self._hub, self._links, limits)
@@ -108,6 +109,10 @@ class Realtime:
         await self._services.catch_up.stop()
         await self._hub.stop()
         self._services.wheel.stop()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._links.connected == self._shard_count
 
     def statistics(self) -> dict[str, int]:
         return {

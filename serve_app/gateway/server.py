@@ -1,12 +1,16 @@
 """The ports of one gateway: the shared one (SO_REUSEPORT, n gateways on a node) and a private one.
 
-The private port serves the same application; /metrics is always open there, and other gateways
-reach the sessions of this one through it.
+The private port reaches this very gateway, for operators and for other gateways: whoever else finds
+it is told there whether it is alive and ready, and nothing more. It listens on loopback alone where
+the shared one does.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -15,28 +19,32 @@ from aiohttp.web_protocol import RequestHandler
 
 from config.errors import AppError
 from config.settings import Settings
+from serve_app.api.call import Services
 from serve_app.api.errors import problem_response
 from serve_app.api.headers import request_id_of
-from serve_app.api.health import DRAINING, PRIVATE_PORT
+from serve_app.api.health import DRAINING, PRIVATE_PORT, PROBES, READINESS, Readiness
 from serve_app.api.routing import SERVICES, build_app
 
 __all__ = ["GatewayServer", "build_app"]
 
 log = logging.getLogger(__name__)
 
+_Handler = Callable[[Any], Awaitable[web.StreamResponse]]
+
 _BACKLOG: Final = 1_024
+_LOOPBACK: Final = "127.0.0.1"
 _CODES: Final = {400: "invalid", 413: "too_large", 431: "too_large"}
 
 
 class GatewayServer:
     """Listens from `start` to `stop`; `port` and `private_port` are set between them."""
 
-    def __init__(
-        self, app: web.Application, settings: Settings, *, private_host: str | None = None
-    ) -> None:
+    def __init__(self, app: web.Application, settings: Settings) -> None:
+        app[READINESS] = Readiness()
         self._app = app
         self._gateway = settings.gateway
-        self._private_host = private_host or settings.gateway.host
+        host = settings.gateway.host
+        self._private_host = _LOOPBACK if _is_loopback(host) else host
         self._runner: web.AppRunner | None = None
         self._sites: list[web.TCPSite] = []
         self.port = 0
@@ -82,6 +90,13 @@ class GatewayServer:
         return site
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class _Runner(web.AppRunner):
     """Answers also those requests with a problem that never become one, because HTTP is broken."""
 
@@ -102,8 +117,29 @@ class _Server(web.Server):
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 
+def _for_operators(services: Services, handle: _Handler) -> _Handler:
+    async def answer(request: Any) -> web.StreamResponse:
+        if request.path in PROBES or services.addresses.is_operator(request):
+            return await handle(request)
+        request_id = request_id_of(request)
+        response = problem_response(AppError("not_found", "No such path."), request_id)
+        services.headers.complete(request, response, request_id)
+        response.force_close()
+        return response
+
+    return answer
+
+
 class _Connection(RequestHandler):
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        server: Any = self._manager
+        sockname = transport.get_extra_info("sockname")
+        if isinstance(sockname, tuple) and sockname[1] in server.app[PRIVATE_PORT]:
+            # Decided once a connection, so that the shared port pays nothing for it.
+            self._request_handler = _for_operators(server.app[SERVICES], server.request_handler)
 
     def handle_error(
         self,

@@ -38,12 +38,48 @@ async def test_metrics_are_for_operators() -> None:
         forwarded = {"X-Forwarded-For": "203.0.113.9"}
         async with session.get("/metrics", headers=forwarded) as response:
             assert (await problem_of(response))["code"] == "not_found"
-        private = f"http://127.0.0.1:{gateway.server.private_port}/metrics"
-        async with (
-            aiohttp.ClientSession() as other,
-            other.get(private, headers=forwarded) as response,
-        ):
+        private = f"http://127.0.0.1:{gateway.server.private_port}"
+        async with aiohttp.ClientSession(private) as other:
+            async with other.get("/metrics") as response:
+                assert response.status == 200
+            async with other.get("/metrics", headers=forwarded) as response:
+                assert (await problem_of(response))["code"] == "not_found"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_the_private_port_is_for_operators(host: str) -> None:
+    """A forwarding header stands for somebody from elsewhere."""
+    forwarded = {"X-Forwarded-For": "203.0.113.9"}
+    async with running_gateway(host=host) as (gateway, shared):
+        async with aiohttp.ClientSession(
+            f"http://127.0.0.1:{gateway.server.private_port}"
+        ) as private:
+            for path in ("/api/v1/countries", "/connection/websocket", "/nowhere", "/metrics"):
+                async with private.get(path, headers=forwarded) as response:
+                    assert (await problem_of(response))["code"] == "not_found"
+            async with private.post("/api/v1/auth/login", headers=forwarded, json={}) as response:
+                assert (await problem_of(response))["code"] == "not_found"
+            assert gateway.backends.requests == []
+            for path in ("/healthz", "/readyz"):
+                async with private.get(path, headers=forwarded) as response:
+                    assert response.status == 200
+            async with private.get("/api/v1/countries") as response:
+                assert response.status == 200
+        async with shared.get("/api/v1/countries", headers=forwarded) as response:
             assert response.status == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "localhost"])
+async def test_on_a_loopback_address_the_private_port_is_on_loopback(host: str) -> None:
+    gateway = GatewayUnderTest(Settings(gateway=Gateway(port=free_port(), host=host)))
+    await gateway.server.start()
+    try:
+        private = gateway.server._sites[0]
+        assert private.name == f"http://127.0.0.1:{gateway.server.private_port}"
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.server.private_port)
+        writer.close()
+    finally:
+        await gateway.server.stop()
 
 
 async def test_stop_lets_requests_end_and_refuses_new_connections() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ import pytest
 from actors import messages as m
 from actors.messages import GUEST, Reply
 from config.errors import AppError
+from serve_app.api import health
 from serve_app.api.routing import ROUTES
 from tests.gateway_app import (
     AS_MEMBER,
@@ -318,7 +320,10 @@ async def test_documents_and_the_page_load_from_here_alone(running: Running) -> 
         assert response.status == 304
 
 
-async def test_ready_as_long_as_every_backend_answers(running: Running) -> None:
+async def test_ready_as_long_as_every_backend_answers(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "VERDICT_SECONDS", 0.0)
     gateway, session = running
     async with session.get("/healthz") as response:
         assert await response.json() == {"status": "alive"}
@@ -336,6 +341,30 @@ async def test_ready_as_long_as_every_backend_answers(running: Running) -> None:
         problem = await problem_of(response)
         assert {error["path"] for error in problem["errors"]} == {"feed", "thread", "accounts"}
         assert (response.status, response.headers["Retry-After"]) == (503, "1")
+    gateway.backends.answer = answer
+    gateway.realtime.is_connected = False
+    async with session.get("/readyz") as response:
+        problem = await problem_of(response)
+        assert [error["path"] for error in problem["errors"]] == ["realtime"]
+    gateway.realtime.is_connected = True
+    async with session.get("/readyz") as response:
+        assert response.status == 200
+
+
+async def test_asking_again_and_again_whether_it_is_ready_costs_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "VERDICT_SECONDS", 3600.0)
+    gateway, session = running
+    gateway.backends.fail("unavailable")
+
+    async def ask() -> int:
+        async with session.get("/readyz") as response:
+            return response.status
+
+    assert await asyncio.gather(*(ask() for _ in range(20))) == [503] * 20
+    assert await ask() == 503
+    assert len(gateway.backends.requests) == 3
 
 
 async def test_websocket_goes_to_the_realtime_edge(running: Running) -> None:
