@@ -20,11 +20,10 @@ from tests.gateway_app import AS_MEMBER, POST_ID, GatewayUnderTest, running_gate
 
 Running = tuple[asyncio.Runner, GatewayUnderTest, aiohttp.ClientSession]
 
-_HTTP = [route for route in ROUTES if route.path != "/connection/websocket"]
 _NAMES = sorted(
     {
         name
-        for route in _HTTP
+        for route in ROUTES
         for name in (*route.body.__struct_fields__, *route.query.__struct_fields__)
     }
 )
@@ -47,9 +46,12 @@ _VISIBLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=
 _HEADER_NAMES = [
     "Authorization", "Idempotency-Key", "Serai-Position", "If-None-Match", "X-Request-Id",
     "X-Forwarded-For", "X-Forwarded-Proto", "Origin", "Cookie", "Accept", "Content-Type", "Range",
-    "Access-Control-Request-Method", "User-Agent",
+    "Access-Control-Request-Method", "User-Agent", "Upgrade", "Connection",
+    "Sec-WebSocket-Version", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "Sec-Fetch-Site",
 ]  # fmt: skip
-_HEADERS = st.dictionaries(st.sampled_from(_HEADER_NAMES), _VISIBLE, max_size=5)
+# Pieces of a handshake, so that some requests to the WebSocket's path are nearly one.
+_HANDSHAKE = st.sampled_from(["websocket", "upgrade", "13", "dGhlIHNhbXBsZSBub25jZQ=="])
+_HEADERS = st.dictionaries(st.sampled_from(_HEADER_NAMES), _VISIBLE | _HANDSHAKE, max_size=6)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def running() -> Iterator[Running]:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    route=st.sampled_from(_HTTP),
+    route=st.sampled_from(ROUTES),
     method=st.sampled_from([None, None, None, "OPTIONS", "PATCH", "BREW"]),
     segment=_SEGMENT,
     query=_QUERY,
