@@ -34,7 +34,7 @@ GOAL_CPU: Final = {50.0: 1.5, 200.0: 1.1}
 MUST_P99: Final = 5.0
 _AUTHORS: Final = 64
 _COMMUNITY: Final = "de-student"
-_SECONDS: Final = 7.0
+_SECONDS: Final = 5.0
 _MOST_WAITING: Final = 1_000
 _REACHED: Final = 0.95
 

@@ -51,7 +51,7 @@ MUST: Final = {
 MUST_LATER_MS: Final = 5.0
 _COMMUNITY: Final = "de-student"
 _REQUESTS: Final = 2_048
-_SECONDS: Final = 2.5
+_SECONDS: Final = 2.0
 
 
 class Side(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ MUST: Final = 1.25
 GOAL: Final = 1.10
 SOCKETS: Final = 1_000
 PER_SECOND: Final = 30.0
-_SECONDS: Final = 12.0
+_SECONDS: Final = 10.0
 
 
 async def measure_gateway(
