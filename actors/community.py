@@ -23,6 +23,7 @@ from uuid import uuid4
 import msgspec
 from prometheus_client import Counter
 
+from actors import content
 from actors import shard_messages as m
 from actors.mailbox import Mailbox
 from actors.shard_catch_up import CatchUp
@@ -43,6 +44,8 @@ POLL_PUBLICATIONS: Final = 2_000
 POLL_BYTES: Final = 1_048_576
 MAX_WAIT_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 15.0
+PRESENCE_CHANNELS: Final = 2_000
+"""Channels a second whose changed counts are told; the others wait their turn."""
 _HELLO_ATTEMPTS: Final = 3
 
 _EPOCHS = Counter("serai_shard_epoch_changes_total", "Times that all streams began anew")
@@ -165,6 +168,16 @@ class CommunityShard:
             if gateway.waiter is None and now - gateway.heard > SILENCE_SECONDS:
                 log.warning("gateway %s is silent and forgotten", gateway.id)
                 self._hub.forget(gateway)
+
+    def tell_presence(self) -> None:
+        """What happens each second, once: tell changed counts of connections to who is there. Not
+        at once, so that joins of a second, and gateways that say Hello again, are one event."""
+        counts = self._hub.presence.take_changed(self._clock(), PRESENCE_CHANNELS)
+        at_ns = time.time_ns()
+        for name, clients in counts:
+            if not name.startswith("user:"):
+                data = content.ephemeral("presence.count", at_ns, {"count": clients})
+                self._send_ephemeral(m.Publication(name, 0, data))
 
     # ------------------------------------------------------------ what writers send
 
@@ -348,10 +361,11 @@ class CommunityShard:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._catch_up.run())
-            group.create_task(self._forget_silent_always())
+            group.create_task(self._each_second())
 
-    async def _forget_silent_always(self) -> None:
+    async def _each_second(self) -> None:
         # Apart from the sweep, which may hang with Postgres.
         while True:
             await asyncio.sleep(1.0)
             self.forget_silent()
+            self.tell_presence()

@@ -1,10 +1,30 @@
-"""Who is on which channel: counts over all gateways of a shard. Pure.
+"""Who is on which channel: counts over all gateways of a shard, and when to tell them. Pure.
 
 Gateways say how many connections of a user they hold, not what changed: saying it twice is
 harmless, and a gateway that vanishes takes exactly its own share along.
+
+A changed count is told to everybody on the channel, so a channel's joins would cost the square of
+its size. A count is therefore told at most once a second, and more rarely the more hear it.
 """
 
 from __future__ import annotations
+
+from typing import Final
+
+LEAST_SECONDS: Final = 1.0
+DELIVERIES_PER_SECOND: Final = 1_000
+"""Of the counts of one channel; those of 60,000 are told once a minute."""
+
+
+class _Present:
+    """Connections by user over all gateways. Not told again before `silent_until`."""
+
+    __slots__ = ("clients", "silent_until", "users")
+
+    def __init__(self) -> None:
+        self.users: dict[str, int] = {}
+        self.clients = 0
+        self.silent_until = float("-inf")
 
 
 class PresenceState:
@@ -13,8 +33,9 @@ class PresenceState:
     def __init__(self) -> None:
         # gateway -> (channel, user) -> connections
         self._held: dict[str, dict[tuple[str, str], int]] = {}
-        # channel -> user -> connections over all gateways
-        self._channels: dict[str, dict[str, int]] = {}
+        self._channels: dict[str, _Present] = {}
+        # Channels whose count changed since it was told, the longest waiting first.
+        self._changed: dict[str, None] = {}
 
     def change(self, gateway_id: str, channel: str, user: str, clients: int) -> bool:
         """Set the number of connections of `user` ("" for guests) at this gateway; 0 or less is
@@ -36,14 +57,28 @@ class PresenceState:
         for (channel, user), clients in self._held.pop(gateway_id, {}).items():
             self._add(channel, user, -clients)
 
-    def clear(self) -> None:
-        self._held.clear()
-        self._channels.clear()
-
     def count(self, channel: str) -> tuple[int, int]:
         """(connections, distinct users). Guests are connections and no users."""
-        users = self._channels.get(channel, {})
-        return sum(users.values()), len(users) - ("" in users)
+        present = self._channels.get(channel)
+        if present is None:
+            return 0, 0
+        return present.clients, len(present.users) - ("" in present.users)
+
+    def take_changed(self, now: float, most: int) -> list[tuple[str, int]]:
+        """(channel, connections) of at most `most` channels that are due to be told. The others
+        stay for the next time. `now` in seconds of any monotonic clock."""
+        due: list[tuple[str, int]] = []
+        for channel in self._changed:
+            present = self._channels[channel]
+            if present.silent_until <= now:
+                seconds = max(LEAST_SECONDS, present.clients / DELIVERIES_PER_SECOND)
+                present.silent_until = now + seconds
+                due.append((channel, present.clients))
+                if len(due) >= most:
+                    break
+        for channel, _ in due:
+            del self._changed[channel]
+        return due
 
     def __len__(self) -> int:
         """Channels with somebody on them."""
@@ -52,11 +87,17 @@ class PresenceState:
     def _add(self, channel: str, user: str, difference: int) -> None:
         if not difference:
             return
-        users = self._channels.setdefault(channel, {})
-        total = users.get(user, 0) + difference
+        present = self._channels.get(channel)
+        if present is None:
+            present = self._channels[channel] = _Present()
+        total = present.users.get(user, 0) + difference
+        present.clients += difference
         if total:
-            users[user] = total
+            present.users[user] = total
         else:
-            del users[user]
-            if not users:
-                del self._channels[channel]
+            del present.users[user]
+        if present.users:
+            self._changed[channel] = None
+        else:  # nobody is there to be told
+            del self._channels[channel]
+            self._changed.pop(channel, None)

@@ -19,7 +19,7 @@ from storage.streams import ensure_partitions, with_committed_ns
 from tests.conditions import wait_until
 from tests.fake_shard import FakeShard
 from tests.integration.sdk_client import SdkClient
-from tests.realtime_server import RealtimeServer, thread
+from tests.realtime_server import RawClient, RealtimeServer, thread
 
 pytestmark = pytest.mark.integration
 
@@ -119,4 +119,31 @@ async def test_subscribing_from_a_position_the_shard_has_not_heard_of(
             position = {"recover": True, "epoch": epoch, "offset": 1}
             result = (await other.ask("subscribe", channel=channel, **position))["subscribe"]
             assert result["recovered"] is True and result["offset"] == 1
-        assert (await client.next())["push"]["pub"]["offset"] == 1
+        while (publication := (await client.next())["push"]["pub"]).get("offset") is None:
+            assert publication["data"]["type"] == "presence.count"
+        assert publication["offset"] == 1
+
+
+async def test_everybody_hears_how_many_are_there(shard: RestartingShard) -> None:
+    channel = thread()
+    shard.create(channel)
+    await shard.pool.execute("insert into stream (id, channel) values (1, $1)", channel)
+
+    async def hear(client: RawClient, count: int) -> None:
+        told: list[int] = []
+        while not told or told[-1] != count:
+            event = (await client.next())["push"]["pub"]["data"]
+            assert set(event) == {"type", "at", "count"} and event["type"] == "presence.count"
+            told.append(event["count"])
+        assert len(told) <= 3, "joins are not told one by one"
+
+    async with RealtimeServer(shard) as first, RealtimeServer(shard) as second, first.socket() as a:
+        await a.connect()
+        await a.ask("subscribe", channel=channel)
+        async with second.socket() as b, second.socket() as c:
+            for client in (b, c):
+                await client.connect()
+                await client.ask("subscribe", channel=channel)
+            for client in (a, b, c):
+                await hear(client, 3)
+        await hear(a, 1)

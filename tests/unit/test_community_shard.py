@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import msgspec
 import pytest
 
 from actors import shard_messages as m
@@ -261,3 +262,35 @@ async def test_stop_answers_held_polls() -> None:
         await asyncio.sleep(0)
         assert not held.done()
     assert (await held).sequence == -1
+
+
+async def test_counts_are_told_once_a_second_to_who_follows() -> None:
+    now = [0.0]
+    log = StreamLog(A, "user:ann")
+    async with running(log, clock=lambda: now[0]) as shard:
+        first = await hello(shard, A, "user:ann", gateway="first")
+        second = await hello(shard, A, gateway="second")
+        joins = [m.PresenceChange(A, f"u{n}", 1) for n in range(5)]
+        joins.append(m.PresenceChange("user:ann", "ann", 1))
+        await shard.handle(m.Poll("first", first.incarnation, 0, 0, joins))
+        shard.tell_presence()
+        answer = await poll(shard, first.incarnation, gateway="first")
+        (told,) = answer.publications
+        event = msgspec.json.decode(told.data)
+        assert (told.channel, told.offset) == (A, 0), "no user stream tells who reads it"
+        assert (event["type"], event["count"], set(event)) == (
+            "presence.count",
+            5,
+            {"type", "at", "count"},
+        )
+        now[0] = 0.9
+        more = [m.PresenceChange(A, "", 2)]
+        reply = await shard.handle(m.Poll("second", second.incarnation, 0, 0, more))
+        shard.tell_presence()
+        assert isinstance(reply, m.PollReply)
+        assert (await poll(shard, second.incarnation, gateway="second")) == reply
+        now[0] = 1.0
+        shard.tell_presence()
+        for gateway, incarnation in (("first", first), ("second", second)):
+            answer = await poll(shard, incarnation.incarnation, gateway=gateway)
+            assert [msgspec.json.decode(p.data)["count"] for p in answer.publications] == [5, 7]
