@@ -47,7 +47,11 @@ class SignIn:
         self._tokens = RefreshTokens(secret)
 
     async def register(self, request: Register) -> Reply:
-        """Raises AppError `invalid` with every fault, `conflict` with what is taken."""
+        """Raises AppError `invalid` with every fault, `conflict` with what is taken.
+
+        As long as no mail confirms addresses, that tells whoever asks which ones have an account;
+        the limit of registrations is all that slows them.
+        """
         email = request.email.strip()
         found = faults(request.handle, email, request.password, request.languages)
         if found:
