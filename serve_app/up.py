@@ -124,9 +124,10 @@ class Server:
         self._say("starting Ray and the deployments")
         self._run_dir = RunDir(self._data_dir)
         self._cluster = Cluster(self._data_dir, self._run_dir.path, os.environ.get("RAY_ADDRESS"))
-        await self._cluster.start(settings)
+        # Before the gateways answer: whoever sees them ready may ask for the processes.
         self._control = ControlServer(self._data_dir, self._run_dir.path, self._processes)
         await self._control.start()
+        await self._cluster.start(settings)
         # Ray installs handlers of its own.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
