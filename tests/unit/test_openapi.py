@@ -106,7 +106,7 @@ def test_each_operation_lists_the_codes_of_its_route() -> None:
         ("post", "/api/v1/auth/login", "403", ["suspended"]),
         ("post", "/api/v1/auth/login", "401", ["invalid_credentials"]),
         ("post", "/api/v1/auth/refresh", "403", ["not_permitted", "suspended"]),
-        ("post", "/api/v1/posts", "404", ["not_found"]),
+        ("post", "/api/v1/posts/{post_id}/comments", "404", ["not_found"]),
         ("post", "/api/v1/posts/{post_id}/comments", "423", ["locked"]),
         ("get", "/api/v1/me", "401", ["token_expired", "unauthenticated"]),
         ("get", "/api/v1/countries", "503", ["overloaded", "unavailable"]),
