@@ -201,17 +201,13 @@ def test_stopped_while_it_starts(directory: Path) -> None:
 def test_on_an_existing_cluster(directory: Path) -> None:
     """RAY_ADDRESS: Serai joins, works, and leaves the cluster running when it stops."""
     port = free_port()
-    env = {
-        **os.environ,
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "SERAI_TEST_CLUSTER": str(directory),
-    }
+    # Both sides must agree on what 127.0.0.1 means to Ray: here, nothing but loopback.
+    shared = {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     ray = Path(sys.executable).with_name("ray")
     head = subprocess.Popen(
         [ray, "start", "--head", "--block", f"--port={port}", f"--temp-dir={directory}/ray",
          "--include-dashboard=false", "--node-ip-address=127.0.0.1", "--disable-usage-stats"],
-        env=env,
+        env={**os.environ, **shared},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -223,7 +219,7 @@ def test_on_an_existing_cluster(directory: Path) -> None:
             time.sleep(0.05)
         guest = RunningServer(
             directory / "data",
-            {"RAY_ADDRESS": f"127.0.0.1:{port}", "RAY_AUTH_MODE": "disabled"},
+            {"RAY_ADDRESS": f"127.0.0.1:{port}", **shared},
         )
         with guest:
             asyncio.run(_smoke(guest))
