@@ -53,8 +53,13 @@ class FakeOutlet:
         self.aborted = self.closed = False
 
     def write(self, data: bytes) -> None:
+        if self.is_closing():
+            raise RuntimeError("unable to perform operation on a closed handle")  # as uvloop does
         self.written += data
         self.writes += 1
+
+    def is_closing(self) -> bool:
+        return self.closed or self.aborted
 
     def get_write_buffer_size(self) -> int:
         return self.unsent

@@ -62,6 +62,8 @@ class Sender(Protocol):
 def send_by_transport(outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
     slow = []
     for outlet in outlets:
+        if outlet.is_closing():
+            continue  # its session is about to hear of it; the others must not miss this
         outlet.write(data)
         if outlet.get_write_buffer_size() > max_buffered:
             slow.append(outlet)

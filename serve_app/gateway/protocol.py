@@ -212,7 +212,10 @@ class Wire(Protocol):
 class Outlet(Protocol):
     """Where a session writes ready bytes: an asyncio.WriteTransport, or what behaves like it."""
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes) -> None:
+        """Not once it `is_closing`: uvloop's transports raise then."""
+
+    def is_closing(self) -> bool: ...
 
     def get_write_buffer_size(self) -> int: ...
 

@@ -185,7 +185,7 @@ class Session:
     def admit(self, reply: Reply, subscriptions: dict[str, Subscription]) -> None:
         """Replies and begins the subscriptions, all in this tick."""
         self.flush()
-        if not self.is_open:
+        if not self.is_open or self.outlet.is_closing():
             return
         frame = self.wire.frame((self.wire.codec.reply(reply),))
         self.services.hub.admit([s.channel for s in subscriptions.values()], self, frame)
@@ -202,6 +202,8 @@ class Session:
             self._write(frame)
 
     def _write(self, data: bytes) -> None:
+        if self.outlet.is_closing():
+            return  # the read loop is about to end this session
         self.outlet.write(data)
         BYTES.inc(len(data))
         self._close_if_slow()
@@ -352,7 +354,8 @@ class Session:
         CLOSES.labels(str(end.code)).inc()
         messages = [*self._outbox, self.wire.codec.disconnect(end)]
         self._release()
-        self.outlet.write(self.wire.frame(messages) + self.wire.close(end))
+        if not self.outlet.is_closing():
+            self.outlet.write(self.wire.frame(messages) + self.wire.close(end))
         self._close_by = self.services.wheel.now() + CLOSING_SECONDS
         self.services.wheel.set(self, self._close_by)
 

@@ -49,6 +49,18 @@ async def test_publications_of_a_tick_are_one_write() -> None:
     assert offsets(first) == [1, 2, 3, 4, 5, 0]
 
 
+async def test_a_connection_that_is_closing_does_not_keep_the_others_from_it() -> None:
+    bench = Bench()
+    first, gone, last = [await subscribed(bench) for _ in range(3)]
+    publish(bench)
+    gone.abort()
+    await settle()
+    publish(bench)
+    await settle()
+    assert offsets(first) == offsets(last) == [1, 2]
+    assert gone.written == b""
+
+
 async def test_who_is_admitted_in_the_tick_of_a_publication_does_not_get_it_twice() -> None:
     bench = Bench()
     first = await subscribed(bench)
