@@ -36,6 +36,8 @@ class Cluster:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
         self._stopping = False
         self._joined = False
+        self.stuck = False
+        """A call of Ray's hangs for good, in a thread that Python waits for when it exits."""
 
     async def start(self, settings: Settings) -> None:
         """Returns when every replica runs. Raises AppError where one can't start."""
@@ -93,6 +95,7 @@ class Cluster:
             async with asyncio.timeout(STOP_SECONDS):
                 await loop.run_in_executor(self._thread, self._stop)
         except TimeoutError:
+            self.stuck = True
             _log.error("Ray did not stop in time and is killed")
         except AppError as error:
             _log.error("Ray did not stop cleanly: %s", error)

@@ -82,7 +82,16 @@ class Server:
         self._control: ControlServer | None = None
 
     async def run(self) -> int:
-        """Until SIGINT or SIGTERM; the process's exit status."""
+        """Until SIGINT or SIGTERM; the process's exit status. Ends the process itself where a call
+        of Ray's would keep it from ending."""
+        status = await self._run()
+        if self._cluster is not None and self._cluster.stuck:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        return status
+
+    async def _run(self) -> int:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
