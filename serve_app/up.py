@@ -23,7 +23,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from yarl import URL
 
 from config.errors import AppError
-from config.settings import Settings
+from config.settings import Settings, unused
 from serve_app.cluster import Cluster
 from serve_app.control import ControlServer
 from serve_app.doctor import diagnose
@@ -119,6 +119,8 @@ class Server:
     async def _start(self, loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
         settings = self._settings
         await self._check()
+        for name in unused(settings):
+            self._say(f"{name} is set, but nothing uses it yet")
         self._say("starting PostgreSQL and Valkey")
         urls = await self._supervisor.start()
         settings = self._resolved(urls)

@@ -122,7 +122,7 @@ class Gateway:
             reply = await backends.accounts_read(AuthorizeChannel(caller, channel))
             return _decode_grant(reply.body)
 
-        limiter = RateLimiter(
+        self._limiter = limiter = RateLimiter(
             take, settings.rate_limit, expected_gateways=settings.deployments.gateway.replicas
         )
 
@@ -156,3 +156,4 @@ class Gateway:
         await self._realtime.drain(self._settings.gateway.drain_seconds)
         await self._server.stop()
         await self._realtime.stop()
+        await self._limiter.close()
