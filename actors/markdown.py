@@ -9,16 +9,16 @@ independent walls: the token stream is rewritten to what we allow, then nh3 keep
 - Blocks of text carry `dir="auto"`; what contains blocks (lists, quotes, tables) cannot be judged
   by the browser, which skips children that have a `dir`, so it gets its direction from here.
 
-Work is bounded: nesting stops at 20 levels, and the parser's known ways to blow up its output
-(references to one long address, empty table cells) have budgets. Text is expected to be at most
-40,000 characters (the contract's limit of a body).
+Work is bounded: nesting stops at 20 levels, and the parser's known ways to blow up its work or its
+output (brackets that nothing closes, references to one long address, empty table cells) have
+budgets. Text is expected to be at most 40,000 characters (the contract's limit of a body).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import nh3
@@ -26,7 +26,7 @@ from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import StateBlock, table
-from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline import StateInline, image, link
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
@@ -37,6 +37,11 @@ MAX_HREF_CHARACTERS: Final = 2_048
 # make 20 MB out of 40 kB. What passes the budget keeps its label and loses its address.
 HREF_BUDGET_CHARACTERS: Final = 200_000
 MAX_TABLE_CELLS: Final = 5_000
+# A bracket that opens no link after all costs ten times what other text does: after this many in a
+# document brackets are text.
+MAX_STRAY_BRACKETS: Final = 1_000
+# The parser reads the label of an image once more for every image around it.
+MAX_IMAGE_DEPTH: Final = 2
 MENTION: Final = re.compile(r"@([A-Za-z0-9_]{3,30})(?![A-Za-z0-9_@])")
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -137,6 +142,46 @@ def _mention(state: StateInline, silent: bool) -> bool:
     return True
 
 
+InlineRule = Callable[[StateInline, bool], bool]
+
+
+def _bounded_brackets(rule: InlineRule, opening: str) -> InlineRule:
+    """`rule` (link or image) where it can succeed at all, and while the document's budget lasts."""
+
+    def bounded(state: StateInline, silent: bool) -> bool:
+        if not state.src.startswith(opening, state.pos):
+            return False
+        if "references" not in state.env:
+            # The label's end must be followed by an address.
+            source, last = state.env.get("last_address", (None, -1))
+            if source is not state.src:
+                last = state.src.rfind("](")
+                state.env["last_address"] = state.src, last
+            if last < state.pos:
+                return False
+        strays = state.env.get("stray_brackets", 0)
+        if strays >= MAX_STRAY_BRACKETS:
+            return False
+        if rule(state, silent):
+            return True
+        state.env["stray_brackets"] = state.env.get("stray_brackets", 0) + 1
+        return False
+
+    return bounded
+
+
+def _bounded_image(state: StateInline, silent: bool) -> bool:
+    if silent:
+        return image(state, silent)
+    depth = state.env.get("image_depth", 0)
+    if depth >= MAX_IMAGE_DEPTH:
+        return False
+    state.env["image_depth"] = depth + 1
+    found = image(state, silent)
+    state.env["image_depth"] = depth
+    return found
+
+
 def _bounded_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """The parser fills short rows with empty cells, so that 1,400 characters can become 65,536
     cells, as often as they are repeated: here a document has `MAX_TABLE_CELLS`, and a table that
@@ -169,6 +214,8 @@ def _make_parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 20})
     parser.enable(["table", "strikethrough"])
     parser.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})
+    parser.inline.ruler.at("link", _bounded_brackets(link, "["))
+    parser.inline.ruler.at("image", _bounded_brackets(_bounded_image, "!["))
     parser.use(bare_links)
     parser.inline.ruler.before("emphasis", "mention", _mention)
     parser.add_render_rule("mention", _mention_text)
@@ -176,6 +223,9 @@ def _make_parser() -> MarkdownIt:
     parser.add_render_rule("code_block", _code_block)
     # Judged in _rewrite instead: the parser would show a refused link's address as text.
     parser.validateLink = lambda url: True  # type: ignore[method-assign]
+    # The parser puts its lists of rules together when they are first used: were two threads to do
+    # that at once, one of them would go on with half a list.
+    parser.render("*a*")
     return parser
 
 

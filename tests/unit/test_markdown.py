@@ -12,6 +12,7 @@ from actors.markdown import (
     MAX_HREF_CHARACTERS,
     MAX_TABLE_CELLS,
     _cleaner,  # the second wall must hold without the first
+    _make_parser,
     plain_text,
     render,
 )
@@ -252,6 +253,38 @@ def test_twice_the_hostile_text_is_about_twice_the_work(pattern: str) -> None:
     # Per character: the nesting limit allows 20 levels of some steps each, and no more.
     assert whole < 5_000 * 400
     assert whole < 2.6 * half + 2_000
+
+
+@pytest.mark.parametrize("pattern", ["[", "![", "*[", "[!["])
+@pytest.mark.parametrize(
+    ("before", "after"), [("", ""), ("", "](b)"), ("[r]: https://e.example\n\n", "]")]
+)
+def test_brackets_that_nothing_closes_cost_little_more_than_text(
+    pattern: str, before: str, after: str
+) -> None:
+    text = before + (pattern * 40_000)[:40_000] + after
+    # 20-45 a character; 120-200 without the budget.
+    assert calls(partial(render, text)) < 40_000 * 60
+
+
+def test_images_in_images_are_not_read_over_and_over() -> None:
+    nested = "![" * 19 + "a" + "](https://e.example)" * 19
+    assert calls(partial(render, nested * 80)) < len(nested) * 80 * 40
+    inner = "![see ![this](https://a.example)](https://b.example)"
+    assert render(inner) == paragraph(link("https://b.example", "see this"))
+
+
+def test_links_go_on_after_a_hundred_stray_brackets() -> None:
+    html = render("[x] [ ] a[0] " * 100 + "[label](https://e.example)")
+    assert html.endswith(link("https://e.example", "label") + "</p>\n")
+
+
+def test_the_parser_is_complete_before_threads_share_it() -> None:
+    parser = _make_parser()
+    for ruler in (
+        parser.core.ruler, parser.block.ruler, parser.inline.ruler, parser.inline.ruler2,
+    ):  # fmt: skip
+        assert ruler.__cache__ is not None
 
 
 def test_the_whole_body_may_be_hostile() -> None:

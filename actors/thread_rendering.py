@@ -1,0 +1,55 @@
+"""Rendering and judging texts on the loop that also serves other batches."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from typing import Final
+
+from actors.markdown import render
+from ai.language import detect
+
+# The parser takes 10-20 µs for a character that may mean something to it, next to nothing for all
+# others: up to this many (5 ms at worst) are rendered on the loop, longer texts in a thread.
+MAX_INLINE_MARKS: Final = 250
+SLICE_SECONDS: Final = 0.005
+_LANGUAGE_SAMPLE: Final = 2_000
+_MARK: Final = re.compile(r"[^\w ]")
+
+
+class Slices:
+    """One batch's turn on the loop: `give_way` lets others run once it has lasted `SLICE_SECONDS`,
+    however many items that were."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._began = clock()
+
+    async def give_way(self) -> None:
+        if self._clock() - self._began >= SLICE_SECONDS:
+            await asyncio.sleep(0)
+            self._began = self._clock()
+
+
+async def render_text(markdown: str) -> str:
+    """`render`, in a thread where it may take more than a slice. A cancelled call leaves its thread
+    to end by itself."""
+    if renders_inline(markdown):
+        return render(markdown)
+    return await asyncio.to_thread(render, markdown)
+
+
+def renders_inline(markdown: str) -> bool:
+    if len(markdown) <= MAX_INLINE_MARKS:
+        return True
+    return len(_MARK.findall(markdown)) <= MAX_INLINE_MARKS
+
+
+def language_of(text: str) -> str:
+    return detect(text[:_LANGUAGE_SAMPLE])
+
+
+def language_of_post(title: str, body_markdown: str) -> str:
+    return language_of(f"{title}\n{body_markdown}")
