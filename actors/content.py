@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from actors.messages import Caller
-from actors.shard_messages import StreamPosition
+from actors.shard_messages import Ephemeral, StreamPosition
 from config.reference import countries_by_numeric
 from storage.comments import CommentRow
 from storage.identity import time_ms_of
@@ -166,6 +166,19 @@ def comment_event_parts(head: str, tail: str, received_ns: int) -> tuple[str, st
 
 def ephemeral(kind: str, at_ns: int, fields: dict[str, object]) -> bytes:
     return _encode({"type": kind, "at": rfc3339_ns(at_ns), **fields})
+
+
+def thread_activity(
+    community_id: UUID, post_id: UUID, comment_count: int, last_comment_at: str | None, at_ns: int
+) -> Ephemeral:
+    """For open feeds; the next one about the same thread replaces it."""
+    fields = {
+        "post_id": post_id,
+        "comment_count": comment_count,
+        "last_comment_at": last_comment_at,
+    }
+    data = ephemeral("thread.activity", at_ns, fields)
+    return Ephemeral(f"community:{community_id}", f"activity:{post_id}", data)
 
 
 def redacted(payload: str) -> str:

@@ -14,10 +14,10 @@ from actors.shard_messages import StreamPosition
 from config.errors import AppError
 from config.reference import Country, countries, countries_by_alpha2, visa_types
 from storage import community_pages
+from storage.communities import may_read, not_found
 from storage.community_pages import CommunityFilter, CommunityRow
 from storage.directory import Community, Directory
 from storage.postgres import Connection, Pool, acquire, wal_position
-from storage.posts import members_of
 from storage.stream_writer import rfc3339
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -87,10 +87,10 @@ class DirectoryReader:
             position = await wal_position(connection)
             found = await community_pages.read_community(connection, community.id)
             if found is None:
-                raise no_community()
+                raise not_found()
             row, epoch, offset = found
             if row.visibility != "public":
-                await require_member(connection, request.caller, row.id)
+                await require_reader(connection, request.caller, row.id)
         channel = f"community:{row.id}"
         body = content.with_stream(_encode(_view(row)), channel, StreamPosition(epoch, offset))
         return Reply(200, body, position, row.visibility == "public", channel)
@@ -99,23 +99,14 @@ class DirectoryReader:
 async def find_community(directory: Directory, id_or_slug: str) -> Community:
     community = None if "\0" in id_or_slug else await directory.find(id_or_slug)
     if community is None:
-        raise no_community()
+        raise not_found()
     return community
 
 
-async def require_member(connection: Connection, caller: Caller, community_id: UUID) -> None:
+async def require_reader(connection: Connection, caller: Caller, community_id: UUID) -> None:
     """Whoever may not see a private community is not told that it exists."""
-    if caller.account_id is not None:
-        if caller.role == "admin":
-            return
-        roles = await members_of(connection, caller.account_id, [community_id])
-        if roles.get(community_id, "banned") != "banned":
-            return
-    raise no_community()
-
-
-def no_community() -> AppError:
-    return AppError("not_found", "There is no such community.")
+    if not await may_read(connection, community_id, caller.account_id):
+        raise not_found()
 
 
 def known_country(alpha2: str) -> Country:

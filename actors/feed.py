@@ -16,12 +16,7 @@ import msgspec
 
 from actors import content
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
-from actors.directory_reads import (
-    DirectoryReader,
-    find_community,
-    no_community,
-    require_member,
-)
+from actors.directory_reads import DirectoryReader, find_community, require_reader
 from actors.messages import (
     GUEST,
     Failure,
@@ -39,6 +34,7 @@ from actors.messages import (
 from actors.outcomes import settle
 from actors.shard_messages import StreamPosition
 from storage import feeds
+from storage.communities import not_found
 from storage.directory import Directory
 from storage.feeds import HotBound
 from storage.identity import lowest_id_at
@@ -149,9 +145,9 @@ class Feed:
                     bound, since = self._top_bound(CursorKind.COMMUNITY_FEED, request, scope)
                     page = await feeds.top_page(connection, *place, bound, since)
             if page is None:
-                raise no_community()
+                raise not_found()
             if page.visibility != "public":
-                await require_member(connection, request.caller, community.id)
+                await require_reader(connection, request.caller, community.id)
         channel = f"community:{community.id}"
         body = content.with_stream(
             _page(CursorKind.COMMUNITY_FEED, request, scope, page.posts, since),

@@ -2,19 +2,22 @@
 
 A batch is what arrived at a gateway while its previous call was in flight, so the transaction is
 the group commit. One bad item never fails the others: what SQL can check gets a status of its own,
-and what still raises is found by halving the batch.
+and what still raises is found by halving the batch. What is committed stays answered so, whatever
+happens to the rest.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from actors.messages import CreateComment, CreatePost, Failure, Outcome
+from actors.outcomes import failure, settle_all
 from actors.shard_messages import Ephemeral, Publication
 from storage.postgres import Connection, Pool, in_transaction_at
 
@@ -47,7 +50,8 @@ async def commit(
     items: Sequence[Item],
     write: Callable[[Connection, Sequence[Item]], Awaitable[list[Row]]],
 ) -> tuple[list[Row | Failure], int]:
-    """(one row or failure an item, the WAL position behind the commit)."""
+    """(one row or failure an item, the WAL position behind the commit). Raises nothing but
+    CancelledError: a part that can't be committed fails by itself."""
     if not items:
         return [], 0
     try:
@@ -57,10 +61,12 @@ async def commit(
         if len(items) == 1:
             _log.error("refused by the database: %s", error)
             return [Failure("internal", "The database refused this write.")], 0
+    except Exception as error:
+        return [failure(error)] * len(items), 0
     half = len(items) // 2
-    first, _ = await commit(pool, items[:half], write)
-    second, position = await commit(pool, items[half:], write)
-    return first + second, position
+    first, before = await commit(pool, items[:half], write)
+    second, after = await commit(pool, items[half:], write)
+    return first + second, max(before, after)
 
 
 async def without_doubles(
@@ -76,15 +82,18 @@ async def without_doubles(
         mark = (request.caller.account_id, request.key or "")
         (again if request.key and mark in seen else first).append(place)
         seen.add(mark)
-    outcomes = dict(zip(first, await create([requests[p] for p in first]), strict=True))
-    if again:
-        rest = await without_doubles([requests[p] for p in again], create)
-        outcomes.update(zip(again, rest, strict=True))
+    outcomes: dict[int, Outcome] = {}
+    for places, work in ((first, create), (again, partial(without_doubles, create=create))):
+        if places:
+            made = await settle_all(work([requests[p] for p in places]), len(places))
+            outcomes.update(zip(places, made, strict=True))
     return [outcomes[place] for place in range(len(requests))]
 
 
 def refused(status: str) -> Failure:
     """The failure that a status of the write functions stands for."""
+    if status == "gone":
+        return Failure("unavailable", "Send it once more.", retry_after_seconds=1.0)
     return Failure(status, _REASONS.get(status, ""))
 
 

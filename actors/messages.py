@@ -119,6 +119,8 @@ class ReadPost(Message, frozen=True):
 class ReadPostHistory(Message, frozen=True):
     caller: Caller
     post_id: UUID
+    limit: int = 30
+    cursor: str | None = None
 
 
 class CreateComment(Message, frozen=True):
@@ -146,6 +148,8 @@ class DeleteComment(Message, frozen=True):
 class ReadCommentHistory(Message, frozen=True):
     caller: Caller
     comment_id: UUID
+    limit: int = 30
+    cursor: str | None = None
 
 
 class ReadComments(Message, frozen=True):

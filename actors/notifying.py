@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
@@ -13,6 +14,7 @@ from actors.mentions import mentioned_handles
 from actors.shard_messages import Publication
 from storage.identity import NO_COUNTRY, new_id, time_ms_of
 from storage.notices import (
+    FreshComment,
     FreshContent,
     Notice,
     Recipient,
@@ -30,7 +32,7 @@ Kind = Literal["reply", "mention"]
 
 
 class NotifyJob(msgspec.Struct, frozen=True):
-    comments: list[UUID] = []
+    comments: list[FreshComment] = []
     posts: list[UUID] = []
 
 
@@ -58,10 +60,11 @@ class Notifier:
             return await write_notices(connection, _notices(recipients, [each for _, each in told]))
 
         events = await in_transaction(self._pool, work)
+        committed_ns = time.time_ns()
         if events:
             self._publish(
                 [
-                    Publication(e.channel, e.offset, with_committed_ns(e.payload, e.committed_ns))
+                    Publication(e.channel, e.offset, with_committed_ns(e.payload, committed_ns))
                     for e in events
                 ]
             )

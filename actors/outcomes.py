@@ -17,7 +17,7 @@ async def settle(work: Awaitable[Reply]) -> Outcome:
     try:
         return await work
     except Exception as error:
-        return _failure(error)
+        return failure(error)
 
 
 async def settle_all(work: Awaitable[list[Outcome]], count: int) -> list[Outcome]:
@@ -25,10 +25,11 @@ async def settle_all(work: Awaitable[list[Outcome]], count: int) -> list[Outcome
     try:
         return await work
     except Exception as error:
-        return [_failure(error)] * count
+        return [failure(error)] * count
 
 
-def _failure(error: Exception) -> Failure:
+def failure(error: Exception) -> Failure:
+    """What a member is told of it; what is no AppError is logged."""
     if isinstance(error, AppError):
         return Failure.of(error)
     _log.error("unexpected failure", exc_info=error)

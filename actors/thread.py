@@ -28,6 +28,7 @@ from actors.messages import (
     ThreadWrite,
 )
 from actors.outcomes import settle, settle_all
+from actors.thread_edits import ThreadEditor
 from actors.thread_reads import ThreadReader
 from actors.thread_writes import ThreadWriter
 from actors.vote_writes import cast_votes
@@ -47,6 +48,7 @@ class Thread:
         self._publisher = publisher
         self._reads = ThreadReader(pool)
         self._writes = ThreadWriter(pool, directory, publisher)
+        self._edits = ThreadEditor(pool, publisher)
 
     async def handle_batch(self, requests: Sequence[ThreadRequest]) -> list[Outcome]:
         """One outcome a request, in order. New comments, new posts and votes are one transaction a
@@ -90,13 +92,13 @@ class Thread:
             case ReadCommentHistory():
                 return await self._reads.read_comment_history(request)
             case EditPost():
-                return await self._writes.edit_post(request)
+                return await self._edits.edit_post(request)
             case DeletePost():
-                return await self._writes.delete_post(request)
+                return await self._edits.delete_post(request)
             case EditComment():
-                return await self._writes.edit_comment(request)
+                return await self._edits.edit_comment(request)
             case DeleteComment():
-                return await self._writes.delete_comment(request)
+                return await self._edits.delete_comment(request)
             case _:
                 raise TypeError(f"not a single request: {type(request).__name__}")
 

@@ -3,7 +3,8 @@ in one snapshot with what orders the page, so that nothing falls between page an
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
@@ -25,11 +26,15 @@ from config.errors import AppError
 from storage import comments as comment_table
 from storage import edits
 from storage import posts as post_table
+from storage.communities import may_read
+from storage.content_locks import no_comment, no_post
 from storage.identity import is_v7
 from storage.postgres import Connection, Pool, acquire, wal_position
 from storage.stream_writer import rfc3339
 
 _encode: Final = msgspec.json.Encoder().encode
+
+RevisionNumber = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 
 class ThreadReader:
@@ -57,9 +62,11 @@ class ThreadReader:
             if is_v7(request.post_id):
                 tree = await comment_table.read_tree(connection, request.post_id)
             if tree is None:
-                raise AppError("not_found", "There is no such post.")
-            if tree.visibility != "public":
-                await self._require_member(connection, request.caller, tree.community_id)
+                raise no_post()
+            if tree.visibility != "public" and not await may_read(
+                connection, tree.community_id, request.caller.account_id
+            ):
+                raise no_post()
             page = comment_page(
                 _standing(tree.nodes),
                 request.sort,
@@ -87,16 +94,9 @@ class ThreadReader:
     async def read_post_history(self, request: ReadPostHistory) -> Reply:
         async with acquire(self._pool) as connection:
             row, _, _ = await self._post(connection, request.caller, request.post_id)
-        if row.deleted:
-            raise AppError("not_found", "This post was deleted.")
-        older = await edits.read_revisions(self._pool, row.id)
-        latest = {
-            "number": row.revision,
-            "title": row.title,
-            "body_markdown": row.body_markdown,
-            "replaced_at": None,
-        }
-        return _history(older, latest, with_title=True)
+            if row.deleted:
+                raise AppError("not_found", "This post was deleted.")
+            return await _history(connection, CursorKind.POST_HISTORY, request, row, row.title)
 
     async def read_comment_history(self, request: ReadCommentHistory) -> Reply:
         async with acquire(self._pool) as connection:
@@ -105,11 +105,9 @@ class ThreadReader:
                 found = await comment_table.read_comments(connection, [request.comment_id])
             row = found.get(request.comment_id)
             if row is None or row.deleted:
-                raise AppError("not_found", "There is no such comment.")
-            await self._post(connection, request.caller, row.post_id)
-        older = await edits.read_revisions(self._pool, row.id)
-        latest = {"number": row.revision, "body_markdown": row.body_markdown, "replaced_at": None}
-        return _history(older, latest, with_title=False)
+                raise no_comment()
+            await self._post(connection, request.caller, row.post_id, missing=no_comment)
+            return await _history(connection, CursorKind.COMMENT_HISTORY, request, row, None)
 
     async def read_marks(self, request: ReadMarks) -> Reply:
         if request.caller.account_id is None:
@@ -121,27 +119,22 @@ class ThreadReader:
         return Reply(200, _encode(body))
 
     async def _post(
-        self, connection: Connection, caller: Caller, post_id: UUID
+        self,
+        connection: Connection,
+        caller: Caller,
+        post_id: UUID,
+        missing: Callable[[], AppError] = no_post,
     ) -> tuple[post_table.PostRow, str, int]:
+        """Raises `missing` also for what the caller may not know of."""
         found = await post_table.read_posts(connection, [post_id]) if is_v7(post_id) else {}
         if post_id not in found:
-            raise AppError("not_found", "There is no such post.")
+            raise missing()
         row, epoch, top = found[post_id]
-        if row.visibility != "public":
-            await self._require_member(connection, caller, row.community_id)
+        if row.visibility != "public" and not await may_read(
+            connection, row.community_id, caller.account_id
+        ):
+            raise missing()
         return row, epoch, top
-
-    async def _require_member(
-        self, connection: Connection, caller: Caller, community_id: UUID
-    ) -> None:
-        """Whoever may not see a private community is not told that it exists."""
-        if caller.account_id is not None:
-            if caller.role == "admin":
-                return
-            roles = await post_table.members_of(connection, caller.account_id, [community_id])
-            if roles.get(community_id, "banned") != "banned":
-                return
-        raise AppError("not_found", "There is no such post.")
 
 
 def _standing(nodes: list[tuple[UUID, UUID | None, int, int, bool]]) -> list[CommentNode]:
@@ -166,13 +159,37 @@ def _standing(nodes: list[tuple[UUID, UUID | None, int, int, bool]]) -> list[Com
     ]
 
 
-def _history(older: list[edits.Revision], latest: dict[str, object], *, with_title: bool) -> Reply:
-    items: list[dict[str, object]] = [latest]
-    for revision in reversed(older):
-        item: dict[str, object] = {"number": revision.number}
-        if with_title:
-            item["title"] = revision.title
-        item["body_markdown"] = revision.body_markdown
-        item["replaced_at"] = rfc3339(revision.replaced_at)
-        items.append(item)
-    return Reply(200, _encode({"items": items, "next_cursor": None}))
+async def _history(
+    connection: Connection,
+    kind: CursorKind,
+    request: ReadPostHistory | ReadCommentHistory,
+    row: post_table.PostRow | comment_table.CommentRow,
+    title: str | None,
+) -> Reply:
+    """The texts of a post (with its `title`) or comment, newest first, the one of now included: its
+    number is above those of all former ones. A cursor is the number of the last one shown."""
+    items: list[dict[str, object]] = []
+    before = row.revision
+    if request.cursor is not None:
+        before = decode_cursor(kind, str(row.id), request.cursor, RevisionNumber)
+    else:
+        items.append(_revision(row.revision, title, row.body_markdown, None))
+    older = await edits.read_revisions(connection, row.id, before, request.limit + 1 - len(items))
+    items += (
+        _revision(each.number, each.title, each.body_markdown, rfc3339(each.replaced_at))
+        for each in older
+    )
+    cursor = None
+    if len(items) > request.limit:
+        del items[request.limit :]
+        cursor = encode_cursor(kind, str(row.id), items[-1]["number"])
+    return Reply(200, _encode({"items": items, "next_cursor": cursor}))
+
+
+def _revision(
+    number: int, title: str | None, body_markdown: str, replaced_at: str | None
+) -> dict[str, object]:
+    shown: dict[str, object] = {"number": number}
+    if title is not None:
+        shown["title"] = title
+    return shown | {"body_markdown": body_markdown, "replaced_at": replaced_at}

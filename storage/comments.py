@@ -31,8 +31,8 @@ class NewComment(msgspec.Struct, frozen=True):
 
 
 class WrittenComment(msgspec.Struct, frozen=True):
-    """`status`: created, replayed (`resource_id` is the first answer's), or an error code.
-    The other fields are set where it is 'created'."""
+    """`status`: created, replayed (`resource_id` is the first answer's), gone (that answer was
+    forgotten this very moment), or an error code. The others are set where it is 'created'."""
 
     status: str
     resource_id: UUID

@@ -32,7 +32,7 @@ class Relation(msgspec.Struct, frozen=True, gc=False):
         return self.role is not None and self.role != "banned"
 
     def visible(self, site_role: str = "member") -> bool:
-        """Whether the account may read the community: the rule of the SQL function `refusal`."""
+        """Whether the account may read the community: the rule of the SQL function `may_read`."""
         return self.visibility == "public" or self.is_member or site_role == "admin"
 
 
@@ -58,6 +58,19 @@ async def find(connection: Connection, id_or_slug: str, account_id: UUID | None)
     column, value = key
     row = await connection.fetchrow(_FIND + f"c.{column} = $1", value, account_id)
     return None if row is None else Relation(*row.values())
+
+
+_MAY_READ: Final = """
+select may_read(a.role, c.visibility, m.role)
+  from community c
+  left join account a on a.id = $2
+  left join membership m on m.community_id = c.id and m.account_id = $2
+ where c.id = $1"""
+
+
+async def may_read(connection: Connection, community_id: UUID, account_id: UUID | None) -> bool:
+    """Whoever may not read a community is not to be told that it exists. None: a guest."""
+    return bool(await connection.fetchval(_MAY_READ, community_id, account_id))
 
 
 def lookup_key(id_or_slug: str) -> tuple[str, UUID | str] | None:

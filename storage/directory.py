@@ -6,7 +6,7 @@ Permissions are never decided from here: visibility and roles are checked in the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 from uuid import UUID
 
@@ -16,9 +16,12 @@ from storage.communities import lookup_key
 from storage.postgres import Pool, acquire
 
 _KEPT_SECONDS: Final = 60.0
+# Nobody's posts to a community that isn't there may cost a query each.
+_MISSES_KEPT_SECONDS: Final = 1.0
 _MAX_ENTRIES: Final = 20_000
 _FIND: Final = """
-    select id, slug, country_id, visa_type, kind, visibility, stream_id from community where"""
+    select id, slug, country_id, visa_type, kind, visibility, stream_id from community
+    where id = any($1::uuid[]) or slug = any($2::text[])"""
 
 
 class Community(msgspec.Struct, frozen=True, gc=False):
@@ -32,28 +35,51 @@ class Community(msgspec.Struct, frozen=True, gc=False):
 
 
 class Directory:
-    """Communities by id or slug, each at most a minute old. Unknown ones are never kept."""
+    """Communities by id or slug, each at most a minute old; unknown ones for a second."""
 
     def __init__(self, pool: Pool, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
         self._clock = clock
-        self._entries: dict[str, tuple[float, Community]] = {}
+        self._entries: dict[str, tuple[float, Community | None]] = {}
 
     async def find(self, id_or_slug: str) -> Community | None:
-        entry = self._entries.get(id_or_slug)
-        if entry is not None and entry[0] > self._clock():
-            return entry[1]
-        key = lookup_key(id_or_slug)
-        if key is None:
-            return None
-        column, value = key
+        return (await self.find_all([id_or_slug]))[id_or_slug]
+
+    async def find_all(self, wanted: Iterable[str]) -> dict[str, Community | None]:
+        """All of them, by what they were asked by: one query for what is not known."""
+        now = self._clock()
+        found: dict[str, Community | None] = {}
+        asked: dict[str, UUID | str] = {}
+        for text in wanted:
+            entry = self._entries.get(text)
+            key = lookup_key(text)
+            if entry is not None and entry[0] > now:
+                found[text] = entry[1]
+            elif key is None:
+                found[text] = None
+            else:
+                asked[text] = key[1]
+        if asked:
+            found |= await self._read(asked)
+        return found
+
+    async def _read(self, asked: dict[str, UUID | str]) -> dict[str, Community | None]:
+        keys = asked.values()
         async with acquire(self._pool) as connection:
-            row = await connection.fetchrow(f"{_FIND} {column} = $1", value)
-        if row is None:
-            self._entries.pop(id_or_slug, None)
-            return None
-        if len(self._entries) >= _MAX_ENTRIES:
+            rows = await connection.fetch(
+                _FIND,
+                [key for key in keys if isinstance(key, UUID)],
+                [key for key in keys if isinstance(key, str)],
+            )
+        communities: dict[UUID | str, Community] = {}
+        for row in rows:
+            community = Community(*row)
+            communities[community.id] = communities[community.slug] = community
+        found = {text: communities.get(key) for text, key in asked.items()}
+        if len(self._entries) + len(found) > _MAX_ENTRIES:
             self._entries.clear()
-        community = Community(*row)
-        self._entries[id_or_slug] = (self._clock() + _KEPT_SECONDS, community)
-        return community
+        now = self._clock()
+        for text, each in found.items():
+            kept = _MISSES_KEPT_SECONDS if each is None else _KEPT_SECONDS
+            self._entries[text] = (now + kept, each)
+        return found

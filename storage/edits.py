@@ -1,100 +1,70 @@
 """Changing and removing posts and comments, one transaction each.
 
-Lock order as everywhere: streams by id, then the row. A removal reaches the log: in the same
-transaction the stored events that show the content are overwritten (offsets stay) and the
-`…deleted` event is appended.
+A removal reaches the log: in the same transaction the stored events that show the content are
+overwritten (offsets stay) and the `…deleted` event is appended. A change that changes nothing, as
+that of a batch which is sent again, writes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from config.errors import AppError
-from storage.comments import COMMENT_COLUMNS, CommentRow
+from storage.comments import CommentRow
+from storage.content_locks import Rights, Streams, lock_comment, lock_post, no_comment, no_post
 from storage.identity import country_of
-from storage.postgres import Connection, Pool, acquire, in_transaction_at
-from storage.posts import POST_COLUMNS, POST_JOINS, PostRow, post_of
+from storage.postgres import Connection, Pool, in_transaction_at
+from storage.posts import PostRow
 from storage.stream_writer import append
 
-MODERATES: Final = frozenset({"moderator", "admin"})
 
-
-class Rights(msgspec.Struct, frozen=True):
-    """What the acting account is to one piece of content."""
-
-    is_author: bool
-    moderates: bool
-
-
-class StreamEvent(msgspec.Struct, frozen=True):
-    """An event as stored: appended by this transaction, or overwritten in place."""
+class LogEntry(msgspec.Struct, frozen=True):
+    """An event as its stream holds it after the transaction. `written_us`: when it was first
+    written, of the overwritten ones; None of those that this transaction appended."""
 
     channel: str
     offset: int
     payload: str
-    created_at: datetime | None = None  # of the overwritten ones
+    written_us: int | None = None
+
+
+class ThreadActivity(msgspec.Struct, frozen=True):
+    """What a removed comment leaves of its thread."""
+
+    community_id: UUID
+    comment_count: int
+    last_comment_at: datetime | None
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """The row as it is now, and what its streams gained."""
+    """The row as it is now, and what its streams gained: overwritten events first. `log` is empty
+    where nothing was to be changed. `activity`: of the thread of a removed comment."""
 
     row: Any  # PostRow | CommentRow
-    events: list[StreamEvent]
+    log: list[LogEntry] = []
+    activity: ThreadActivity | None = None
 
 
-# The caller's side of `refusal` (migrations/0003_writes.sql) for one post.
-_STANDING: Final = """
-    select a.role as account_role, m.role as membership_role,
-           refusal(a.status, a.suspended_until, a.role, y.visibility, m.role) as code
-    from community y
-    left join account a on a.id = $2
-    left join membership m on m.account_id = $2 and m.community_id = y.id
-    where y.id = $1"""
+async def _append(
+    connection: Connection, streams: Streams, subject_id: UUID, payload: str
+) -> list[LogEntry]:
+    return [
+        LogEntry(channel, await append(connection, id, subject_id, [payload]), payload)
+        for id, channel in streams.items()
+    ]
 
 
-async def _rights(
-    connection: Connection, account_id: UUID, community_id: UUID, author_id: UUID
-) -> Rights:
-    standing = await connection.fetchrow(_STANDING, community_id, account_id)
-    assert standing is not None  # the post's own community
-    if standing["code"] is not None:
-        raise AppError(standing["code"])
-    moderates = (
-        standing["account_role"] in MODERATES or (standing["membership_role"] or "") in MODERATES
-    )
-    return Rights(author_id == account_id, moderates)
-
-
-async def _lock_post(
-    connection: Connection, post_id: UUID, *, with_community: bool
-) -> tuple[PostRow, dict[int, str]] | None:
-    """The post with its streams ({stream id: channel}) locked, or None."""
-    key = country_of(post_id), post_id
-    streams = await connection.fetch(
-        "select s.id, s.channel from stream s where s.id in ("
-        " select p.stream_id from post p where p.country_id = $1 and p.id = $2"
-        " union select y.stream_id from post p join community y on y.id = p.community_id"
-        " where $3 and p.country_id = $1 and p.id = $2) order by s.id for update",
-        *key,
-        with_community,
-    )
-    row = await connection.fetchrow(
-        f"select {POST_COLUMNS} from post p {POST_JOINS}"
-        " where p.country_id = $1 and p.id = $2 for update of p",
-        *key,
-    )
-    if row is None or row["deleted"]:
-        return None
-    return post_of(row), {stream["id"]: stream["channel"] for stream in streams}
+# ---------------------------------------------------------------- posts
 
 
 class PostChanges(msgspec.Struct, frozen=True):
-    """None leaves a field as it is."""
+    """None leaves a field as it is. `language_of(title, body)` judges a new text: it counts where
+    no language is given and the one that stands was judged as well."""
 
     title: str | None
     body_markdown: str | None
@@ -103,6 +73,7 @@ class PostChanges(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] | None
     locked: bool | None
     pinned: bool | None
+    language_of: Callable[[str, str], str]
 
     @property
     def of_text(self) -> bool:
@@ -113,6 +84,32 @@ class PostChanges(msgspec.Struct, frozen=True):
     @property
     def of_state(self) -> bool:
         return self.locked is not None or self.pinned is not None
+
+    def applied_to(self, row: PostRow) -> PostRow:
+        """`row` itself where every value stands already."""
+        fields: dict[str, Any] = {
+            name: value
+            for name in ("title", "body_markdown", "language", "locked", "pinned")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.tags is not None:
+            fields["tags"] = list(self.tags)
+        after = msgspec.structs.replace(row, **fields)
+        if after == row:
+            return row
+        if after.body_markdown != row.body_markdown:
+            after = msgspec.structs.replace(after, body_html=self.body_html)
+        if self.language is None and _text(after)[:2] != _text(row)[:2]:
+            was_judged = row.language == self.language_of(row.title, row.body_markdown)
+            if was_judged:
+                judged = self.language_of(after.title, after.body_markdown)
+                after = msgspec.structs.replace(after, language=judged)
+        return after
+
+
+def _text(row: PostRow) -> tuple[str, str, str, list[str]]:
+    """What is the author's, and what revisions are of."""
+    return row.title, row.body_markdown, row.language, row.tags
 
 
 async def edit_post(
@@ -128,40 +125,34 @@ async def edit_post(
     """
 
     async def work(connection: Connection) -> Edited:
-        locked = await _lock_post(connection, post_id, with_community=True)
-        if locked is None:
-            raise AppError("not_found", "There is no such post.")
-        row, streams = locked
-        rights = await _rights(connection, account_id, row.community_id, row.author_id)
+        row, rights, streams = await lock_post(connection, account_id, post_id)
+        if row.deleted:
+            raise no_post()
         if changes.of_text and not rights.is_author:
             raise AppError("not_permitted", "Only the author may change the text.")
         if changes.of_state and not rights.moderates:
             raise AppError("not_permitted", "Only moderators may lock or pin.")
-        if changes.of_text:
+        after = changes.applied_to(row)
+        if after is row:
+            return Edited(row)
+        new_text = _text(after) != _text(row)
+        if new_text:
             await connection.execute(
                 "insert into revision (country_id, target_id, number, title, body_markdown,"
                 " editor_id, replaced_at) values ($1, $2, $3, $4, $5, $6, clock_timestamp())",
                 row.country_id, row.id, row.revision, row.title, row.body_markdown, account_id,
             )  # fmt: skip
-        await connection.execute(
-            "update post set title = coalesce($3, title),"
-            " body_markdown = coalesce($4, body_markdown), body_html = coalesce($5, body_html),"
-            " language = coalesce($6, language), tags = coalesce($7, tags),"
-            " locked = coalesce($8, locked), pinned = coalesce($9, pinned),"
-            " revision = revision + $10::boolean::int,"
+        written = await connection.fetchrow(
+            "update post set title = $3, body_markdown = $4, body_html = $5, language = $6,"
+            " tags = $7, locked = $8, pinned = $9, revision = revision + $10::boolean::int,"
             " edited_at = case when $10 then clock_timestamp() else edited_at end"
-            " where country_id = $1 and id = $2",
-            row.country_id, row.id, changes.title, changes.body_markdown, changes.body_html,
-            changes.language, changes.tags, changes.locked, changes.pinned, changes.of_text,
+            " where country_id = $1 and id = $2 returning revision, edited_at",
+            row.country_id, row.id, after.title, after.body_markdown, after.body_html,
+            after.language, after.tags, after.locked, after.pinned, new_text,
         )  # fmt: skip
-        after = await _lock_post(connection, post_id, with_community=True)
-        assert after is not None
-        payload = event(after[0])
-        events = []
-        for stream_id, channel in streams.items():
-            offset = await append(connection, stream_id, row.id, [payload])
-            events.append(StreamEvent(channel, offset, payload))
-        return Edited(after[0], events)
+        assert written is not None  # locked above
+        after = msgspec.structs.replace(after, **dict(written))
+        return Edited(after, await _append(connection, streams, row.id, event(after)))
 
     return await in_transaction_at(pool, work)
 
@@ -173,64 +164,34 @@ async def delete_post(
     event: Callable[[PostRow], str],
     redact: Callable[[str], str],
 ) -> tuple[Edited, int]:
-    """Soft delete by the author or a moderator. Raises as edit_post does."""
+    """Soft delete by the author or a moderator; once more is no change. Raises as edit_post."""
 
     async def work(connection: Connection) -> Edited:
-        locked = await _lock_post(connection, post_id, with_community=True)
-        if locked is None:
-            raise AppError("not_found", "There is no such post.")
-        row, streams = locked
-        rights = await _rights(connection, account_id, row.community_id, row.author_id)
-        if not (rights.is_author or rights.moderates):
+        row, rights, streams = await lock_post(connection, account_id, post_id)
+        if row.deleted:
+            return _gone_before(row, rights, no_post())
+        if not rights.may_remove:
             raise AppError("not_permitted", "Only the author or a moderator may delete this post.")
         await connection.execute(
             "update post set deleted_at = clock_timestamp(), deleted_by = $3"
             " where country_id = $1 and id = $2",
             row.country_id, row.id, account_id,
         )  # fmt: skip
-        events = await _overwrite(connection, row.id, redact)
         gone = msgspec.structs.replace(row, deleted=True)
-        payload = event(gone)
-        for stream_id, channel in streams.items():
-            offset = await append(connection, stream_id, row.id, [payload])
-            events.append(StreamEvent(channel, offset, payload))
-        return Edited(gone, events)
+        log = await _overwrite(connection, row.id, redact)
+        return Edited(gone, log + await _append(connection, streams, row.id, event(gone)))
 
     return await in_transaction_at(pool, work)
 
 
-_LOCK_COMMENT: Final = f"""
-    select {COMMENT_COLUMNS}
-    from comment c join account a on a.id = c.author_id
-    where c.country_id = $1 and c.id = $2 for update of c"""
+def _gone_before(row: PostRow | CommentRow, rights: Rights, missing: AppError) -> Edited:
+    """The answer to a removal that was made already: whoever could make it is told so again."""
+    if not rights.may_remove:
+        raise missing
+    return Edited(row)
 
 
-async def _read_comment(connection: Connection, comment_id: UUID) -> CommentRow:
-    record = await connection.fetchrow(_LOCK_COMMENT, country_of(comment_id), comment_id)
-    assert record is not None  # comments are never deleted from the table
-    return CommentRow(*record)
-
-
-async def _lock_comment(
-    connection: Connection, account_id: UUID, comment_id: UUID
-) -> tuple[CommentRow, Rights, int, str]:
-    """(comment, rights, its thread's stream id, channel), stream and comment locked."""
-    country = country_of(comment_id)
-    thread = await connection.fetchrow(
-        "select p.community_id, p.stream_id, 'thread:' || p.id as channel from comment c"
-        " join post p on p.country_id = c.country_id and p.id = c.post_id"
-        " where c.country_id = $1 and c.id = $2",
-        country,
-        comment_id,
-    )
-    if thread is None:
-        raise AppError("not_found", "There is no such comment.")
-    await connection.execute("select 1 from stream where id = $1 for update", thread["stream_id"])
-    row = await _read_comment(connection, comment_id)
-    if row.deleted:
-        raise AppError("not_found", "There is no such comment.")
-    rights = await _rights(connection, account_id, thread["community_id"], row.author_id)
-    return row, rights, thread["stream_id"], thread["channel"]
+# ---------------------------------------------------------------- comments
 
 
 async def edit_comment(
@@ -245,25 +206,31 @@ async def edit_comment(
     """Only by the author. Raises as edit_post does."""
 
     async def work(connection: Connection) -> Edited:
-        row, rights, stream_id, channel = await _lock_comment(connection, account_id, comment_id)
+        row, rights, streams = await lock_comment(
+            connection, account_id, comment_id, with_post=False
+        )
+        if row.deleted:
+            raise no_comment()
         if not rights.is_author:
             raise AppError("not_permitted", "Only the author may change a comment.")
+        if row.body_markdown == body_markdown:
+            return Edited(row)
         country = country_of(comment_id)
         await connection.execute(
             "insert into revision (country_id, target_id, number, body_markdown, editor_id,"
             " replaced_at) values ($1, $2, $3, $4, $5, clock_timestamp())",
             country, comment_id, row.revision, row.body_markdown, account_id,
         )  # fmt: skip
-        await connection.execute(
+        written = await connection.fetchrow(
             "update comment set body_markdown = $3, body_html = $4, language = $5,"
             " revision = revision + 1, edited_at = clock_timestamp()"
-            " where country_id = $1 and id = $2",
+            " where country_id = $1 and id = $2"
+            " returning body_markdown, body_html, language, revision, edited_at",
             country, comment_id, body_markdown, body_html, language,
         )  # fmt: skip
-        after = await _read_comment(connection, comment_id)
-        payload = event(after)
-        offset = await append(connection, stream_id, comment_id, [payload])
-        return Edited(after, [StreamEvent(channel, offset, payload)])
+        assert written is not None  # locked above
+        after = msgspec.structs.replace(row, **dict(written))
+        return Edited(after, await _append(connection, streams, comment_id, event(after)))
 
     return await in_transaction_at(pool, work)
 
@@ -275,11 +242,15 @@ async def delete_comment(
     event: Callable[[CommentRow], str],
     redact: Callable[[str], str],
 ) -> tuple[Edited, int]:
-    """Soft delete by the author or a moderator. Raises as edit_post does."""
+    """Soft delete by the author or a moderator; once more is no change. Raises as edit_post."""
 
     async def work(connection: Connection) -> Edited:
-        row, rights, stream_id, channel = await _lock_comment(connection, account_id, comment_id)
-        if not (rights.is_author or rights.moderates):
+        row, rights, streams = await lock_comment(
+            connection, account_id, comment_id, with_post=True
+        )
+        if row.deleted:
+            return _gone_before(row, rights, no_comment())
+        if not rights.may_remove:
             raise AppError("not_permitted", "Only the author or a moderator may delete this.")
         country = country_of(comment_id)
         await connection.execute(
@@ -287,61 +258,67 @@ async def delete_comment(
             " where country_id = $1 and id = $2",
             country, comment_id, account_id,
         )  # fmt: skip
-        await connection.execute(
-            "update post set comment_count = comment_count - 1 where country_id = $1 and id = $2",
+        thread = await connection.fetchrow(
+            "update post set comment_count = comment_count - 1 where country_id = $1 and id = $2"
+            " returning community_id, comment_count, last_comment_at",
             country,
             row.post_id,
         )
-        events = await _overwrite(connection, comment_id, redact)
+        assert thread is not None  # locked above
         gone = msgspec.structs.replace(row, deleted=True)
-        payload = event(gone)
-        offset = await append(connection, stream_id, comment_id, [payload])
-        events.append(StreamEvent(channel, offset, payload))
-        return Edited(gone, events)
+        log = await _overwrite(connection, comment_id, redact)
+        log += await _append(connection, streams, comment_id, event(gone))
+        return Edited(gone, log, ThreadActivity(*thread))
 
     return await in_transaction_at(pool, work)
 
 
 async def _overwrite(
     connection: Connection, subject_id: UUID, redact: Callable[[str], str]
-) -> list[StreamEvent]:
+) -> list[LogEntry]:
     """Overwrites every stored event of a post or comment; the caller holds the streams' locks."""
     rows = await connection.fetch(
-        "select e.stream_id, e.off, e.payload, e.created_at, s.channel"
+        "select e.stream_id, e.off, e.payload, e.created_at, s.channel,"
+        " (extract(epoch from e.created_at) * 1000000)::bigint as created_us"
         " from stream_event e join stream s on s.id = e.stream_id where e.subject_id = $1"
         " order by e.stream_id, e.off",
         subject_id,
     )
-    changed = [
-        StreamEvent(row["channel"], row["off"], redact(row["payload"]), row["created_at"])
+    entries = [
+        LogEntry(row["channel"], row["off"], redact(row["payload"]), row["created_us"])
         for row in rows
     ]
     await connection.executemany(
         "update stream_event set payload = $4"
         " where stream_id = $1 and off = $2 and created_at = $3",
         [
-            (row["stream_id"], row["off"], row["created_at"], event.payload)
-            for row, event in zip(rows, changed, strict=True)
+            (row["stream_id"], row["off"], row["created_at"], entry.payload)
+            for row, entry in zip(rows, entries, strict=True)
         ],
     )
-    return changed
+    return entries
+
+
+# ---------------------------------------------------------------- former texts
 
 
 class Revision(msgspec.Struct, frozen=True):
     number: int
     title: str | None
     body_markdown: str
-    editor_id: UUID
     replaced_at: datetime
 
 
-async def read_revisions(pool: Pool, target_id: UUID) -> list[Revision]:
-    """The texts before each edit, oldest first; at most 500."""
-    async with acquire(pool) as connection:
-        rows = await connection.fetch(
-            "select number, title, body_markdown, editor_id, replaced_at from revision"
-            " where country_id = $1 and target_id = $2 order by number limit 500",
-            country_of(target_id),
-            target_id,
-        )
+async def read_revisions(
+    connection: Connection, target_id: UUID, before: int, limit: int
+) -> list[Revision]:
+    """The texts before each edit with a number below `before`, newest first."""
+    rows = await connection.fetch(
+        "select number, title, body_markdown, replaced_at from revision"
+        " where country_id = $1 and target_id = $2 and number < $3 order by number desc limit $4",
+        country_of(target_id),
+        target_id,
+        before,
+        limit,
+    )
     return [Revision(*row) for row in rows]

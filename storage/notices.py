@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from storage.identity import country_of
@@ -27,15 +28,23 @@ class FreshContent(msgspec.Struct, frozen=True):
     community_id: UUID
 
 
+class FreshComment(msgspec.Struct, frozen=True):
+    """`reply_to`: the comment that was answered, None: the post. Not always its parent: the answer
+    to one at the greatest depth attaches beside it."""
+
+    id: UUID
+    reply_to: UUID | None = None
+
+
 # A reply to a comment that was deleted meanwhile still reaches its author.
 _COMMENTS: Final = """
     select c.post_id, c.id, c.body_markdown, c.author_id, a.handle, a.display_name,
            coalesce(q.author_id, p.author_id), p.community_id
-    from unnest($1::smallint[], $2::uuid[]) i (country, id)
+    from unnest($1::smallint[], $2::uuid[], $3::uuid[]) i (country, id, reply_to)
     join comment c on c.country_id = i.country and c.id = i.id and c.deleted_at is null
     join post p on p.country_id = i.country and p.id = c.post_id and p.deleted_at is null
     join account a on a.id = c.author_id and a.status <> 'deleted'
-    left join comment q on q.country_id = i.country and q.id = c.parent_id
+    left join comment q on q.country_id = i.country and q.id = i.reply_to
     order by c.id"""
 _POSTS: Final = """
     select p.id, null::uuid, p.title || E'\\n\\n' || p.body_markdown, p.author_id, a.handle,
@@ -47,16 +56,17 @@ _POSTS: Final = """
 
 
 async def read_content(
-    connection: Connection, comments: Sequence[UUID], posts: Sequence[UUID]
+    connection: Connection, comments: Sequence[FreshComment], posts: Sequence[UUID]
 ) -> list[FreshContent]:
     """What of it stands; deleted content, and that of deleted accounts, is left out."""
-    found: list[FreshContent] = []
-    for statement, ids in ((_COMMENTS, comments), (_POSTS, posts)):
-        if ids:
-            countries = [country_of(id) for id in ids]
-            rows = await connection.fetch(statement, countries, list(ids))
-            found += [FreshContent(*row.values()) for row in rows]
-    return found
+    rows: list[asyncpg.Record] = []
+    if comments:
+        ids = [comment.id for comment in comments]
+        answered = [comment.reply_to for comment in comments]
+        rows += await connection.fetch(_COMMENTS, [country_of(id) for id in ids], ids, answered)
+    if posts:
+        rows += await connection.fetch(_POSTS, [country_of(id) for id in posts], list(posts))
+    return [FreshContent(*row.values()) for row in rows]
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -94,7 +104,7 @@ _RESOLVE: Final = """
     left join membership m on m.community_id = c.id and m.account_id = f.id
     where f.id <> f.actor
       and (f.status = 'active' or (f.status = 'suspended' and f.suspended_until <= now()))
-      and (c.visibility = 'public' or f.role = 'admin' or m.role <> 'banned')
+      and may_read(f.role, c.visibility, m.role)
     order by f.place"""
 
 

@@ -37,7 +37,7 @@ with page as materialized (
      order by id desc limit $3
 )
 select n.id, n.kind, n.actor_id, a.handle, a.display_name, n.post_id, n.comment_id,
-       case when p.deleted_at is null and (c.visibility = 'public' or m.role <> 'banned')
+       case when p.deleted_at is null and may_read(r.role, c.visibility, m.role)
             then p.title end as post_title,
        n.created_at, n.read
   from page n
@@ -45,6 +45,7 @@ select n.id, n.kind, n.actor_id, a.handle, a.display_name, n.post_id, n.comment_
   left join post p on p.country_id = id_country(n.post_id) and p.id = n.post_id
   left join community c on c.id = p.community_id
   left join membership m on m.community_id = p.community_id and m.account_id = $1
+  left join account r on r.id = $1
  order by n.id desc"""
 
 

@@ -32,12 +32,13 @@ class NewPost(msgspec.Struct, frozen=True):
 
 
 class WrittenPost(msgspec.Struct, frozen=True):
-    """`status`: created, replayed (`resource_id` is the first answer's), or an error code."""
+    """`status`: created, replayed (`resource_id` is the first answer's), gone (that answer was
+    forgotten this very moment), or an error code. The others are set where it is 'created'."""
 
     status: str
     resource_id: UUID
-    channel: str | None
-    offset: int | None
+    channel: str
+    offset: int
 
 
 _WRITE: Final = "select * from write_posts($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
@@ -121,19 +122,6 @@ async def read_posts(
     left out. Deleted posts are included, with their text: the caller hides it."""
     rows = await connection.fetch(_READ, [country_of(id) for id in ids], list(ids))
     return {row["id"]: (post_of(row), row["epoch"], row["top_offset"]) for row in rows}
-
-
-async def members_of(
-    connection: Connection, account_id: UUID, communities: Sequence[UUID]
-) -> dict[UUID, str]:
-    """The account's role in each of these communities that it has one in (banned included)."""
-    rows = await connection.fetch(
-        "select community_id, role from membership"
-        " where account_id = $1 and community_id = any($2::uuid[])",
-        account_id,
-        list(communities),
-    )
-    return {row["community_id"]: row["role"] for row in rows}
 
 
 async def read_marks(

@@ -28,8 +28,8 @@ select base + 1, (extract(epoch from stamp) * 1000000)::bigint from advanced"""
 
 
 class Appended(NamedTuple):
-    """An event that stands in a stream once its transaction commits. `committed_ns` is what live
-    copies carry (`with_committed_ns`): the same that is read from the stream later."""
+    """An event that stands in a stream once its transaction commits. `committed_ns` is the clock
+    within the transaction, as readers of the stream get it (`with_committed_ns`)."""
 
     channel: str
     offset: int

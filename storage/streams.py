@@ -61,8 +61,8 @@ class StreamPage(msgspec.Struct, frozen=True):
 def with_committed_ns(payload: str | bytes, ns: int) -> bytes:
     """The JSON object text `payload` with `"committed_ns":ns` as its last member.
 
-    Writers of live data and readers of stream_event both use it, with created_at in nanoseconds:
-    what came live and what is read later are then the same bytes.
+    Live data says when its commit was over, what is read from stream_event later says its
+    created_at, a moment before; but for this member both are the same bytes.
     """
     body = payload.encode() if isinstance(payload, str) else payload
     if not (body.startswith(b"{") and body.endswith(b"}")):

@@ -18,7 +18,7 @@ from actors.messages import (
 )
 from config.errors import AppError
 from serve_app.api.call import Call
-from serve_app.api.fields import CommentLimit, CommentSort, CommentText, Cursor
+from serve_app.api.fields import CommentLimit, CommentSort, CommentText, Cursor, Limit
 from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import CommentHistory, CommentPage
 
@@ -39,6 +39,11 @@ class CommentBody(msgspec.Struct, frozen=True):
 
 class CommentPatch(msgspec.Struct, frozen=True):
     body_markdown: CommentText
+
+
+class CommentHistoryQuery(msgspec.Struct, frozen=True):
+    limit: Limit = 30
+    cursor: Cursor | None = None
 
 
 async def comments(call: Call[Nothing, CommentsQuery]) -> Reply:
@@ -73,8 +78,9 @@ async def delete(call: Call[Nothing, Nothing]) -> Reply:
     return await call.backends.thread_write(request)
 
 
-async def history(call: Call[Nothing, Nothing]) -> Reply:
-    request = ReadCommentHistory(call.caller, call.uuid("comment_id"))
+async def history(call: Call[Nothing, CommentHistoryQuery]) -> Reply:
+    query, comment_id = call.query, call.uuid("comment_id")
+    request = ReadCommentHistory(call.caller, comment_id, query.limit, query.cursor)
     return await call.backends.thread_read(request)
 
 
@@ -106,6 +112,6 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "GET", f"{_ONE}/history", history, "Former texts of a comment", access="guest",
-        rate="read", answer=CommentHistory, tag="comments",
+        rate="read", query=CommentHistoryQuery, answer=CommentHistory, tag="comments",
     ),
 )  # fmt: skip

@@ -9,7 +9,7 @@ import msgspec
 from actors.messages import CreatePost, DeletePost, EditPost, ReadPost, ReadPostHistory, Reply
 from config.errors import AppError
 from serve_app.api.call import Call
-from serve_app.api.fields import CommunityKey, Language, PostText, Tags, Title
+from serve_app.api.fields import CommunityKey, Cursor, Language, Limit, PostText, Tags, Title
 from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import PostAnswer, PostHistory
 
@@ -33,6 +33,11 @@ class PostPatch(msgspec.Struct, frozen=True):
     tags: Tags | None = None
     locked: bool | None = None
     pinned: bool | None = None
+
+
+class PostHistoryQuery(msgspec.Struct, frozen=True):
+    limit: Limit = 30
+    cursor: Cursor | None = None
 
 
 async def create(call: Call[PostBody, Nothing]) -> Reply:
@@ -79,8 +84,10 @@ async def delete(call: Call[Nothing, Nothing]) -> Reply:
     return await call.backends.thread_write(request)
 
 
-async def history(call: Call[Nothing, Nothing]) -> Reply:
-    return await call.backends.thread_read(ReadPostHistory(call.caller, call.uuid("post_id")))
+async def history(call: Call[Nothing, PostHistoryQuery]) -> Reply:
+    query, post_id = call.query, call.uuid("post_id")
+    request = ReadPostHistory(call.caller, post_id, query.limit, query.cursor)
+    return await call.backends.thread_read(request)
 
 
 def _title(title: str) -> str:
@@ -104,7 +111,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "POST", _P, create, "Write a post", access="member", rate="write", body=PostBody,
         answer=PostAnswer, status=201, idempotent=True,
-        refusals=("not_found", "not_permitted", "suspended"), tag="posts",
+        refusals=("not_permitted", "suspended"), tag="posts",
     ),
     Route(
         "GET", f"{_P}/{{post_id}}", read, "One post", access="guest", rate="read",
@@ -120,6 +127,6 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "GET", f"{_P}/{{post_id}}/history", history, "Former texts of a post", access="guest",
-        rate="read", answer=PostHistory, tag="posts",
+        rate="read", query=PostHistoryQuery, answer=PostHistory, tag="posts",
     ),
 )  # fmt: skip

@@ -4,6 +4,15 @@
 -- settings keep the joins of an unnested batch on index loops whatever the statistics say.
 -- migrate:up
 
+-- Who sees a community and what is in it: the one rule, for pages, notices and writes alike. Its twin
+-- for values that are in Python already is Relation.visible in storage/communities.py. Null: no role.
+create function may_read(account_role text, community_visibility text, membership_role text)
+returns boolean
+language sql immutable parallel safe as $$
+    select coalesce(community_visibility = 'public' or account_role = 'admin'
+                    or membership_role <> 'banned', false)
+$$;
+
 -- What an account may do in a community: null = everything a member may, else the code of the refusal.
 create function refusal(
     account_status text, suspended_until timestamptz, account_role text,
@@ -15,9 +24,31 @@ language sql stable as $$
         when account_status = 'suspended' and coalesce(suspended_until > now(), true) then 'suspended'
         when account_role = 'admin' then null
         when membership_role = 'banned' then 'not_permitted'
-        when community_visibility = 'private' and membership_role is null then 'not_found'
+        when not may_read(account_role, community_visibility, membership_role) then 'not_found'
     end
 $$;
+
+-- Takes the keys of a batch, in one order for all: the places (from 1) of what is to be written, which
+-- is what has no key or had the key free. A rival's key is waited for until it commits or gives up.
+create function take_keys(p_author uuid[], p_key text[], p_hash bytea[], p_id uuid[]) returns int[]
+language plpgsql as $$
+declare
+    fresh int[];
+begin
+    with taken as (
+        insert into idempotency (account_id, key, request_hash, status, resource_id)
+        select author, key, hash, 201, id
+          from unnest(p_author, p_key, p_hash, p_id) i (author, key, hash, id)
+         where key is not null order by author, key
+        on conflict do nothing
+        returning account_id, key
+    )
+    select coalesce(array_agg(i.ord), '{}') into fresh
+      from unnest(p_author, p_key) with ordinality i (author, key, ord)
+      left join taken t on t.account_id = i.author and t.key = i.key
+     where i.key is null or t.key is not null;
+    return fresh;
+end $$;
 
 create function write_comments(
     p_author uuid[], p_country smallint[], p_post uuid[], p_id uuid[], p_parent uuid[],
@@ -40,18 +71,7 @@ begin
           join post p on p.country_id = i.country and p.id = i.post)
       order by s.id for update;
 
-    with taken as (
-        insert into idempotency (account_id, key, request_hash, status, resource_id)
-        select author, key, hash, 201, id
-          from unnest(p_author, p_key, p_hash, p_id) i (author, key, hash, id)
-         where key is not null order by author, key
-        on conflict do nothing
-        returning account_id, key
-    )
-    select coalesce(array_agg(i.ord), '{}') into fresh
-      from unnest(p_author, p_key) with ordinality i (author, key, ord)
-      left join taken t on t.account_id = i.author and t.key = i.key
-     where i.key is null or t.key is not null;
+    fresh := take_keys(p_author, p_key, p_hash, p_id);
 
     perform 1 from post p
       where (p.country_id, p.id) in (select * from unnest(p_country, p_post))
@@ -122,9 +142,12 @@ begin
         delete from idempotency d using checked c
         where c.status <> 'created' and d.account_id = c.author and d.key = c.key
     ),
-    job as ( -- the rows that pgqueuer's own enqueue would insert, in the causing transaction
+    -- The rows that pgqueuer's own enqueue would insert, in the causing transaction. Whom a comment
+    -- answers is told apart from where it attaches: the two differ at the greatest depth.
+    job as (
         insert into pgqueuer (priority, entrypoint, payload, status)
-        select 0, 'notify', convert_to(json_build_object('comments', json_agg(id))::text, 'UTF8'), 'queued'
+        select 0, 'notify', convert_to(json_build_object('comments', json_agg(
+                   json_build_object('id', id, 'reply_to', parent)))::text, 'UTF8'), 'queued'
         from accepted having count(*) > 0
         returning id, entrypoint, priority
     ),
@@ -139,9 +162,10 @@ begin
       left join advanced a on a.id = f.stream_id
       left join counted n on n.id = f.post
     union all
-    select i.ord::int, case when d.request_hash = i.hash then 'replayed' else 'conflict' end,
+    select i.ord::int, case when d.key is null then 'gone' when d.request_hash = i.hash then 'replayed'
+                           else 'conflict' end,
            d.resource_id, null, null, null, null, null, null
-      from input i join idempotency d on d.account_id = i.author and d.key = i.key
+      from input i left join idempotency d on d.account_id = i.author and d.key = i.key
      where i.ord <> all (fresh);
 end $$;
 
@@ -161,18 +185,7 @@ begin
       where s.id in (select c.stream_id from community c where c.id = any (p_community))
       order by s.id for update;
 
-    with taken as (
-        insert into idempotency (account_id, key, request_hash, status, resource_id)
-        select author, key, hash, 201, id
-          from unnest(p_author, p_key, p_hash, p_id) i (author, key, hash, id)
-         where key is not null order by author, key
-        on conflict do nothing
-        returning account_id, key
-    )
-    select coalesce(array_agg(i.ord), '{}') into fresh
-      from unnest(p_author, p_key) with ordinality i (author, key, ord)
-      left join taken t on t.account_id = i.author and t.key = i.key
-     where i.key is null or t.key is not null;
+    fresh := take_keys(p_author, p_key, p_hash, p_id);
 
     stamp := clock_timestamp();
     return query
@@ -241,9 +254,10 @@ begin
       left join accepted f on f.ord = c.ord
       left join advanced a on a.id = f.stream_id
     union all
-    select i.ord::int, case when d.request_hash = i.hash then 'replayed' else 'conflict' end,
+    select i.ord::int, case when d.key is null then 'gone' when d.request_hash = i.hash then 'replayed'
+                           else 'conflict' end,
            d.resource_id, null, null
-      from input i join idempotency d on d.account_id = i.author and d.key = i.key
+      from input i left join idempotency d on d.account_id = i.author and d.key = i.key
      where i.ord <> all (fresh);
 end $$;
 

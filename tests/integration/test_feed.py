@@ -205,7 +205,8 @@ async def test_a_private_feed_is_for_its_members(here: World, feed: Feed) -> Non
     post = await here.post(secret, ada)
     await here.join(ada, secret)
     await here.join(cem, secret, "banned")
-    admin = Caller(ben.account_id, "ben", "BEN", "admin")
+    admin = await here.account("root")
+    await here.pool.execute("update account set role = 'admin' where handle = 'root'")
     callers = [ada, ben, cem, GUEST, admin, ada]
     outcomes = await feed.handle_batch(
         [ReadFeed(caller, "secret", "new", "all", 5, None) for caller in callers]

@@ -69,7 +69,10 @@ READS = [
         f"/api/v1/posts/{POST_ID}/comments?sort=old&limit=500&parent_id={POST_ID}",
         m.ReadComments(GUEST, ID, "old", ID, 500, None),
     ),
-    (f"/api/v1/comments/{POST_ID}/history", m.ReadCommentHistory(MEMBER, ID)),
+    (
+        f"/api/v1/comments/{POST_ID}/history?limit=100&cursor=c",
+        m.ReadCommentHistory(MEMBER, ID, 100, "c"),
+    ),
     ("/api/v1/notifications?limit=2", m.ListNotifications(MEMBER, 2, None)),
 ]
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from actors.messages import GUEST, ListNotifications, MarkNotificationsRead
+from storage.accounts import grant_role
 from storage.identity import new_id
 from storage.memberships import ban, grant
 from tests.integration.people import Person, World, pool, world
@@ -105,6 +106,10 @@ async def test_titles_that_may_not_be_read_are_left_out(world: World) -> None:
         return [item["post_title"] for item in (await page(world, mina))["items"]]
 
     assert await titles() == [None, "Title", None, "Title"]
+    await grant_role(world.pool, "mina", "admin")
+    await world.pool.execute("delete from membership")
+    assert await titles() == [None, "Title", None, "Title"]
+    await grant_role(world.pool, "mina", "member")
     await ban(world.pool, "mina", "secret")
     assert await titles() == [None, None, None, "Title"]
     await world.pool.execute("delete from membership")

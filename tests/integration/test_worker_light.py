@@ -57,7 +57,7 @@ async def enqueue(here: World, payload: bytes, *, entrypoint: str = "notify") ->
 
 
 def comments(*ids: UUID) -> bytes:
-    return msgspec.json.encode({"comments": ids})
+    return msgspec.json.encode({"comments": [{"id": id, "reply_to": None} for id in ids]})
 
 
 async def status(here: World, job_id: int) -> str | None:
