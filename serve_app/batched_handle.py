@@ -2,7 +2,8 @@
 
 A Serve call costs 1-3 ms of two processes whatever it carries, so what arrives while one is in
 flight goes out together (docs/adr/0002). A batch whose replica died is sent again: reads may be
-repeated, and writes carry an idempotency key or are idempotent by nature.
+repeated, new posts and comments carry an idempotency key, and all other writes of content change
+nothing when what they ask for stands already.
 """
 
 from __future__ import annotations
