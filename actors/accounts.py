@@ -198,12 +198,13 @@ class Accounts:
         return Reply(200, _encode({"unread": unread}), position)
 
     def _publish_events(self, events: Sequence[Appended]) -> None:
+        committed_ns = time.time_ns()
         self._publish(
             [
                 Publication(
                     event.channel,
                     event.offset,
-                    with_committed_ns(event.payload, event.committed_ns),
+                    with_committed_ns(event.payload, committed_ns),
                 )
                 for event in events
             ]

@@ -36,7 +36,6 @@ class CursorKind(enum.IntEnum):
     POST_HISTORY = 5
     COMMENT_HISTORY = 6
     NOTIFICATIONS = 7
-    SESSIONS = 8
 
 
 def encode_cursor(kind: CursorKind, scope: str, value: object) -> str:

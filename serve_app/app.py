@@ -173,6 +173,8 @@ def _deployment(plain: type, name: str, size: Deployment, *, shutdown_seconds: f
 
 def stop(*, shared_cluster: bool) -> None:
     """Gateways first. On a cluster of others only what is ours ends."""
+    if not ray.is_initialized():  # else Serve's calls would start a Ray of their own
+        return
     names = [app_name("gateway"), *(app_name(name) for name in _BACKENDS)]
     running = serve.status().applications
     for name in names[: None if shared_cluster else 1]:
@@ -191,6 +193,8 @@ def node_name() -> str:
 def processes() -> list[dict[str, Any]]:
     """Role, pid and node of every actor process, from Ray's own table."""
     found: list[dict[str, Any]] = []
+    if not ray.is_initialized():
+        return found
     nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes()}  # type: ignore[no-untyped-call]
     for actor in ray._private.state.actors().values():
         if actor["State"] == "ALIVE" and actor["Pid"]:

@@ -57,6 +57,8 @@ class Cluster:
         await loop.run_in_executor(self._thread, self._start, settings, metrics)
 
     def _start(self, settings: Settings, metrics: Path) -> None:
+        from ray.exceptions import RayError
+
         from serve_app import app
 
         steps: tuple[Callable[[], None], ...] = (
@@ -68,7 +70,14 @@ class Cluster:
             if self._stopping:
                 return
             self._joined = True
-            step()
+            try:
+                step()
+            except (RuntimeError, ConnectionError, TimeoutError, RayError) as error:
+                raise AppError("unavailable", f"Ray does not start: {error}") from error
+            except Exception as error:
+                if type(error) is not Exception:  # what ray.init raises when it is too late
+                    raise
+                raise AppError("unavailable", f"Ray does not start: {error}") from error
 
     def processes(self, spared: set[int]) -> list[dict[str, Any]]:
         """Role, pid and node of actors anywhere, and of Ray's own processes on this machine; the

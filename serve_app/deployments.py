@@ -55,6 +55,7 @@ class ThreadDeployment:
         )
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
         self._thread = Thread(self._pool, Directory(self._pool), self._publisher)
+        await self._thread.warm_up(settings.postgres.pool_size)
         self._decoder = msgspec.msgpack.Decoder(list[ThreadRequest])
 
     async def call(self, payload: bytes) -> bytes:

@@ -74,6 +74,8 @@ async def connect(
             url,
             min_size=1,
             max_size=size or settings.pool_size,
+            # A connection keeps the plans of its statements: closing an idle one throws them away.
+            max_inactive_connection_lifetime=0,
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=command_timeout,
             server_settings=server_settings,

@@ -34,10 +34,6 @@ def internal() -> ReplyError:
     return ReplyError(100, "internal server error", True)
 
 
-def unauthorized() -> ReplyError:
-    return ReplyError(101, "unauthorized")
-
-
 def unknown_channel() -> ReplyError:
     return ReplyError(102, "unknown channel")
 

@@ -1,7 +1,9 @@
 -- One round trip for a batch of writes. Each function locks the streams first (by id), then looks at
 -- idempotency keys in a later statement, whose snapshot sees what rivals have committed meanwhile; one
--- statement for both gave unique violations under races. Every item gets its own status. The planner
--- settings keep the joins of an unnested batch on index loops whatever the statistics say.
+-- statement for both gave unique violations under races. Every item gets its own status. Plans are
+-- generic, because a batch is planned longer than it runs; without hash joins, because before the first
+-- ANALYZE those read whole tables. Merge joins stay: nested loops over the batch's own rows grow with
+-- its square.
 -- migrate:up
 
 -- Who sees a community and what is in it: the one rule, for pages, notices and writes alike. Its twin
@@ -59,7 +61,7 @@ create function write_comments(
     o_channel text, o_offset bigint, o_comment_count int, o_community uuid
 )
 language plpgsql
-set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set enable_hashjoin = off
 as $$
 declare
     fresh int[];
@@ -175,7 +177,7 @@ create function write_posts(
     p_payload text[], p_key text[], p_hash bytea[]
 ) returns table (o_ord int, o_status text, o_resource uuid, o_channel text, o_offset bigint)
 language plpgsql
-set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set enable_hashjoin = off
 as $$
 declare
     fresh int[];
@@ -267,7 +269,7 @@ create function cast_votes(
     p_account uuid[], p_country smallint[], p_target uuid[], p_is_post boolean[], p_value int[]
 ) returns table (o_ord int, o_status text, o_up int, o_down int, o_post uuid, o_community uuid)
 language plpgsql
-set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set enable_hashjoin = off
 as $$
 begin
     perform 1 from post p
