@@ -56,7 +56,7 @@ async def test_joining_twice_counts_once_and_tells_once(world: World) -> None:
     created_us = await world.pool.fetchval(
         "select (extract(epoch from created_at) * 1000000)::bigint from stream_event"
     )
-    assert live.pop("committed_ns") == created_us * 1_000
+    assert live.pop("committed_ns") >= created_us * 1_000
     assert (publication.channel, publication.offset, live) == (mina.channel, 1, event)
 
 
