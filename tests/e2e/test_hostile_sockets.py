@@ -71,7 +71,11 @@ async def test_ten_thousand_subscriptions(ada: ApiClient, server: RunningServer)
         posts = await asyncio.gather(*(ada.post() for _ in range(140)))
         for n, made in enumerate(posts):
             await client.send({"id": n + 1, "subscribe": {"channel": f"thread:{made['id']}"}})
-        replies = [await client.next() for _ in posts]
+        replies: list[dict[str, Any]] = []
+        while len(replies) < len(posts):
+            message = await client.next()
+            if "id" in message:  # else a push: presence counts come by themselves
+                replies.append(message)
         refused = [reply["error"]["code"] for reply in replies if "error" in reply]
         assert refused == [106] * len(refused) and 0 < len(refused) <= 140 - 120
 

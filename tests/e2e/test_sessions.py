@@ -142,7 +142,7 @@ async def test_a_token_renewed_before_it_ends(ada: ApiClient, server: RunningSer
         following = await client.follow(f"thread:{post['id']}")
         made = await ada.comment(post["id"])
         await following.wait_offset(1)
-        assert following.publications[0][1]["comment"]["id"] == made["id"]
+        assert following.of_type("comment.created")[0]["comment"]["id"] == made["id"]
         assert client.events.connected == 1 and client.events.disconnected == []
 
 
