@@ -52,6 +52,7 @@ _UNAVAILABLE: Final = (
     asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
     asyncpg.PostgresIOError,
     asyncpg.ReadOnlySQLTransactionError,  # a demoted primary
+    asyncpg.InternalClientError,  # the connection broke while the pool was resetting it
 )
 
 
@@ -120,7 +121,12 @@ def translate() -> Iterator[None]:
     """Turns what asyncpg raises about the server's state into AppError; all else passes through."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+    ) as error:
         translated = _translated(error)
         if translated is None:
             raise

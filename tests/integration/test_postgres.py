@@ -22,6 +22,7 @@ from storage.postgres import (
     connect,
     in_transaction,
     in_transaction_at,
+    translate,
     wal_position,
 )
 from storage.stream_writer import append, append_event, event_payload, rfc3339
@@ -229,3 +230,9 @@ def test_payloads_have_the_form_of_the_contract() -> None:
         '"id":"00000000-0000-0000-0000-000000000001","x":null,"sent_ns":1795162530123456789}'
     )
     assert rfc3339(datetime(2026, 1, 2, 3, 4, 5, 999_999, UTC)) == "2026-01-02T03:04:05.999Z"
+
+
+def test_a_connection_that_broke_in_the_pools_hands_is_unavailable() -> None:
+    with pytest.raises(AppError) as refused, translate():
+        raise asyncpg.InternalClientError("cannot switch to state 15")
+    assert refused.value.code == "unavailable"
