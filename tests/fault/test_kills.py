@@ -81,6 +81,14 @@ async def test_writers_killed_again_and_again(server: RunningServer) -> None:
         await _kill(server, "thread")
 
 
+async def test_postgres_killed_again_and_again(server: RunningServer) -> None:
+    """Each kill meets other moments of a transaction: all are answered 503, none 500."""
+    async with steady_load(server) as load:
+        for _ in range(5):  # `up` waits ever longer before each restart
+            await _kill(server, "postgres")
+            await load.wait_more(40)
+
+
 async def test_everything_at_once(server: RunningServer) -> None:
     """The last straw: shards, writers, one gateway and both stores within the same moment."""
     async with steady_load(server) as load:
