@@ -182,7 +182,14 @@ class CommunityShard:
     # ------------------------------------------------------------ what writers send
 
     async def _publish(self, request: m.Publish) -> None:
-        for publication in request.publications:
+        self._take_publications(request.publications)
+        self._take_ephemeral(request.ephemeral)
+
+    async def _publish_ephemeral(self, request: m.PublishEphemeral) -> None:
+        self._take_ephemeral(request.events)
+
+    def _take_publications(self, publications: Iterable[m.Publication]) -> None:
+        for publication in publications:
             channel = self._hub.channels.get(publication.channel)
             if channel is None:
                 continue  # nobody follows it, Postgres has it
@@ -191,9 +198,9 @@ class CommunityShard:
             else:
                 self._hub.send(channel, publication)
 
-    async def _publish_ephemeral(self, request: m.PublishEphemeral) -> None:
+    def _take_ephemeral(self, events: Iterable[m.Ephemeral]) -> None:
         now, dropped = self._clock(), self._throttle.dropped
-        for event in request.events:
+        for event in events:
             if event.channel in self._hub.channels:
                 self._send_ephemeral(self._throttle.offer(event, now))
         _EPHEMERAL_DROPPED.inc(self._throttle.dropped - dropped)

@@ -19,7 +19,7 @@ import asyncpg
 from actors.messages import CreateComment, CreatePost, Failure, Outcome
 from actors.outcomes import failure, settle_all
 from actors.shard_messages import Ephemeral, Publication
-from storage.postgres import Connection, Pool, in_transaction_at
+from storage.postgres import Connection, Pool, in_statement_at
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ async def commit(
     if not items:
         return [], 0
     try:
-        rows, position = await in_transaction_at(pool, lambda connection: write(connection, items))
+        rows, position = await in_statement_at(pool, lambda connection: write(connection, items))
         return list(rows), position
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         if len(items) == 1:

@@ -21,12 +21,6 @@ class StreamPosition(msgspec.Struct, frozen=True, gc=False, array_like=True):
     offset: int
 
 
-class Publish(Message, frozen=True):
-    """Writers hand over committed events; per channel in offset order, at most once or again."""
-
-    publications: list[Publication]
-
-
 class Ephemeral(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """An event without offset. Of several with one (channel, key) only the newest is sent, at most
     one each `interval_seconds`; 0 sends each at once."""
@@ -35,6 +29,14 @@ class Ephemeral(msgspec.Struct, frozen=True, gc=False, array_like=True):
     key: str
     data: bytes
     interval_seconds: float = 1.0
+
+
+class Publish(Message, frozen=True):
+    """Writers hand over committed events, per channel in offset order, at most once or again; then
+    ephemeral ones."""
+
+    publications: list[Publication]
+    ephemeral: list[Ephemeral] = msgspec.field(default_factory=list)
 
 
 class PublishEphemeral(Message, frozen=True):

@@ -53,6 +53,9 @@ class Cluster:
             # ray.init replaces 127.0.0.1 by the machine's address, unless clusters are ruled out
             # as they are on other systems; only then do Ray's servers bind to loopback.
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+            # Ray runs workers at nice 15, so that batch work yields to its own daemons; ours answer
+            # people, and every other program on the machine went first.
+            os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._start, settings, metrics)
 

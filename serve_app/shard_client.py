@@ -17,7 +17,6 @@ from actors.shard_messages import (
     Ephemeral,
     Publication,
     Publish,
-    PublishEphemeral,
     ShardReply,
     ShardRequest,
 )
@@ -140,10 +139,7 @@ class ShardPublisher:
                 durable = [event for event in batch if isinstance(event, Publication)]
                 ephemeral = [event for event in batch if isinstance(event, Ephemeral)]
                 try:
-                    if durable:
-                        await self._client.call(index, Publish(durable))
-                    if ephemeral:
-                        await self._client.call(index, PublishEphemeral(ephemeral))
+                    await self._client.call(index, Publish(durable, ephemeral))
                 except AppError as error:
                     _dropped.inc(len(batch))
                     _log.debug("shard %d missed %d events: %s", index, len(batch), error)

@@ -5,13 +5,11 @@ It needs no Ray: what it calls are senders of bytes and a shard call, so tests r
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import Final, Protocol
 
 import msgspec
 
-from actors.access_token import verify
 from actors.messages import (
     AccountsRead,
     AccountsRequest,
@@ -39,6 +37,7 @@ from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.rate_limiter import RateLimiter
 from serve_app.gateway.realtime import Realtime
 from serve_app.gateway.server import GatewayServer, build_app
+from serve_app.gateway.verified_tokens import VerifiedTokens
 
 _decode_leases: Final = msgspec.msgpack.Decoder(list[Lease]).decode
 _decode_grant: Final = msgspec.msgpack.Decoder(ChannelGrant).decode
@@ -54,7 +53,7 @@ class HandleBackends:
     edits, reads, and the hashing of passwords. Registration is never sent twice."""
 
     def __init__(self, thread: Send, feed: Send, accounts: Send) -> None:
-        self._writes: BatchedHandle[ThreadRequest] = BatchedHandle("thread", thread, in_flight=1)
+        self._writes: BatchedHandle[ThreadRequest] = BatchedHandle("thread", thread, in_flight=2)
         self._edits: BatchedHandle[ThreadRequest] = BatchedHandle(
             "thread", thread, in_flight=8, max_batch=4
         )
@@ -112,8 +111,8 @@ class Gateway:
         self._settings = settings
         backends = HandleBackends(thread, feed, accounts)
 
-        def verify_token(token: str) -> tuple[Caller, float]:
-            return verify(token, settings.auth.secret, time.time())
+        tokens = VerifiedTokens(settings.auth.secret)
+        verify_token = tokens.verify
 
         async def take(requests: list[LeaseRequest]) -> list[Lease]:
             return _decode_leases(await rate_limit(encode(requests)))
