@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import sys
@@ -116,8 +117,14 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
 
 
 async def _doctor(settings: Settings, data_dir: Path) -> int:
+    from serve_app.control import read_processes
     from serve_app.doctor import diagnose
 
+    with contextlib.suppress(AppError):
+        running = await read_processes(data_dir)
+        pid = next(entry["pid"] for entry in running if entry["role"] == "up")
+        print(f"ok       Serai runs on {data_dir} (pid {pid}, {len(running)} processes)")
+        return 0
     findings = await diagnose(
         host=settings.gateway.host,
         port=settings.gateway.port,

@@ -7,6 +7,8 @@ a stop that comes during the start waits for the step in hand and never runs bes
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import logging
 import os
 import signal
@@ -39,8 +41,9 @@ class Cluster:
         self.stuck = False
         """A call of Ray's hangs for good, in a thread that Python waits for when it exits."""
 
-    async def start(self, settings: Settings) -> None:
-        """Returns when every replica runs. Raises AppError where one can't start."""
+    async def start(self, settings: Settings, say: Callable[[str], None]) -> None:
+        """Returns when every replica runs, having said each step. Raises AppError where one can't
+        start."""
         metrics = self._run_dir / "metrics"
         metrics.mkdir()
         # Ray takes these from the environment alone, and reads them when it is imported.
@@ -57,21 +60,22 @@ class Cluster:
             # people, and every other program on the machine went first.
             os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._start, settings, metrics)
+        await loop.run_in_executor(self._thread, self._start, settings, metrics, say)
 
-    def _start(self, settings: Settings, metrics: Path) -> None:
+    def _start(self, settings: Settings, metrics: Path, say: Callable[[str], None]) -> None:
         from ray.exceptions import RayError
 
         from serve_app import app
 
-        steps: tuple[Callable[[], None], ...] = (
-            partial(app.start_ray, self._run_dir / "ray", self._address, metrics),
-            partial(app.start_backends, settings),
-            partial(app.start_gateways, settings),
+        steps: tuple[tuple[str, Callable[[], None]], ...] = (
+            ("Ray", partial(app.start_ray, self._run_dir / "ray", self._address, metrics)),
+            ("shards and deployments", partial(app.start_backends, settings)),
+            ("gateways", partial(app.start_gateways, settings)),
         )
-        for step in steps:
+        for name, step in steps:
             if self._stopping:
                 return
+            say(f"starting {name}")
             self._joined = True
             try:
                 step()
@@ -125,4 +129,7 @@ class Cluster:
         if self._joined:
             from serve_app import app
 
-            app.stop(shared_cluster=self._address is not None)
+            # Serve kills its controller while it still answers, and Ray prints that as a failure:
+            # nothing that a person who has pressed Ctrl-C should read. Our log has its own stream.
+            with contextlib.redirect_stderr(io.StringIO()):
+                app.stop(shared_cluster=self._address is not None)

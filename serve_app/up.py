@@ -37,6 +37,8 @@ from storage.streams import ensure_partitions
 
 STARTER: Final = Path(__file__).resolve().parent.parent / "config" / "starter"
 _READY_SECONDS: Final = 60.0
+# A closed terminal (SIGHUP) is a clean stop as well.
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EVERY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -94,7 +96,7 @@ class Server:
     async def _run(self) -> int:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, stopping.set)
         starting = asyncio.create_task(self._start(loop, stopping))
         waiting = asyncio.create_task(stopping.wait())
@@ -132,15 +134,14 @@ class Server:
             self._say("importing the starter content")
             summary = await import_dump(STARTER, url)
             self._say(str(summary))
-        self._say("starting Ray and the deployments")
         self._run_dir = RunDir(self._data_dir)
         self._cluster = Cluster(self._data_dir, self._run_dir.path, os.environ.get("RAY_ADDRESS"))
         # Before the gateways answer: whoever sees them ready may ask for the processes.
         self._control = ControlServer(self._data_dir, self._run_dir.path, self._processes)
         await self._control.start()
-        await self._cluster.start(settings)
+        await self._cluster.start(settings, self._say)
         # Ray installs handlers of its own.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, stopping.set)
         await self._wait_ready()
 
@@ -209,6 +210,7 @@ class Server:
         self._say("ready")
         url = URL.build(scheme="http", host=gateway.host, port=gateway.port)
         print(f"\nSerai is running: {url}", flush=True)
+        print(f"The API and its page: {url / 'api/docs'}", file=sys.stderr, flush=True)
         print("Stop it with Ctrl-C.", file=sys.stderr, flush=True)
 
     async def _stop(self) -> None:
