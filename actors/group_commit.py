@@ -28,7 +28,7 @@ Row = TypeVar("Row")
 Keyed = TypeVar("Keyed", CreatePost, CreateComment)
 
 _REASONS: Final = {
-    "not_found": "There is no such place to write to.",
+    "not_found": "There is no such post or comment.",
     "locked": "This thread is locked.",
     "suspended": "Your account is suspended.",
     "not_permitted": "You may not write here.",

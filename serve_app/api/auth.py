@@ -22,21 +22,21 @@ _decode: Final = msgspec.json.Decoder(Tokens).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class RegisterBody(msgspec.Struct, frozen=True):
+class RegisterBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     handle: Handle
     email: Email
     password: Password
     languages: Languages = ()
 
 
-class LoginBody(msgspec.Struct, frozen=True):
+class LoginBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A password too short to be anybody's is a wrong one, not an invalid one."""
 
     login: LoginName
     password: Annotated[str, Meta(max_length=256)]
 
 
-class RefreshBody(msgspec.Struct, frozen=True):
+class RefreshBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refresh_token: RefreshToken | None = None
 
 

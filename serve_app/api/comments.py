@@ -32,12 +32,12 @@ class CommentsQuery(msgspec.Struct, frozen=True):
     cursor: Cursor | None = None
 
 
-class CommentBody(msgspec.Struct, frozen=True):
+class CommentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_markdown: CommentText
     parent_id: UUID | None = None
 
 
-class CommentPatch(msgspec.Struct, frozen=True):
+class CommentPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_markdown: CommentText
 
 

@@ -14,11 +14,13 @@ T = TypeVar("T")
 
 _AT_PATH: Final = re.compile(r" - at `\$?\.?(.*?)`$", re.DOTALL)
 _MISSING: Final = re.compile(r"^Object missing required field `(.+?)`$")
+_UNKNOWN: Final = re.compile(r"^Object contains unknown field `(.{1,100}?)`$", re.DOTALL)
 _REASON_CHARACTERS: Final = 300
 
 
 def decode_body(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
-    """Raises AppError `invalid` naming the field; never echoes what the client sent."""
+    """Raises AppError `invalid` naming the field; never echoes what the client sent in it. Fields
+    that nobody knows are refused: a misspelt `parent_id` would post to the wrong place."""
     try:
         value = decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -86,4 +88,6 @@ def _invalid(message: str, detail: str) -> AppError:
         path, reason = found[1], message[: found.start()]
     if missing := _MISSING.match(reason):
         path, reason = f"{path}.{missing[1]}" if path else missing[1], "is required"
+    elif unknown := _UNKNOWN.match(reason):
+        path, reason = f"{path}.{unknown[1]}" if path else unknown[1], "is unknown"
     return AppError("invalid", detail, errors=((path, reason[:_REASON_CHARACTERS]),))

@@ -19,7 +19,7 @@ class NotificationsQuery(msgspec.Struct, frozen=True):
     cursor: Cursor | None = None
 
 
-class ReadBody(msgspec.Struct, frozen=True):
+class ReadBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`up_to`: the newest notification that was seen; it and all older ones become read."""
 
     up_to: UUID

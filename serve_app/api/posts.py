@@ -14,7 +14,7 @@ from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import PostAnswer, PostHistory
 
 
-class PostBody(msgspec.Struct, frozen=True):
+class PostBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`community_id`: id or slug. `language`: detected where none is given."""
 
     community_id: CommunityKey
@@ -24,7 +24,7 @@ class PostBody(msgspec.Struct, frozen=True):
     tags: Tags = ()
 
 
-class PostPatch(msgspec.Struct, frozen=True):
+class PostPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is absent or null stays as it is. `locked` and `pinned` are for moderators."""
 
     title: Title | None = None

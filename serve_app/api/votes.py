@@ -13,7 +13,7 @@ from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import VoteCounts
 
 
-class VoteBody(msgspec.Struct, frozen=True):
+class VoteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """0 takes the vote back."""
 
     value: VoteValue

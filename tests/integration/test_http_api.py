@@ -113,7 +113,7 @@ WRITES = [
     (
         "POST",
         f"/api/v1/posts/{POST_ID}/comments",
-        {"body_markdown": "hi", "parent_id": POST_ID, "unknown": [1]},
+        {"body_markdown": "hi", "parent_id": POST_ID},
         m.CreateComment(MEMBER, ID, ID, "hi", "k 1", 0),
     ),
     (

@@ -53,9 +53,15 @@ async def running() -> AsyncIterator[Running]:
             "body_markdown",
             "Expected `str` of length <= 10000",
         ),
-        (b'{"body_markdown":"a","x":' + b"[" * 100_000 + b"}", "", ""),
+        (b'{"body_markdown":"a","parent":null}', "parent", "is unknown"),
+        (b'{"body_markdown":"a","x":' + b"[" * 100_000 + b"}", "x", "is unknown"),
+        (
+            b'{"body_markdown":' + b"[" * 100_000 + b"}",
+            "body_markdown",
+            "Expected `str`, got `array`",
+        ),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 async def test_bad_body_names_the_field(
     running: Running, body: bytes, path: str, reason: str
