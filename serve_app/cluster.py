@@ -113,10 +113,9 @@ class Cluster:
         except TimeoutError:
             self.stuck = True
             _log.error("Ray did not stop in time and is killed")
-        except AppError as error:
-            _log.error("Ray did not stop cleanly: %s", error)
-        except Exception:
-            _log.exception("Ray did not stop cleanly")
+        except Exception as error:  # what was signalled with us may be gone before us
+            name = type(error).__name__
+            _log.error("Ray did not stop cleanly (%s): the rest is killed", name)
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._joined and self._address is None:
             for pid in descendants(os.getpid(), without=spared):
@@ -131,5 +130,6 @@ class Cluster:
 
             # Serve kills its controller while it still answers, and Ray prints that as a failure:
             # nothing that a person who has pressed Ctrl-C should read. Our log has its own stream.
-            with contextlib.redirect_stderr(io.StringIO()):
+            nowhere = io.StringIO()
+            with contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
                 app.stop(shared_cluster=self._address is not None)
