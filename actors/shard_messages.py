@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from actors.messages import Message
 
+KIND_PUBLICATION: Final = 0
+KIND_JOIN: Final = 1
+KIND_LEAVE: Final = 2
+
 
 class Publication(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One event of a channel. `offset` 0 marks an ephemeral one, which has no place in the stream.
-    `data` is an encoded JSON object."""
+    `data` is encoded JSON, of any type where a client or the server API published it. `info` is the
+    encoded ClientInfo of a client that published. `time_ms` in Unix milliseconds, 0 where not kept.
+
+    Joins and leaves are ephemeral, their `data` is the encoded ClientInfo of who came or left.
+    """
 
     channel: str
     offset: int
     data: bytes
+    kind: int = KIND_PUBLICATION
+    info: bytes = b""
+    tags: dict[str, str] | None = None
+    time_ms: int = 0
 
 
 class StreamPosition(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -41,6 +55,32 @@ class Publish(Message, frozen=True):
 
 class PublishEphemeral(Message, frozen=True):
     events: list[Ephemeral]
+
+
+class PublishToChannel(Message, frozen=True):
+    """A publication by a client or the server API on a channel without a writer of its own. `key`:
+    the same one within five minutes publishes nothing and gets the first answer. `keep` False
+    leaves it out of the history, so it has no offset."""
+
+    channel: str
+    data: bytes
+    info: bytes = b""
+    tags: dict[str, str] | None = None
+    key: str = ""
+    keep: bool = True
+
+
+class PublishReply(Message, frozen=True):
+    """Answered once it is in the history, or handed to every gateway; ("", 0) without history."""
+
+    epoch: str
+    offset: int
+
+
+class RemoveHistory(Message, frozen=True):
+    """Empties the history in memory of a channel. Epoch and top stay."""
+
+    channel: str
 
 
 class Hello(Message, frozen=True):
@@ -85,15 +125,26 @@ class PresenceChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
     clients: int
 
 
+class ClientChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A client of this gateway came to a channel whose namespace lists clients; `info` is its
+    encoded ClientInfo, empty when it left."""
+
+    channel: str
+    client: str
+    info: bytes
+
+
 class Poll(Message, frozen=True):
     """Asks for everything after `ack` (the highest sequence number taken in). Held open for at most
-    `wait_seconds` until there is something. `presence` carries what changed since the last poll."""
+    `wait_seconds` until there is something. `presence` and `clients` carry what changed since the
+    last poll, after a Hello all there is."""
 
     gateway_id: str
     incarnation: str
     ack: int
     wait_seconds: float = 5.0
     presence: list[PresenceChange] = msgspec.field(default_factory=list)
+    clients: list[ClientChange] = msgspec.field(default_factory=list)
 
 
 class PollReply(Message, frozen=True):
@@ -132,7 +183,51 @@ class PresenceReply(Message, frozen=True):
     users: int
 
 
+class ReadClients(Message, frozen=True):
+    channel: str
+
+
+class ClientsReply(Message, frozen=True):
+    """Encoded ClientInfo by client, at most what the namespace lists."""
+
+    clients: dict[str, bytes]
+
+
+class ListChannels(Message, frozen=True):
+    """Channels of this shard with somebody on them. `pattern` as of fnmatch, empty for all."""
+
+    pattern: str = ""
+
+
+class ChannelsReply(Message, frozen=True):
+    """Connections by channel, and True where the answer was cut at its limit."""
+
+    clients: dict[str, int]
+    cut: bool = False
+
+
 ShardRequest = (
-    Publish | PublishEphemeral | Hello | Attach | Detach | Poll | ReadHistory | ReadPresence
+    Publish
+    | PublishEphemeral
+    | PublishToChannel
+    | RemoveHistory
+    | Hello
+    | Attach
+    | Detach
+    | Poll
+    | ReadHistory
+    | ReadPresence
+    | ReadClients
+    | ListChannels
 )
-ShardReply = HelloReply | AttachReply | PollReply | HistoryReply | PresenceReply | None
+ShardReply = (
+    PublishReply
+    | HelloReply
+    | AttachReply
+    | PollReply
+    | HistoryReply
+    | PresenceReply
+    | ClientsReply
+    | ChannelsReply
+    | None
+)

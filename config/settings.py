@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from config.channels import Namespace, Namespaces
 from config.rate_limits import RateLimitSettings
 
 PROFILES: Final = Path(__file__).parent / "profiles"
@@ -59,7 +60,16 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 # An address may hold a password.
 _SECRET_FIELDS: Final = frozenset(
-    {"secret", "url", "replica_urls", "endpoint", "meilisearch_url", "meilisearch_key"}
+    {
+        "secret",
+        "url",
+        "replica_urls",
+        "endpoint",
+        "meilisearch_url",
+        "meilisearch_key",
+        "token_secret",
+        "api_key",
+    }
 )
 
 
@@ -104,6 +114,20 @@ class Realtime(_Section, frozen=True):
     history_limit: Count = 300
     recovery_publications: Count = 1_000
     recovery_bytes: Bytes = 524_288
+    token_secret: str = ""
+    """HMAC secret of connection and subscription tokens that an application of yours issues; empty:
+    none are accepted but Serai's own."""
+    token_jwks_url: str = ""
+    """Where the public keys of such tokens are (RS, ES, EdDSA)."""
+    token_audience: str = ""
+    token_issuer: str = ""
+    personal_channels: bool = False
+    """Every connection with a user is subscribed to `#<user>` of the default namespace."""
+    api_key: str = ""
+    """Of the server API under /api; empty: there is none."""
+
+    def __post_init__(self) -> None:
+        _check_urls("token_jwks_url", (self.token_jwks_url,), ("http", "https"))
 
 
 class Postgres(_Section, frozen=True):
@@ -222,6 +246,8 @@ class Settings(_Section, frozen=True):
     log_level: LogLevel = "INFO"
     gateway: Gateway = Gateway()
     realtime: Realtime = Realtime()
+    channels: dict[str, Namespace] = {}
+    """Namespaces beside Serai's own, by name; only in the profile file."""
     postgres: Postgres = Postgres()
     redis: Redis = Redis()
     auth: Auth = Auth()
@@ -233,6 +259,11 @@ class Settings(_Section, frozen=True):
     llm: Llm = Llm()
     objects: Objects = Objects()
     mail: Mail = Mail()
+
+    def __post_init__(self) -> None:
+        Namespaces.check(self.channels)
+        if self.realtime.personal_channels and "default" not in self.channels:
+            raise ValueError("realtime.personal_channels: needs the namespace channels.default")
 
 
 # What the contract names and nothing reads yet; `unused` tells who sets it nevertheless.

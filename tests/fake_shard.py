@@ -131,6 +131,8 @@ class FakeShard:
                 return None
             case m.Publish():
                 raise AssertionError("gateways don't publish")
+            case _:
+                raise AppError("invalid", "this shard has Serai's own channels alone")
 
     def _known(self, id: str, incarnation: str) -> _Gateway | None:
         gateway = self.gateways.get(id)

@@ -221,7 +221,7 @@ class ChannelHub:
 
     def _push(self, channel: Channel, publication: Publication) -> None:
         for wire, group in channel.groups.items():
-            message = wire.codec.publication(channel.name, publication.offset, publication.data)
+            message = wire.codec.publication(channel.name, publication)
             group.pending.append(wire.frame((message,)))
         if channel.groups:
             self._dirty[channel] = None

@@ -7,8 +7,9 @@ from typing import Final
 
 import msgspec
 
-from serve_app.gateway.codes import Disconnect, malformed
-from serve_app.gateway.protocol import PONG, Command, Reply
+from actors.shard_messages import KIND_JOIN, Publication
+from serve_app.gateway.codes import malformed
+from serve_app.gateway.protocol import PONG, Command, Push, Reply
 
 _DECODER: Final = msgspec.json.Decoder(Command)
 _ENCODER: Final = msgspec.json.Encoder()
@@ -37,20 +38,42 @@ class JsonCodec:
     def reply(self, reply: Reply) -> bytes:
         return _ENCODER.encode(reply)
 
-    def publication(self, channel: str, offset: int, data: bytes) -> bytes:
-        position = b',"offset":%d' % offset if offset else b""
-        return b'{"push":{"channel":%b,"pub":{"data":%b%b}}}' % (
+    def push(self, push: Push) -> bytes:
+        return b'{"push":%b}' % _ENCODER.encode(push)
+
+    def publication(self, channel: str, publication: Publication) -> bytes:
+        return self._publication(channel, publication, single_line(publication.data), b"")
+
+    def delta_publication(self, channel: str, publication: Publication, patch: bytes) -> bytes:
+        text = patch or publication.data
+        data = _ENCODER.encode(text.decode())
+        return self._publication(channel, publication, data, b',"delta":true' if patch else b"")
+
+    def visit(self, channel: str, publication: Publication) -> bytes:
+        member = b"join" if publication.kind == KIND_JOIN else b"leave"
+        return b'{"push":{"channel":%b,"%b":{"info":%b}}}' % (
             _ENCODER.encode(channel),
-            single_line(data),
-            position,
+            member,
+            single_line(publication.data),
         )
 
-    def unsubscribe(self, channel: str, code: int, reason: str) -> bytes:
-        push = {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}
-        return _ENCODER.encode({"push": push})
-
-    def disconnect(self, end: Disconnect) -> bytes:
-        return _ENCODER.encode({"push": {"disconnect": {"code": end.code, "reason": end.reason}}})
+    def _publication(
+        self, channel: str, publication: Publication, data: bytes, delta: bytes
+    ) -> bytes:
+        rest = delta
+        if publication.offset:
+            rest += b',"offset":%d' % publication.offset
+        if publication.info:
+            rest += b',"info":%b' % single_line(publication.info)
+        if publication.tags:
+            rest += b',"tags":%b' % _ENCODER.encode(publication.tags)
+        if publication.time_ms:
+            rest += b',"time":%d' % publication.time_ms
+        return b'{"push":{"channel":%b,"pub":{"data":%b%b}}}' % (
+            _ENCODER.encode(channel),
+            data,
+            rest,
+        )
 
     def join(self, messages: Sequence[bytes]) -> bytes:
         return b"\n".join(messages)

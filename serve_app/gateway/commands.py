@@ -273,7 +273,8 @@ async def _position(
 
 
 def _result(publication: Publication) -> PublicationResult:
-    return PublicationResult(msgspec.Raw(single_line(publication.data)), publication.offset)
+    data = msgspec.Raw(single_line(publication.data))
+    return PublicationResult(data, offset=publication.offset)
 
 
 async def unsubscribe(session: Session, command: Command) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Protocol
 import msgspec
 from msgspec import Meta
 
+from actors.shard_messages import Publication
 from serve_app.gateway.codes import Disconnect
 
 UInt32 = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
@@ -28,17 +29,28 @@ class Incoming(msgspec.Struct, frozen=True):
 
 
 class SubscribeRequest(Incoming, frozen=True):
+    """`data` is raw JSON, empty where there is none."""
+
     channel: str = ""
+    token: str = ""
     recover: bool = False
     epoch: str = ""
     offset: Offset = 0
+    data: msgspec.Raw = msgspec.Raw()
+    positioned: bool = False
+    recoverable: bool = False
+    join_leave: bool = False
+    delta: str = ""
     flag: int = 0
     type: int = 0
 
 
 class ConnectRequest(Incoming, frozen=True):
     token: str = ""
+    data: msgspec.Raw = msgspec.Raw()
     subs: dict[str, SubscribeRequest] = {}
+    name: str = ""
+    version: str = ""
 
 
 class UnsubscribeRequest(Incoming, frozen=True):
@@ -48,6 +60,10 @@ class UnsubscribeRequest(Incoming, frozen=True):
 class PublishRequest(Incoming, frozen=True):
     channel: str = ""
     data: msgspec.Raw = msgspec.Raw()
+
+
+class PresenceRequest(Incoming, frozen=True):
+    channel: str = ""
 
 
 class PresenceStatsRequest(Incoming, frozen=True):
@@ -68,7 +84,21 @@ class HistoryRequest(Incoming, frozen=True):
     reverse: bool = False
 
 
+class SendRequest(Incoming, frozen=True):
+    data: msgspec.Raw = msgspec.Raw()
+
+
+class RpcRequest(Incoming, frozen=True):
+    method: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+
+
 class RefreshRequest(Incoming, frozen=True):
+    token: str = ""
+
+
+class SubRefreshRequest(Incoming, frozen=True):
+    channel: str = ""
     token: str = ""
 
 
@@ -84,14 +114,14 @@ class Command(Incoming, frozen=True):
     subscribe: SubscribeRequest | None = None
     unsubscribe: UnsubscribeRequest | None = None
     publish: PublishRequest | None = None
-    presence: Ignored | None = None
+    presence: PresenceRequest | None = None
     presence_stats: PresenceStatsRequest | None = None
     history: HistoryRequest | None = None
     ping: Ignored | None = None
-    send: Ignored | None = None
-    rpc: Ignored | None = None
+    send: SendRequest | None = None
+    rpc: RpcRequest | None = None
     refresh: RefreshRequest | None = None
-    sub_refresh: Ignored | None = None
+    sub_refresh: SubRefreshRequest | None = None
 
 
 PONG = Command()
@@ -102,33 +132,61 @@ class Outgoing(msgspec.Struct, frozen=True, omit_defaults=True):
     """Base of what the server sends: zero values are left out."""
 
 
+Json = msgspec.Raw | msgspec.UnsetType
+"""Encoded JSON of one line, UNSET where there is none."""
+
+
+class ClientInfo(Outgoing, frozen=True):
+    """A connection as others see it; `user` is "" for guests."""
+
+    user: str = ""
+    client: str = ""
+    conn_info: Json = msgspec.UNSET
+    chan_info: Json = msgspec.UNSET
+
+
 class PublicationResult(Outgoing, frozen=True):
+    """`time` in Unix milliseconds. `delta`: `data` is a Fossil delta, a string in JSON."""
+
     data: msgspec.Raw
+    info: ClientInfo | None = None
     offset: int = 0
+    tags: dict[str, str] = {}
+    delta: bool = False
+    time: int = 0
 
 
 class SubscribeResult(Outgoing, frozen=True):
+    """`ttl` in seconds."""
+
+    expires: bool = False
+    ttl: int = 0
     recoverable: bool = False
-    positioned: bool = False
     epoch: str = ""
-    offset: int = 0
     publications: list[PublicationResult] = []
     recovered: bool = False
+    offset: int = 0
+    positioned: bool = False
+    data: Json = msgspec.UNSET
     was_recovering: bool = False
+    delta: bool = False
 
 
 class ConnectResult(Outgoing, frozen=True):
-    """`ttl` and `ping` in seconds. `node`: the private address of the gateway that holds the
-    session."""
+    """`ttl` and `ping` in seconds, `time` in Unix milliseconds. `node`: the private address of the
+    gateway that holds the session, `session`: what emulated transports send there."""
 
     client: str
     version: str
     expires: bool = False
     ttl: int = 0
+    data: Json = msgspec.UNSET
     subs: dict[str, SubscribeResult] = {}
     ping: int = 0
     pong: bool = False
+    session: str = ""
     node: str = ""
+    time: int = 0
 
 
 class RefreshResult(Outgoing, frozen=True):
@@ -136,6 +194,17 @@ class RefreshResult(Outgoing, frozen=True):
     version: str
     expires: bool = False
     ttl: int = 0
+
+
+class SubRefreshResult(Outgoing, frozen=True):
+    expires: bool = False
+    ttl: int = 0
+
+
+class PresenceResult(Outgoing, frozen=True):
+    """By client."""
+
+    presence: dict[str, ClientInfo] = {}
 
 
 class PresenceStatsResult(Outgoing, frozen=True):
@@ -147,6 +216,10 @@ class HistoryResult(Outgoing, frozen=True):
     publications: list[PublicationResult] = []
     epoch: str = ""
     offset: int = 0
+
+
+class RpcResult(Outgoing, frozen=True):
+    data: Json = msgspec.UNSET
 
 
 class Empty(Outgoing, frozen=True):
@@ -166,10 +239,59 @@ class Reply(Outgoing, frozen=True):
     subscribe: SubscribeResult | None = None
     unsubscribe: Empty | None = None
     publish: Empty | None = None
+    presence: PresenceResult | None = None
     presence_stats: PresenceStatsResult | None = None
     history: HistoryResult | None = None
     ping: Empty | None = None
+    rpc: RpcResult | None = None
     refresh: RefreshResult | None = None
+    sub_refresh: SubRefreshResult | None = None
+
+
+class Visit(Outgoing, frozen=True):
+    """Somebody came or left."""
+
+    info: ClientInfo
+
+
+class Ending(Outgoing, frozen=True):
+    """Of a subscription or a connection."""
+
+    code: int
+    reason: str
+
+
+class SubscribePush(Outgoing, frozen=True):
+    """The server subscribed the connection."""
+
+    recoverable: bool = False
+    epoch: str = ""
+    offset: int = 0
+    positioned: bool = False
+    data: Json = msgspec.UNSET
+
+
+class MessagePush(Outgoing, frozen=True):
+    data: msgspec.Raw
+
+
+class RefreshPush(Outgoing, frozen=True):
+    expires: bool = False
+    ttl: int = 0
+
+
+class Push(Outgoing, frozen=True):
+    """Exactly one member besides the channel. Publications have a faster way of their own."""
+
+    channel: str = ""
+    join: Visit | None = None
+    leave: Visit | None = None
+    unsubscribe: Ending | None = None
+    subscribe: SubscribePush | None = None
+    message: MessagePush | None = None
+    connect: ConnectResult | None = None
+    disconnect: Ending | None = None
+    refresh: RefreshPush | None = None
 
 
 class Codec(Protocol):
@@ -180,12 +302,17 @@ class Codec(Protocol):
 
     def reply(self, reply: Reply) -> bytes: ...
 
-    def publication(self, channel: str, offset: int, data: bytes) -> bytes:
-        """`data` is encoded JSON; offset 0 is left out."""
+    def push(self, push: Push) -> bytes: ...
 
-    def unsubscribe(self, channel: str, code: int, reason: str) -> bytes: ...
+    def publication(self, channel: str, publication: Publication) -> bytes:
+        """The push of a publication (KIND_PUBLICATION), its data as it is."""
 
-    def disconnect(self, end: Disconnect) -> bytes: ...
+    def delta_publication(self, channel: str, publication: Publication, patch: bytes) -> bytes:
+        """The push to who has agreed on deltas: `patch` against the publication before, or the
+        data itself where `patch` is empty. JSON sends either as a string."""
+
+    def visit(self, channel: str, publication: Publication) -> bytes:
+        """The push of a publication of KIND_JOIN or KIND_LEAVE."""
 
     @property
     def ping(self) -> bytes: ...

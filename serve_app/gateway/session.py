@@ -23,7 +23,16 @@ from serve_app.gateway import codes, commands
 from serve_app.gateway.channel_hub import BYTES
 from serve_app.gateway.codes import Disconnect, ReplyError
 from serve_app.gateway.lanes import Lanes
-from serve_app.gateway.protocol import PONG, Command, ErrorResult, Outlet, Reply, Wire
+from serve_app.gateway.protocol import (
+    PONG,
+    Command,
+    Ending,
+    ErrorResult,
+    Outlet,
+    Push,
+    Reply,
+    Wire,
+)
 from serve_app.gateway.services import Services, Subscription
 
 log = logging.getLogger(__name__)
@@ -330,7 +339,8 @@ class Session:
         self.unsubscribe(name)
         self.flush()
         if self.is_open:
-            self._write(self.wire.frame((self.wire.codec.unsubscribe(name, *why),)))
+            push = Push(name, unsubscribe=Ending(*why))
+            self._write(self.wire.frame((self.wire.codec.push(push),)))
 
     def on_discontinuity(self, channel: str) -> None:
         subscription = self.subscriptions.get(channel)
@@ -352,7 +362,8 @@ class Session:
         if self.state is State.CLOSED:
             return
         CLOSES.labels(str(end.code)).inc()
-        messages = [*self._outbox, self.wire.codec.disconnect(end)]
+        push = Push(disconnect=Ending(end.code, end.reason))
+        messages = [*self._outbox, self.wire.codec.push(push)]
         self._release()
         if not self.outlet.is_closing():
             self.outlet.write(self.wire.frame(messages) + self.wire.close(end))

@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from actors.shard_messages import Publication
 from serve_app.gateway.codec_json import JsonCodec
 from serve_app.gateway.codes import Disconnect
 from serve_app.gateway.protocol import PONG, Command
@@ -67,7 +68,7 @@ def test_every_line_is_one_command(ids: list[int], trailing: bool) -> None:
 def test_publications_round_trip(channel: str, offset: int, data: Any) -> None:
     encoded = msgspec.json.encode(data)
     try:
-        message = CODEC.publication(channel, offset, encoded)
+        message = CODEC.publication(channel, Publication(channel, offset, encoded))
     except UnicodeEncodeError:
         return  # a lone surrogate is no text
     assert b"\n" not in message

@@ -5,18 +5,22 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from actors.shard_messages import Publication
 from serve_app.gateway.codec_json import JsonCodec, single_line
-from serve_app.gateway.codes import Disconnect, malformed
+from serve_app.gateway.codes import Disconnect
 from serve_app.gateway.protocol import (
     PONG,
     Empty,
+    Ending,
     ErrorResult,
     PublicationResult,
+    Push,
     Reply,
     SubscribeResult,
 )
 
 CODEC = JsonCodec()
+CHANNEL = 'thread:"x"'
 
 
 def test_commands_of_a_frame_keep_their_order() -> None:
@@ -52,25 +56,28 @@ def test_empty_results_stand_and_zero_values_do_not() -> None:
 
 def test_data_is_embedded_and_never_breaks_a_line() -> None:
     data = b'{\n "text": "a\\nb"\n}'
-    message = CODEC.publication('thread:"x"', 3, data)
+    message = CODEC.publication(CHANNEL, Publication(CHANNEL, 3, data))
     assert b"\n" not in message
     assert msgspec.json.decode(message) == {
         "push": {"channel": 'thread:"x"', "pub": {"data": {"text": "a\nb"}, "offset": 3}}
     }
-    assert CODEC.publication("c", 0, b"{}") == b'{"push":{"channel":"c","pub":{"data":{}}}}'
+    assert (
+        CODEC.publication("c", Publication("c", 0, b"{}"))
+        == b'{"push":{"channel":"c","pub":{"data":{}}}}'
+    )
     reply = Reply(
         1,
         subscribe=SubscribeResult(
-            publications=[PublicationResult(msgspec.Raw(single_line(data)), 3)]
+            publications=[PublicationResult(msgspec.Raw(single_line(data)), offset=3)]
         ),
     )
     assert b"\n" not in CODEC.reply(reply)
 
 
 def test_pushes() -> None:
-    assert CODEC.unsubscribe("c", 2500, "insufficient state") == (
+    assert CODEC.push(Push("c", unsubscribe=Ending(2500, "insufficient state"))) == (
         b'{"push":{"channel":"c","unsubscribe":{"code":2500,"reason":"insufficient state"}}}'
     )
-    assert CODEC.disconnect(malformed()) == (
+    assert CODEC.push(Push(disconnect=Ending(3501, "bad request"))) == (
         b'{"push":{"disconnect":{"code":3501,"reason":"bad request"}}}'
     )
