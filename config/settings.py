@@ -48,6 +48,13 @@ def _check_urls(field: str, urls: tuple[str, ...], schemes: tuple[str, ...]) -> 
             raise ValueError(f"{field}: must begin with {' or '.join(f'{s}://' for s in schemes)}")
 
 
+def _check_secret(field: str, value: str) -> None:
+    if 0 < len(value) < MIN_SECRET_CHARACTERS:
+        raise ValueError(
+            f"{field}: must have {MIN_SECRET_CHARACTERS} characters or more, or be empty"
+        )
+
+
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __repr__(self) -> str:
         shown = ", ".join(
@@ -128,6 +135,8 @@ class Realtime(_Section, frozen=True):
 
     def __post_init__(self) -> None:
         _check_urls("token_jwks_url", (self.token_jwks_url,), ("http", "https"))
+        for field in ("token_secret", "api_key"):
+            _check_secret(field, getattr(self, field))
 
 
 class Postgres(_Section, frozen=True):
@@ -162,10 +171,7 @@ class Auth(_Section, frozen=True):
     """How long a refresh token's predecessor is still accepted, for lost replies."""
 
     def __post_init__(self) -> None:
-        if 0 < len(self.secret) < MIN_SECRET_CHARACTERS:
-            raise ValueError(
-                f"secret: must have {MIN_SECRET_CHARACTERS} characters or more, or be empty"
-            )
+        _check_secret("secret", self.secret)
 
 
 class Deployment(_Section, frozen=True):

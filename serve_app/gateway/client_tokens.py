@@ -12,6 +12,7 @@ import base64
 import hashlib
 import hmac
 import time
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
@@ -31,6 +32,9 @@ _OWN_TYPE: Final = "sub+jwt"
 _HMAC: Final = frozenset({"HS256", "HS384", "HS512"})
 # Never HMAC and public keys by one list: a public key must not pass for an HMAC secret.
 _PUBLIC: Final = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"})
+
+# The settings ask for 256 bits whatever the hash: enough, also for HS512.
+warnings.filterwarnings("ignore", category=jwt.warnings.InsecureKeyLengthWarning)
 
 VerifyAccessToken = Callable[[str], tuple[Caller, float]]
 
