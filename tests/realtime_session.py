@@ -150,6 +150,7 @@ class _Source:
         self.attached: list[str] = []
         self.detached: list[str] = []
         self.counts: dict[tuple[str, str], int] = {}
+        self.clients: dict[tuple[str, str], bytes] = {}
         self.reads = 0
 
     def attach(self, channel: str) -> None:
@@ -166,6 +167,9 @@ class _Source:
 
     def presence(self, channel: str, user: str, clients: int) -> None:
         self.counts[channel, user] = clients
+
+    def client(self, channel: str, client: str, info: bytes) -> None:
+        self.clients[channel, client] = info
 
     async def history(self, channel: str, after: int, limit: int) -> HistoryReply:
         self.reads += 1

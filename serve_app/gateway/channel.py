@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
-from typing import Final, Protocol
+from enum import IntFlag
+from typing import Final, NamedTuple, Protocol
 
 from actors.shard_messages import HistoryReply, Publication
 from serve_app.gateway.protocol import Outlet, Wire
@@ -15,9 +16,22 @@ RING_PUBLICATIONS: Final = 256
 RING_BYTES: Final = 131_072
 _REMOVAL: Final = b'.deleted"'
 
-
 OnEvent = Callable[[str, int], None]
 """(channel, offset), in the tick of each publication; offset 0 for an ephemeral one."""
+
+
+class Wants(IntFlag):
+    """What a subscription asks for besides the channel's publications, each as it is."""
+
+    JOIN_LEAVE = 1
+    """Also who comes and goes."""
+    DELTA = 2
+    """Patches against the publication before, where they are smaller."""
+    PASSIVE = 4
+    """Ephemeral publications alone: no durable ones, no joins and leaves."""
+
+
+EVERYTHING: Final = Wants(0)
 
 
 class Source(Protocol):
@@ -28,6 +42,9 @@ class Source(Protocol):
     def detach(self, channel: str) -> None: ...
 
     def presence(self, channel: str, user: str, clients: int) -> None: ...
+
+    def client(self, channel: str, client: str, info: bytes) -> None:
+        """`info` empty: it left."""
 
     async def history(self, channel: str, after: int, limit: int) -> HistoryReply:
         """In order. Raises AppError."""
@@ -55,23 +72,57 @@ class Watcher(Protocol):
 
 
 class Sender(Protocol):
+    """Writes ready bytes to many outlets. May hold the loop for a bounded time only and keep the
+    rest for later ticks, under these rules:
+
+    - `outlets` is the group's own collection and changes after the call: keep a copy of the rest.
+      Whoever was named gets `data`, also when it leaves the channel meanwhile; whoever comes later
+      is not named and must not get it. So the hub need not wait before it admits or lets go.
+    - Per outlet everything is sent in the order of the calls, and `write` and `close` of an outlet
+      come after what is kept for it: its wrapper sends that first, or tells the sender to.
+    - What is kept is bounded; beyond the bound the call sends at once.
+    - Outlets that are closing are passed over.
+    """
+
     def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
-        """Writes `data` to each, in order after what was written before; returns the slow ones."""
+        """Those of `outlets` with more than `max_buffered` bytes unsent. One that is found so only
+        after the call is in the answer of the next call that names it."""
+
+    def settle(self) -> None:
+        """Sends what is kept, in this tick."""
 
 
-def send_by_transport(outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
-    slow = []
-    for outlet in outlets:
-        if outlet.is_closing():
-            continue  # its session is about to hear of it; the others must not miss this
-        outlet.write(data)
-        if outlet.get_write_buffer_size() > max_buffered:
-            slow.append(outlet)
-    return slow
+class TransportSender:
+    """Keeps nothing: each transport buffers for itself."""
+
+    def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
+        slow = []
+        for outlet in outlets:
+            if outlet.is_closing():
+                continue  # its session is about to hear of it; the others must not miss this
+            outlet.write(data)
+            if outlet.get_write_buffer_size() > max_buffered:
+                slow.append(outlet)
+        return slow
+
+    def settle(self) -> None:
+        return None
+
+
+send_by_transport: Final[Sender] = TransportSender()
+
+
+class Admission(NamedTuple):
+    """One channel that a subscriber is admitted to. `base` with DELTA: the data of the newest
+    publication that its reply brings (of a recovery), None where it brings none."""
+
+    channel: Channel
+    wants: Wants = EVERYTHING
+    base: bytes | None = None
 
 
 class Group:
-    """Subscribers that share a wire, and the frames that wait for this tick's end."""
+    """Subscribers that share a wire and wants, and the frames that wait for this tick's end."""
 
     __slots__ = ("members", "pending")
 
@@ -84,6 +135,7 @@ class Channel:
     """One followed channel. `public_until` (loop time): until then everybody may read it."""
 
     __slots__ = (
+        "clients",
         "fill",
         "groups",
         "listeners",
@@ -103,10 +155,11 @@ class Channel:
         self.name = name
         self.live = live
         self.position = ChannelPosition()
-        self.groups: dict[Wire, Group] = {}
+        self.groups: dict[tuple[Wire, Wants], Group] = {}
         self.listeners: dict[OnEvent, None] = {}
         self.watcher: Watcher | None = None
         self.users: dict[str, int] = {}
+        self.clients: dict[str, bytes] = {}
         self.pins = 0
         self.public_until = 0.0
         self.fill: asyncio.Task[None] | None = None

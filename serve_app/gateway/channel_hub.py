@@ -21,6 +21,7 @@ from prometheus_client import Counter, Gauge
 from actors.shard_messages import HistoryReply, Publication, StreamPosition
 from config.errors import AppError
 from serve_app.gateway.channel import (
+    Admission,
     Channel,
     Group,
     OnEvent,
@@ -129,33 +130,41 @@ class ChannelHub:
 
     # ------------------------------------------------------------ subscribers
 
-    def admit(self, channels: Iterable[Channel], subscriber: Subscriber, reply: bytes) -> None:
+    def admit(self, admissions: Iterable[Admission], subscriber: Subscriber, reply: bytes) -> None:
         """Writes the reply and subscribes, in one tick and without a gap to what is live."""
-        for channel in channels:
-            self.flush(channel)
+        admissions = list(admissions)
+        for admission in admissions:
+            self.flush(admission.channel)
         subscriber.outlet.write(reply)
         BYTES.inc(len(reply))
-        for channel in channels:
-            group = channel.groups.get(subscriber.wire)
+        for channel, wants, _ in admissions:
+            key = subscriber.wire, wants
+            group = channel.groups.get(key)
             if group is None:
-                group = channel.groups[subscriber.wire] = Group()
+                group = channel.groups[key] = Group()
             group.members[subscriber.outlet] = subscriber
             SUBSCRIPTIONS.inc()
 
     def leave(self, channel: Channel, subscriber: Subscriber) -> None:
-        group = channel.groups.get(subscriber.wire)
-        if group is None or group.members.pop(subscriber.outlet, None) is None:
-            return
-        SUBSCRIPTIONS.dec()
-        if not group.members:
-            del channel.groups[subscriber.wire]
-            self._drop_unused(channel)
+        for key, group in channel.groups.items():
+            if group.members.pop(subscriber.outlet, None) is not None:
+                SUBSCRIPTIONS.dec()
+                if not group.members:
+                    del channel.groups[key]
+                    self._drop_unused(channel)
+                return
 
-    def arrive_user(self, channel: Channel, user: str) -> None:
+    def arrive_client(self, channel: Channel, client: str, user: str, info: bytes) -> None:
+        """`info` empty: the client counts and is not listed."""
         self._count_user(channel, user, 1)
+        if info:
+            channel.clients[client] = info
+            self._source.client(channel.name, client, info)
 
-    def depart_user(self, channel: Channel, user: str) -> None:
+    def depart_client(self, channel: Channel, client: str, user: str) -> None:
         self._count_user(channel, user, -1)
+        if channel.clients.pop(client, None) is not None:
+            self._source.client(channel.name, client, b"")
 
     def _count_user(self, channel: Channel, user: str, change: int) -> None:
         clients = channel.users.get(user, 0) + change
@@ -169,6 +178,11 @@ class ChannelHub:
         """Connections of each user on the channel, "" for guests."""
         channel = self._channels.get(name)
         return channel.users if channel is not None else {}
+
+    def clients_of(self, name: str) -> dict[str, bytes]:
+        """Encoded ClientInfo by client, of those that are listed."""
+        channel = self._channels.get(name)
+        return channel.clients if channel is not None else {}
 
     # ------------------------------------------------------------ from the source
 
@@ -220,7 +234,7 @@ class ChannelHub:
                 channel.watcher.on_publication(channel, publication)
 
     def _push(self, channel: Channel, publication: Publication) -> None:
-        for wire, group in channel.groups.items():
+        for (wire, _), group in channel.groups.items():
             message = wire.codec.publication(channel.name, publication)
             group.pending.append(wire.frame((message,)))
         if channel.groups:
@@ -239,6 +253,12 @@ class ChannelHub:
         self._flush_handle = None
         while self._dirty:
             self.flush(next(iter(self._dirty)))
+
+    def flush_all(self) -> None:
+        """Nothing waits any more afterwards, neither here nor in the sender."""
+        while self._dirty:
+            self.flush(next(iter(self._dirty)))
+        self._send.settle()
 
     def flush(self, channel: Channel) -> None:
         """Writes what is pending to the subscribers of this moment."""

@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge
 from actors.messages import GUEST, Caller, ChannelGrant
 from config.errors import AppError
 from serve_app.gateway import codes, commands
+from serve_app.gateway.channel import Admission
 from serve_app.gateway.channel_hub import BYTES
 from serve_app.gateway.codes import Disconnect, ReplyError
 from serve_app.gateway.lanes import Lanes
@@ -197,11 +198,12 @@ class Session:
         if not self.is_open or self.outlet.is_closing():
             return
         frame = self.wire.frame((self.wire.codec.reply(reply),))
-        self.services.hub.admit([s.channel for s in subscriptions.values()], self, frame)
+        admissions = [Admission(s.channel) for s in subscriptions.values()]
+        self.services.hub.admit(admissions, self, frame)
         for name, subscription in subscriptions.items():
             self.subscriptions[name] = subscription
             if not subscription.server_side:
-                self.services.hub.arrive_user(subscription.channel, self.user)
+                self.services.hub.arrive_client(subscription.channel, self.client, self.user, b"")
         self._close_if_slow()
 
     def flush(self) -> None:
@@ -329,7 +331,7 @@ class Session:
         del self.subscriptions[name]
         self.services.hub.leave(subscription.channel, self)
         if not subscription.server_side:
-            self.services.hub.depart_user(subscription.channel, self.user)
+            self.services.hub.depart_client(subscription.channel, self.client, self.user)
 
     def _end_subscription(
         self, name: str, subscription: Subscription, why: tuple[int, str]

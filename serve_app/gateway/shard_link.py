@@ -14,13 +14,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from typing import Final, Protocol
+from itertools import islice
+from typing import Final, Protocol, TypeVar
 
 from prometheus_client import Counter
 
 from actors.shard_messages import (
     Attach,
     AttachReply,
+    ClientChange,
     Detach,
     Ephemeral,
     Hello,
@@ -40,6 +42,9 @@ from config.errors import AppError
 
 log = logging.getLogger(__name__)
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
 ShardCall = Callable[[int, ShardRequest], Awaitable[ShardReply]]
 
 POLL_SECONDS: Final = 5.0
@@ -52,6 +57,8 @@ _ATTACH_RETRY_SECONDS: Final = 0.25
 _HISTORY_AT_ONCE: Final = 16
 # Presence also travels with every poll; this bounds its delay while a poll is held open.
 _PRESENCE_SECONDS: Final = 0.2
+_CHANGES_AT_ONCE: Final = 4_000
+"""Users and clients in one poll, some 300 KB: after a Hello with many of them the rest follows."""
 
 HELLOS = Counter("serai_realtime_hellos_total", "Conversations begun with shards")
 
@@ -62,6 +69,8 @@ class Follower(Protocol):
     def on_publication(self, publication: Publication) -> None: ...
 
     def users_of(self, name: str) -> dict[str, int]: ...
+
+    def clients_of(self, name: str) -> dict[str, bytes]: ...
 
 
 class _Forgotten(Exception):
@@ -79,6 +88,7 @@ class ShardLink:
         self._attach: dict[str, None] = {}
         self._detach: dict[str, None] = {}
         self._presence: dict[tuple[str, str], int] = {}
+        self._clients: dict[tuple[str, str], bytes] = {}
         self._presence_due = 0.0
         self._presence_timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
@@ -106,6 +116,10 @@ class ShardLink:
 
     def presence(self, name: str, user: str, clients: int) -> None:
         self._presence[name, user] = clients
+        self._wake.set()
+
+    def client(self, name: str, client: str, info: bytes) -> None:
+        self._clients[name, client] = info
         self._wake.set()
 
     async def history(
@@ -152,6 +166,11 @@ class ShardLink:
             for name in names
             for user, clients in follower.users_of(name).items()
         }
+        self._clients = {
+            (name, client): info
+            for name in names
+            for client, info in follower.clients_of(name).items()
+        }
         reply = await self.ask(Hello(self._gateway_id, names))
         assert isinstance(reply, HelloReply)
         HELLOS.inc()
@@ -177,10 +196,17 @@ class ShardLink:
             self._backoff = _BACKOFF_SECONDS
 
     async def _ask_poll(self, wait_seconds: float) -> PollReply:
-        changes = [PresenceChange(n, user, count) for (n, user), count in self._presence.items()]
-        self._presence.clear()
+        users = [
+            PresenceChange(*key, count) for key, count in _take(self._presence, _CHANGES_AT_ONCE)
+        ]
+        clients = [
+            ClientChange(*key, info)
+            for key, info in _take(self._clients, _CHANGES_AT_ONCE - len(users))
+        ]
+        if self._presence or self._clients:
+            self._wake.set()  # the rest goes with the next, which must not wait for this one
         reply = await self.ask(
-            Poll(self._gateway_id, self._incarnation, self._ack, wait_seconds, changes),
+            Poll(self._gateway_id, self._incarnation, self._ack, wait_seconds, users, clients),
             wait_seconds + _POLL_GRACE_SECONDS,
         )
         assert isinstance(reply, PollReply)
@@ -215,7 +241,7 @@ class ShardLink:
                 if not reply.known:
                     raise _Forgotten
                 self._place(follower, names, reply.tops)
-            if self._presence:
+            if self._presence or self._clients:
                 if self._presence_due > loop.time():
                     if self._presence_timer is None:
                         self._presence_timer = loop.call_at(
@@ -237,6 +263,14 @@ class ShardLink:
                 return await self._call(self._shard, request)
         except TimeoutError:
             raise AppError("unavailable", "the shard did not answer in time") from None
+
+
+def _take(changes: dict[_Key, _Value], most: int) -> list[tuple[_Key, _Value]]:
+    """Removes and returns the `most` that have waited longest."""
+    taken = list(islice(changes.items(), most))
+    for key, _ in taken:
+        del changes[key]
+    return taken
 
 
 class ShardLinks:
@@ -267,6 +301,9 @@ class ShardLinks:
 
     def presence(self, channel: str, user: str, clients: int) -> None:
         self.of(channel).presence(channel, user, clients)
+
+    def client(self, channel: str, client: str, info: bytes) -> None:
+        self.of(channel).client(channel, client, info)
 
     async def history(
         self, channel: str, after: int, limit: int, reverse: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from actors.shard_messages import Publication
-from serve_app.gateway.channel import RING_BYTES, RING_PUBLICATIONS, Channel
+from serve_app.gateway.channel import RING_BYTES, RING_PUBLICATIONS, Admission, Channel
 from tests.realtime_session import Bench, FakeOutlet
 
 CHANNEL = "thread:018f0000-0000-7000-8000-000000000001"
@@ -68,7 +68,7 @@ async def test_who_is_admitted_in_the_tick_of_a_publication_does_not_get_it_twic
     channel = bench.hub.find(CHANNEL)
     assert channel is not None
     publish(bench)
-    bench.hub.admit([channel], session, b"")  # its reply says offset 1
+    bench.hub.admit([Admission(channel)], session, b"")  # its reply says offset 1
     publish(bench)
     await settle()
     assert offsets(first) == [1, 2]

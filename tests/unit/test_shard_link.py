@@ -56,6 +56,7 @@ class Follower:
         self.positions: list[tuple[str, int]] = []
         self.publications: list[m.Publication] = []
         self.users: dict[str, dict[str, int]] = {}
+        self.clients: dict[str, dict[str, bytes]] = {}
 
     def on_position(self, name: str, top: m.StreamPosition | None) -> None:
         assert top is not None
@@ -66,6 +67,9 @@ class Follower:
 
     def users_of(self, name: str) -> dict[str, int]:
         return self.users.get(name, {})
+
+    def clients_of(self, name: str) -> dict[str, bytes]:
+        return self.clients.get(name, {})
 
 
 class Conversation:
