@@ -169,7 +169,8 @@ def _admit_connection(
         ttl=ttl,
         subs=results,
         ping=int(session.services.settings.ping_seconds),
-        pong=True,
+        pong=session.answers_pings,
+        session=session.session,
         node=session.services.node(),
     )
     session.admit(Reply(command_id, connect=result), subscriptions)

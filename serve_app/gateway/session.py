@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from enum import IntEnum
-from typing import Final
+from typing import ClassVar, Final
 from uuid import uuid4
 
 from prometheus_client import Counter, Gauge
@@ -62,6 +62,8 @@ class State(IntEnum):
 class Session:
     """The transport calls `receive` for each frame, `end` when the socket is gone, nothing else."""
 
+    answers_pings: ClassVar[bool] = True
+
     __slots__ = (
         "_close_by",
         "_connect_by",
@@ -76,6 +78,7 @@ class Session:
         "client",
         "outlet",
         "services",
+        "session",
         "slot",
         "state",
         "subscriptions",
@@ -89,6 +92,8 @@ class Session:
         self.wire = wire
         self.address = address
         self.client = str(uuid4())
+        # What the commands of an emulated connection name it by; only its client knows it.
+        self.session = ""
         self.caller: Caller = GUEST
         self.state = State.CONNECTING
         self.slot = -1
@@ -259,7 +264,8 @@ class Session:
         elif self._ping_at and now >= self._ping_at:
             settings = self.services.settings
             self._ping_at = now + settings.ping_seconds
-            self._pong_by = self._pong_by or now + settings.pong_timeout_seconds
+            if self.answers_pings:
+                self._pong_by = self._pong_by or now + settings.pong_timeout_seconds
             self._write(self.wire.frame((self.wire.codec.ping,)))
         return self._next_deadline()
 
