@@ -19,6 +19,7 @@ BARS: Final = {
     3: ("benchmarks.durable_fan_out", "end to end, durable"),
     4: ("benchmarks.durable_writes", "durable writes"),
     5: ("benchmarks.feed_reads", "feed reads"),
+    7: ("benchmarks.idle_sockets", "idle sockets"),
     10: ("benchmarks.batched_handles", "batched handles"),
 }
 

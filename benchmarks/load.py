@@ -12,6 +12,7 @@ import msgspec
 from benchmarks.machine import BenchmarkError, built, json_of
 
 _BUSY: Final = 0.9
+URL_PATH: Final = "/connection/websocket"
 KEY: Final = "@" * 16
 """Where this stands in a request, httpload puts sixteen fresh hex digits each time."""
 
@@ -47,7 +48,7 @@ async def read_channel(
 ) -> Readers:
     """`connections` subscribers of a channel for some seconds; `channel` None speaks no protocol
     and counts raw messages. Latency runs from the `stamp` in the data to its arrival."""
-    url = f"ws://127.0.0.1:{port}/connection/websocket"
+    url = f"ws://127.0.0.1:{port}{URL_PATH}"
     kind = ["--plain"] if channel is None else ["--channel", channel, "--track"]
     result = await json_of(
         [

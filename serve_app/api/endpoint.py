@@ -14,7 +14,7 @@ import time
 from typing import Any, Final, Generic
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 
@@ -145,6 +145,10 @@ class Endpoint(Generic[B, Q]):
             )
         except web.HTTPRequestEntityTooLarge:
             response = problem_response(self._too_large(), request_id)
+        except ClientConnectionResetError:
+            # The client went away while its answer began: aiohttp ends the connection quietly, and
+            # thousands that give up together must not fill the log.
+            raise
         except Exception:
             # The path template, never the query, headers or body: those may hold secrets.
             log.exception("%s %s failed (%s)", self._route.method, self._route.path, request_id)

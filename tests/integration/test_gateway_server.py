@@ -7,6 +7,7 @@ import socket
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from actors.messages import Reply
 from config.settings import Gateway, Settings
@@ -120,3 +121,28 @@ async def test_taken_port_is_reported_and_leaves_nothing_open() -> None:
         with pytest.raises(OSError):
             await asyncio.open_connection("127.0.0.1", gateway.server.private_port)
         assert isinstance(gateway.server, GatewayServer)
+
+
+async def test_who_leaves_during_the_handshake_is_no_defect(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands do at once when a storm is answered too slowly: no traceback each."""
+    async with running_gateway() as (gateway, session):
+        tried = asyncio.Event()
+
+        async def too_late(request: web.Request) -> web.StreamResponse:
+            assert request.transport is not None
+            request.transport.abort()
+            try:
+                await web.WebSocketResponse().prepare(request)
+            finally:
+                tried.set()
+            raise AssertionError("there was somebody to answer")
+
+        monkeypatch.setattr(gateway.realtime, "handle_websocket", too_late)
+        with pytest.raises(aiohttp.ClientError):
+            await session.ws_connect("/connection/websocket")
+        await tried.wait()
+        async with session.get("/healthz") as response:
+            assert response.status == 200
+        assert [r for r in caplog.records if r.levelname in ("ERROR", "CRITICAL")] == []
