@@ -16,6 +16,8 @@ from msgspec import Meta
 
 DEFAULT: Final = "default"
 """The namespace of channel names without a colon. There is none unless the profile says so."""
+CONTROL: Final = "serai-control"
+"""Where gateways talk to each other: closed to clients and to the server API."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 Subscribe = Literal["content", "token", "members", "anyone"]
@@ -90,6 +92,14 @@ OWN: Final[Mapping[str, Namespace]] = {
         read_presence="readers",
         history="postgres",
         recovery="stream",
+    ),
+    CONTROL: Namespace(
+        subscribe="token",
+        read_history="nobody",
+        read_presence="nobody",
+        history="memory",
+        history_size=1_000,
+        history_ttl_seconds=300.0,
     ),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -18,6 +19,9 @@ from serve_app.api.headers import SharedHeaders
 from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.backends import Backends, Limiter, Realtime, VerifyToken
 from serve_app.gateway.edge_cache import EdgeCache
+
+CallServerApi = Callable[[str, bytes], Awaitable[bytes]]
+"""(method, body) -> answer of the server API, both JSON."""
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -35,14 +39,18 @@ class Services:
     edge_cache: EdgeCache
     addresses: ClientAddresses
     headers: SharedHeaders
+    server_api: CallServerApi | None = None
 
 
 @dataclass(slots=True)
 class Call(Generic[B, Q]):
-    """`key` is the Idempotency-Key, `headers` are added to the answer, failures included."""
+    """`http` is None for a call that came by the realtime protocol, `values` are what the path's
+    templates stand for, `key` is the Idempotency-Key, `headers` are added to the answer, failures
+    included."""
 
     services: Services
-    request: web.Request
+    http: web.Request | None
+    values: Mapping[str, str]
     request_id: str
     address: str
     body: B
@@ -53,19 +61,24 @@ class Call(Generic[B, Q]):
     received_ns: int = field(default_factory=time.time_ns)
 
     @property
+    def request(self) -> web.Request:
+        assert self.http is not None, "only pages of the API are answered without a request"
+        return self.http
+
+    @property
     def backends(self) -> Backends:
         return self.services.backends
 
     def uuid(self, name: str) -> UUID:
         """The id in the path. What is no id names nothing: AppError `not_found`."""
         try:
-            return msgspec.convert(self.request.match_info[name], UUID)
+            return msgspec.convert(self.values[name], UUID)
         except msgspec.ValidationError:
             raise AppError("not_found") from None
 
     def text(self, name: str) -> str:
         """A slug or an id in the path."""
-        text = self.request.match_info[name]
+        text = self.values[name]
         if not (text.isascii() and text.replace("-", "").isalnum() and len(text) <= 100):
             raise AppError("not_found")
         return text.lower()

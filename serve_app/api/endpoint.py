@@ -8,15 +8,17 @@ else  sizes ─▶ token ─▶ rate limit ─▶ body, query ─▶ handler ─
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import re
 import time
+from dataclasses import replace
 from typing import Any, Final, Generic
 
 import msgspec
 from aiohttp import ClientConnectionResetError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict
+from multidict import CIMultiDict, MultiMapping
 
 from actors.messages import GUEST, Caller, Reply
 from config.errors import AppError
@@ -129,6 +131,7 @@ class Endpoint(Generic[B, Q]):
         call: Call[B, Q] = Call(
             self._services,
             request,
+            request.match_info,
             request_id,
             self._services.addresses.client_address(request),
             self._no_body,
@@ -181,7 +184,9 @@ class Endpoint(Generic[B, Q]):
         if shared and route.is_personal is not None:
             call.query = decode_query(route.query, request.query)
             shared = not route.is_personal(call.query)
-        if not shared and route.access != "open":
+        if route.access == "api_key":
+            self._check_api_key(request)
+        elif not shared and route.access != "open":
             await self._authenticate(call)
         elif route.rate is not None and route.login_of is None:
             await self._limit(call, None)
@@ -222,6 +227,17 @@ class Endpoint(Generic[B, Q]):
             raise AppError("unauthenticated", "Authorization must be: Bearer <access token>.")
         return self._services.verify_token(token)[0]
 
+    def _check_api_key(self, request: web.Request) -> None:
+        api_key = self._services.settings.realtime.api_key
+        if not api_key or self._services.server_api is None:
+            raise AppError("not_found", "No such path.")
+        given = request.headers.get("X-API-Key", "")
+        if not given:
+            scheme, _, rest = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+            given = rest.strip() if scheme.lower() == "apikey" else ""
+        if not hmac.compare_digest(given.encode("utf-8", "replace"), api_key.encode()):
+            raise AppError("unauthenticated", "Send the API key as X-API-Key.")
+
     async def _limit(self, call: Call[B, Q], account_id: str | None) -> None:
         assert self._route.rate is not None
         verdict = await self._limiter.check(self._route.rate, account_id, call.address)
@@ -241,13 +257,7 @@ class Endpoint(Generic[B, Q]):
             raise AppError("unsupported_media_type", "Send the body as application/json.")
         if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
             raise AppError("unsupported_media_type", "Send the body as UTF-8.")
-        try:
-            async with asyncio.timeout(_BODY_SECONDS):
-                raw = await request.read()
-        except TimeoutError:
-            raise AppError("invalid", "The body did not arrive in time.") from None
-        except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
-            raise AppError("invalid", "The body is not framed as HTTP asks.") from None
+        raw = await read_raw(request)
         if not raw and not self._needs_body:
             return self._no_body
         return decode_body(decoder, raw)
@@ -255,22 +265,16 @@ class Endpoint(Generic[B, Q]):
     async def _shared_page(self, call: Call[B, Q]) -> web.StreamResponse:
         """As a guest first, one read for all who ask; then, where that fails, as the member."""
         route, request = self._route, call.request
-        path = "/".join(request.match_info.values())
-        key = f"{route.path}\n{path}\n{msgspec.json.encode(call.query).decode()}"
+        key = self._page_key(call)
         position = request.headers.get(POSITION)
         may_be_member = hdrs.AUTHORIZATION in request.headers
-
-        async def load() -> Reply:
-            answer = await route.handler(call)
-            assert isinstance(answer, Reply)
-            return answer
 
         try:
             page = await self._cache.page(
                 key,
                 request.raw_path,
                 parse_position(position) if position is not None else None,
-                load,
+                lambda: self._load(call),
                 self._page_headers,
             )
         except AppError as error:
@@ -281,6 +285,43 @@ class Endpoint(Generic[B, Q]):
                 return _page_response(request, page, page.headers.copy())
         call.caller = self._caller(call)
         return self._reply(call, await route.handler(call))
+
+    async def answer_call(self, call: Call[B, Q], query: MultiMapping[str]) -> bytes:
+        """The page for a call without HTTP, whose caller is known; as `handle`, with the same rate
+        limit and edge cache. Raises AppError."""
+        route, caller = self._route, call.caller
+        if route.rate is not None:
+            account_id = caller.account_id
+            await self._limit(call, str(account_id) if account_id is not None else None)
+        if route.access == "member" and caller.account_id is None:
+            raise AppError("unauthenticated", "Connect with an access token.")
+        call.body, call.query = self._no_body, decode_query(route.query, query)
+        is_guest = caller.account_id is None
+        shared = route.shared == "everyone" or (route.shared == "guests" and is_guest)
+        if shared and not (route.is_personal is not None and route.is_personal(call.query)):
+            as_guest = replace(call, caller=GUEST)
+            key = self._page_key(call)
+            try:
+                # No URL is spelt like this alias: HTTP goes by its own.
+                page = await self._cache.page(
+                    key, f"rpc {key}", None, lambda: self._load(as_guest), self._page_headers
+                )
+            except AppError as error:
+                if is_guest or error.code not in _ASK_AS_MEMBER:
+                    raise
+            else:
+                if page.public or is_guest:
+                    return page.body
+        return (await self._load(call)).body
+
+    async def _load(self, call: Call[B, Q]) -> Reply:
+        answer = await self._route.handler(call)
+        assert isinstance(answer, Reply)
+        return answer
+
+    def _page_key(self, call: Call[B, Q]) -> str:
+        path = "/".join(call.values.values())
+        return f"{self._route.path}\n{path}\n{msgspec.json.encode(call.query).decode()}"
 
     def _page_headers(self, reply: Reply) -> CIMultiDict[str]:
         headers = self._services.headers.base.copy()
@@ -309,6 +350,17 @@ class Endpoint(Generic[B, Q]):
     def _too_large(self) -> AppError:
         limit = self._gateway.max_body_bytes
         return AppError("too_large", f"At most {limit} bytes of body.")
+
+
+async def read_raw(request: web.Request) -> bytes:
+    """The body, within the gateway's bounds of size and time. Raises AppError `invalid`."""
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise AppError("invalid", "The body did not arrive in time.") from None
+    except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
+        raise AppError("invalid", "The body is not framed as HTTP asks.") from None
 
 
 class HeadersTooLarge(Exception):

@@ -18,7 +18,8 @@ from serve_app.api.call import B, Call, Q
 # public is the same for everybody, so it is answered from the edge cache without a look at the
 # token. Checking the signature there would cost more than the answer itself and protect nothing.
 # member: no guests.
-Access = Literal["open", "guest", "member"]
+# api_key: programs of the operator, by `realtime.api_key`; where none is set the path is 404.
+Access = Literal["open", "guest", "member", "api_key"]
 # Who may be answered from the edge cache: nobody, those without a token, or everyone.
 Shared = Literal["never", "guests", "everyone"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
