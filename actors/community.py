@@ -3,9 +3,10 @@
     writers --Publish--> stream_state --Deliver--> mailbox of each follower --Poll--> gateways
              Postgres --shard_catch_up--^
 
-Nothing here is the only copy: publications are rows before they arrive, and a shard that starts
-empty learns each channel's top when the first gateway asks. What gets lost on the way (a writer
-that died, a dropped call) is found by the sweep.
+Of streams in Postgres nothing here is the only copy: publications are rows before they arrive, and
+a shard that starts empty learns each channel's top when the first gateway asks. What gets lost on
+the way (a writer that died, a dropped call) is found by the sweep. Streams in memory
+(memory_streams) end with the shard; the new epoch says so.
 
 The one rule that keeps gaps out: a gateway is registered for a channel *before* its top is read, so
 everything after the answered position is in its mailbox, or comes there.
@@ -23,35 +24,33 @@ from uuid import uuid4
 import msgspec
 from prometheus_client import Counter
 
-from actors import content
+from actors import history_page
 from actors import shard_messages as m
+from actors.channel_publishing import ChannelPublishing
 from actors.mailbox import Mailbox
+from actors.memory_streams import MemoryStreams
 from actors.shard_catch_up import CatchUp
+from actors.shard_ephemeral import EphemeralEvents
 from actors.shard_history import History
 from actors.shard_hub import ChannelEntry, GatewayEntry, Hub
+from actors.shard_positions import NOWHERE, ChannelPositions
+from actors.shard_presence import SILENCE_SECONDS, ShardPresence
 from actors.slots import shard_of
+from actors.stored_publication import StoredPublications
 from actors.stream_state import StreamState
-from actors.throttle import Throttle
+from config.channels import Namespace, Namespaces
 from config.errors import AppError
 from config.settings import Settings
-from storage import streams
 from storage.postgres import Pool
-from storage.streams import Positions
 
 log = logging.getLogger(__name__)
 
 POLL_PUBLICATIONS: Final = 2_000
 POLL_BYTES: Final = 1_048_576
 MAX_WAIT_SECONDS: Final = 10.0
-SILENCE_SECONDS: Final = 15.0
-PRESENCE_CHANNELS: Final = 2_000
-"""Channels a second whose changed counts are told; the others wait their turn."""
 _HELLO_ATTEMPTS: Final = 3
 
 _EPOCHS = Counter("serai_shard_epoch_changes_total", "Times that all streams began anew")
-_EPHEMERAL_DROPPED = Counter(
-    "serai_shard_ephemeral_dropped_total", "Ephemeral events beyond the number of pending keys"
-)
 
 
 class ShardStatistics(msgspec.Struct, frozen=True):
@@ -64,6 +63,8 @@ class ShardStatistics(msgspec.Struct, frozen=True):
     mailbox_bytes: int
     ephemeral_keys: int
     present_channels: int
+    memory_streams: int
+    memory_bytes: int
 
 
 class CommunityShard:
@@ -81,22 +82,27 @@ class CommunityShard:
         gap_grace_seconds: float = 0.02,
         sweep_grace_seconds: float = 0.1,
         max_ring_bytes: int = 256 * 1024 * 1024,
+        max_memory_bytes: int = 256 * 1024 * 1024,
         new_mailbox: Callable[[], Mailbox] = Mailbox,
     ) -> None:
-        """`max_ring_bytes` bounds all rings together. The graces give publications on their way
+        """`max_ring_bytes` bounds all rings together, `max_memory_bytes` all streams that live in
+        memory alone. The graces give publications on their way
         the time to arrive before Postgres is asked."""
         self._index = index
         self._count = count
-        self._pool = pool
         self._clock = clock
         self._new_mailbox = new_mailbox
         self._epoch: str | None = None
         bounds = settings.realtime
-        self._history = History(pool, bounds)
+        self._namespaces = Namespaces(settings.channels)
+        stored = StoredPublications(self._namespaces)
+        self._history = History(pool, bounds, stored)
+        self._presence = ShardPresence(lambda: self._hub, self._namespaces, clock)
         self._catch_up = CatchUp(
             lambda: self._hub,
             pool,
             self._adopt,
+            stored,
             page_publications=bounds.recovery_publications,
             sweep_seconds=sweep_seconds,
             gap_grace_seconds=gap_grace_seconds,
@@ -105,20 +111,48 @@ class CommunityShard:
         self._hub = Hub(
             lambda: StreamState(settings.shards.ring_publications, bounds.recovery_bytes),
             self._catch_up.behind,
+            self._presence.forgotten,
             max_ring_bytes,
         )
-        self._throttle = Throttle()
-        self._throttle_timer: asyncio.TimerHandle | None = None
+        self._memory = MemoryStreams(
+            lambda channel: channel in self._hub.channels,
+            max_bytes=max_memory_bytes,
+            page_publications=bounds.recovery_publications,
+            page_bytes=bounds.recovery_bytes,
+        )
+        self._ephemeral = EphemeralEvents(self._hub, clock)
+        self._positions = ChannelPositions(
+            self._hub,
+            pool,
+            self._namespaces,
+            self._memory,
+            adopt=self._adopt,
+            epoch=lambda: self._epoch,
+            clock=clock,
+        )
+        self._publishing = ChannelPublishing(
+            self._hub,
+            pool,
+            self._namespaces,
+            self._memory,
+            self._ephemeral,
+            adopt=self._adopt,
+            clock=clock,
+        )
         self._runner: asyncio.Task[None] | None = None
         self._handlers: dict[type, Callable[[Any], Awaitable[m.ShardReply]]] = {
             m.Publish: self._publish,
             m.PublishEphemeral: self._publish_ephemeral,
+            m.PublishToChannel: self._publish_to_channel,
+            m.RemoveHistory: self._publishing.remove_history,
             m.Hello: self._hello,
             m.Attach: self._attach,
             m.Detach: self._detach,
             m.Poll: self._poll,
             m.ReadHistory: self._read_history,
-            m.ReadPresence: self._read_presence,
+            m.ReadPresence: self._presence.read_presence,
+            m.ReadClients: self._presence.read_clients,
+            m.ListChannels: self._presence.list_channels,
         }
 
     async def start(self) -> None:
@@ -131,15 +165,13 @@ class CommunityShard:
             self._runner.cancel()
             await asyncio.wait([self._runner])
             self._runner = None
-        if self._throttle_timer is not None:
-            self._throttle_timer.cancel()
-            self._throttle_timer = None
+        self._ephemeral.stop()
         self._hub.forget_all()
         await self._history.stop()
 
     async def handle(self, request: m.ShardRequest) -> m.ShardReply:
         """Raises AppError("unavailable" or "overloaded") where the answer needs Postgres and there
-        is none."""
+        is none, and what publishing refuses."""
         return await self._handlers[type(request)](request)
 
     def statistics(self) -> ShardStatistics:
@@ -152,8 +184,10 @@ class CommunityShard:
             ring_bytes=self._hub.ring_bytes,
             mailbox_items=sum(map(len, boxes)),
             mailbox_bytes=sum(box.size_bytes for box in boxes),
-            ephemeral_keys=len(self._throttle),
-            present_channels=len(self._hub.presence),
+            ephemeral_keys=len(self._ephemeral),
+            present_channels=len(self._presence),
+            memory_streams=len(self._memory),
+            memory_bytes=self._memory.size_bytes,
         )
 
     async def sweep(self) -> None:
@@ -161,32 +195,35 @@ class CommunityShard:
         await self._catch_up.sweep()
 
     def forget_silent(self) -> None:
-        """What happens each second, once: forget gateways that stopped to poll. A held poll is no
-        silence."""
+        """What happens each second, once: forget gateways that stopped to poll, with the presence
+        of those that did not come back. A held poll is no silence."""
         now = self._clock()
         for gateway in list(self._hub.gateways.values()):
             if gateway.waiter is None and now - gateway.heard > SILENCE_SECONDS:
                 log.warning("gateway %s is silent and forgotten", gateway.id)
                 self._hub.forget(gateway)
+        self._presence.expire()
 
     def tell_presence(self) -> None:
-        """What happens each second, once: tell changed counts of connections to who is there. Not
-        at once, so that joins of a second, and gateways that say Hello again, are one event."""
-        counts = self._hub.presence.take_changed(self._clock(), PRESENCE_CHANNELS)
-        at_ns = time.time_ns()
-        for name, clients in counts:
-            if not name.startswith("user:"):
-                data = content.ephemeral("presence.count", at_ns, {"count": clients})
-                self._send_ephemeral(m.Publication(name, 0, data))
+        """What happens each second, once: tell changed counts of connections to who is there."""
+        self._presence.tell_counts()
+
+    def expire_history(self) -> None:
+        """What happens each second, once: free what has ended of the streams in memory."""
+        self._memory.expire(self._clock())
 
     # ------------------------------------------------------------ what writers send
 
     async def _publish(self, request: m.Publish) -> None:
         self._take_publications(request.publications)
-        self._take_ephemeral(request.ephemeral)
+        self._ephemeral.take(request.ephemeral)
 
     async def _publish_ephemeral(self, request: m.PublishEphemeral) -> None:
-        self._take_ephemeral(request.events)
+        self._ephemeral.take(request.events)
+
+    async def _publish_to_channel(self, request: m.PublishToChannel) -> m.PublishReply:
+        self._check_mine([request.channel])
+        return await self._publishing.publish(request)
 
     def _take_publications(self, publications: Iterable[m.Publication]) -> None:
         for publication in publications:
@@ -198,39 +235,6 @@ class CommunityShard:
             else:
                 self._hub.send(channel, publication)
 
-    def _take_ephemeral(self, events: Iterable[m.Ephemeral]) -> None:
-        now, dropped = self._clock(), self._throttle.dropped
-        for event in events:
-            if event.channel in self._hub.channels:
-                self._send_ephemeral(self._throttle.offer(event, now))
-        _EPHEMERAL_DROPPED.inc(self._throttle.dropped - dropped)
-        self._arm_throttle()
-
-    def _send_due(self) -> None:
-        self._throttle_timer = None
-        for publication in self._throttle.take_due(self._clock()):
-            self._send_ephemeral(publication)
-        self._arm_throttle()
-
-    def _send_ephemeral(self, publication: m.Publication | None) -> None:
-        if publication is not None:
-            channel = self._hub.channels.get(publication.channel)
-            if channel is not None:
-                self._hub.send(channel, publication)
-
-    def _arm_throttle(self) -> None:
-        due = self._throttle.next_due()
-        if due is None:
-            return
-        loop = asyncio.get_running_loop()
-        delay = max(0.0, due - self._clock())
-        timer = self._throttle_timer
-        if timer is not None:
-            if timer.when() <= loop.time() + delay:
-                return
-            timer.cancel()  # a key with a shorter interval came
-        self._throttle_timer = loop.call_later(delay, self._send_due)
-
     # ------------------------------------------------------------ what gateways ask
 
     async def _hello(self, request: m.Hello) -> m.HelloReply:
@@ -239,9 +243,10 @@ class CommunityShard:
             gateway = GatewayEntry(
                 request.gateway_id, uuid4().hex, self._new_mailbox(), self._clock()
             )
-            self._hub.register(gateway, request.channels)
+            known = self._hub.register(gateway, request.channels)
+            self._presence.expect(gateway.id, request.channels, known=known)
             try:
-                tops = await self._positions(gateway, request.channels)
+                tops = await self._positions.read(gateway, request.channels)
             except AppError:
                 self._hub.forget(gateway)
                 raise
@@ -260,7 +265,7 @@ class CommunityShard:
         new = [name for name in request.channels if name not in gateway.channels]
         self._hub.follow(gateway, new)
         try:
-            tops = await self._positions(gateway, request.channels)
+            tops = await self._positions.read(gateway, request.channels)
         except AppError:
             self._hub.unfollow(gateway, new)
             raise
@@ -271,48 +276,12 @@ class CommunityShard:
         if gateway is not None:
             self._hub.unfollow(gateway, request.channels)
 
-    async def _positions(
-        self, gateway: GatewayEntry, names: list[str]
-    ) -> list[m.StreamPosition | None]:
-        """Where each channel stands; the gateway follows all of them already. Of no use when the
-        gateway is not alive any more."""
-        try:
-            read = await streams.read_positions(self._pool, names)
-        except AppError as error:
-            return [self._remembered(name, error) for name in names]
-        self._adopt(read.epoch)
-        return [self._position(gateway, name, read) for name in names] if gateway.alive else []
-
-    def _position(
-        self, gateway: GatewayEntry, name: str, read: Positions
-    ) -> m.StreamPosition | None:
-        top = read.tops.get(name)
-        channel = self._hub.channels.get(name)
-        if top is not None:
-            if channel is not None:
-                channel.stream_id = top.stream_id
-                self._hub.execute(channel, channel.state.learn_top(top.offset))
-            return m.StreamPosition(read.epoch, top.offset)
-        if channel is not None and channel.state.top is not None:
-            # Made just now: another Attach, whose read began later, has seen it.
-            return m.StreamPosition(read.epoch, channel.state.top)
-        self._hub.unfollow(gateway, [name])
-        return None
-
-    def _remembered(self, name: str, error: AppError) -> m.StreamPosition:
-        """Without Postgres the delivered top will do: everything later comes by poll too."""
-        channel = self._hub.channels.get(name)
-        if channel is None or channel.state.top is None or self._epoch is None:
-            raise error
-        return m.StreamPosition(self._epoch, channel.state.top)
-
     async def _poll(self, request: m.Poll) -> m.PollReply:
         gateway = self._hub.known(request.gateway_id, request.incarnation)
         if gateway is None or not gateway.mailbox.acknowledge(request.ack):
             return m.PollReply(-1, [])
         gateway.heard = self._clock()
-        for change in request.presence:
-            self._hub.presence.change(gateway.id, change.channel, change.user, change.clients)
+        self._presence.take(gateway.id, request)
         gateway.wake()  # a poll that is still held has been given up by its caller
         if not len(gateway.mailbox) and request.wait_seconds > 0:
             await self._wait_for_mail(gateway, min(request.wait_seconds, MAX_WAIT_SECONDS))
@@ -334,6 +303,16 @@ class CommunityShard:
                 gateway.waiter = None
 
     async def _read_history(self, request: m.ReadHistory) -> m.HistoryReply:
+        namespace = self._namespaces.of(request.channel)
+        if namespace is None:
+            return m.HistoryReply(None, [], complete=False)
+        if namespace.history == "memory":
+            return self._memory.read(request, self._clock())
+        if namespace.history == "none":
+            return history_page.reply(request, NOWHERE, [])
+        return await self._read_stored(request, namespace)
+
+    async def _read_stored(self, request: m.ReadHistory, namespace: Namespace) -> m.HistoryReply:
         channel: ChannelEntry | None = self._hub.channels.get(request.channel)
         known_top = 0
         if channel is not None and self._epoch is not None:
@@ -341,13 +320,11 @@ class CommunityShard:
             if reply is not None:
                 return reply
             known_top = channel.state.known_top
-        reply = await self._history.read(request, known_top)
+        unborn = namespace.subscribe != "content"
+        reply = await self._history.read(request, known_top, unborn=unborn)
         if reply.top is not None:
             self._adopt(reply.top.epoch)
         return reply
-
-    async def _read_presence(self, request: m.ReadPresence) -> m.PresenceReply:
-        return m.PresenceReply(*self._hub.presence.count(request.channel))
 
     def _check_mine(self, names: Iterable[str]) -> None:
         for name in names:
@@ -376,3 +353,4 @@ class CommunityShard:
             await asyncio.sleep(1.0)
             self.forget_silent()
             self.tell_presence()
+            self.expire_history()

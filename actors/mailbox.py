@@ -32,7 +32,9 @@ class Mailbox:
 
     def put(self, publication: Publication) -> bool:
         """False: a durable publication has no room. A dropped ephemeral one is no failure."""
-        size = ENTRY_BYTES + len(publication.data)
+        size = ENTRY_BYTES + len(publication.data) + len(publication.info)
+        if publication.tags:
+            size += sum(len(name) + len(value) for name, value in publication.tags.items())
         if publication.offset == 0:
             if 2 * len(self._entries) >= self._max_items or 2 * self._bytes >= self._max_bytes:
                 self.dropped += 1

@@ -1,7 +1,8 @@
 """Who is on which channel: counts over all gateways of a shard, and when to tell them. Pure.
 
 Gateways say how many connections of a user they hold, not what changed: saying it twice is
-harmless, and a gateway that vanishes takes exactly its own share along.
+harmless, a gateway that says all it holds corrects whatever was held of it before, and one that
+vanishes takes exactly its own share along.
 
 A changed count is told to everybody on the channel, so a channel's joins would cost the square of
 its size. A count is therefore told at most once a second, and more rarely the more hear it.
@@ -9,7 +10,10 @@ its size. A count is therefore told at most once a second, and more rarely the m
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final
+
+from actors.shard_messages import PresenceChange
 
 LEAST_SECONDS: Final = 1.0
 DELIVERIES_PER_SECOND: Final = 1_000
@@ -19,18 +23,21 @@ DELIVERIES_PER_SECOND: Final = 1_000
 class _Present:
     """Connections by user over all gateways. Not told again before `silent_until`."""
 
-    __slots__ = ("clients", "silent_until", "users")
+    __slots__ = ("clients", "silent_until", "told", "users")
 
-    def __init__(self) -> None:
+    def __init__(self, told: bool) -> None:
+        self.told = told
         self.users: dict[str, int] = {}
         self.clients = 0
         self.silent_until = float("-inf")
 
 
 class PresenceState:
-    """Counts by channel. Memory grows with (gateway, channel, user) triples that are present."""
+    """Counts by channel. Memory grows with (gateway, channel, user) triples that are present.
+    `told(channel)`: its changed counts are told at all."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[str], bool] = lambda channel: True) -> None:
+        self._told = told
         # gateway -> (channel, user) -> connections
         self._held: dict[str, dict[tuple[str, str], int]] = {}
         self._channels: dict[str, _Present] = {}
@@ -52,6 +59,15 @@ class PresenceState:
                 del self._held[gateway_id]
         self._add(channel, user, after - before)
         return after != before
+
+    def replace(self, gateway_id: str, changes: Iterable[PresenceChange]) -> None:
+        """All that this gateway holds: what it said before and does not repeat is gone."""
+        changes = list(changes)
+        said = {(change.channel, change.user) for change in changes}
+        for channel, user in [key for key in self._held.get(gateway_id, ()) if key not in said]:
+            self.change(gateway_id, channel, user, 0)
+        for change in changes:
+            self.change(gateway_id, change.channel, change.user, change.clients)
 
     def forget(self, gateway_id: str) -> None:
         for (channel, user), clients in self._held.pop(gateway_id, {}).items():
@@ -89,7 +105,7 @@ class PresenceState:
             return
         present = self._channels.get(channel)
         if present is None:
-            present = self._channels[channel] = _Present()
+            present = self._channels[channel] = _Present(self._told(channel))
         total = present.users.get(user, 0) + difference
         present.clients += difference
         if total:
@@ -97,7 +113,8 @@ class PresenceState:
         else:
             del present.users[user]
         if present.users:
-            self._changed[channel] = None
+            if present.told:
+                self._changed[channel] = None
         else:  # nobody is there to be told
             del self._channels[channel]
             self._changed.pop(channel, None)

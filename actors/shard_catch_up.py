@@ -15,6 +15,7 @@ from prometheus_client import Counter
 
 from actors.shard_hub import FIRST_BACKOFF_SECONDS, ChannelEntry, Hub
 from actors.shard_messages import Publication
+from actors.stored_publication import StoredPublications
 from config.errors import AppError
 from storage import streams
 from storage.postgres import Pool
@@ -38,6 +39,7 @@ class CatchUp:
         hub: Callable[[], Hub],
         pool: Pool,
         adopt: Callable[[str], None],
+        stored: StoredPublications,
         *,
         page_publications: int,
         sweep_seconds: float,
@@ -47,6 +49,7 @@ class CatchUp:
         self._hub = hub
         self._pool = pool
         self._adopt = adopt
+        self._stored = stored
         self._page_publications = page_publications
         self._sweep_seconds = sweep_seconds
         self._gap_grace_seconds = gap_grace_seconds
@@ -65,12 +68,12 @@ class CatchUp:
         self._schedule(channel, 0.0 if in_doubt else self._gap_grace_seconds)
 
     async def sweep(self) -> None:
-        """Once over all active channels, one query a chunk."""
+        """Once over all active channels with a stream in Postgres, one query a chunk."""
         hub = self._hub()
         known = {
             channel.stream_id: channel
             for channel in hub.channels.values()
-            if channel.state.top is not None
+            if channel.state.top is not None and channel.stream_id
         }
         ids = list(known)
         late: list[tuple[ChannelEntry, int]] = []
@@ -80,6 +83,7 @@ class CatchUp:
             epoch, passed = await streams.read_tops(self._pool, tops)
             self._adopt(epoch)
             late += [(known[i], top) for i, top in passed.items()]
+        late += await self._born()
         if not late:
             return
         await asyncio.sleep(self._sweep_grace_seconds)
@@ -87,6 +91,21 @@ class CatchUp:
             if channel.active and channel.state.known_top < top:
                 _FINDS.inc()
                 hub.execute(channel, channel.state.learn_top(top))
+
+    async def _born(self) -> list[tuple[ChannelEntry, int]]:
+        """Channels that had no stream yet, and got one by another process."""
+        waiting = {
+            channel.name: channel
+            for channel in self._hub().channels.values()
+            if channel.state.top is not None and not channel.stream_id
+        }
+        if not waiting:
+            return []
+        read = await streams.read_positions(self._pool, list(waiting))
+        self._adopt(read.epoch)
+        for name, top in read.tops.items():
+            waiting[name].stream_id = top.stream_id
+        return [(waiting[name], top.offset) for name, top in read.tops.items()]
 
     async def _always(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -159,4 +178,4 @@ class CatchUp:
         if page.top is None or not channel.active:
             return None
         upto = page.events[-1].offset if page.cut and page.events else page.top.offset
-        return [Publication(channel.name, e.offset, e.data) for e in page.events], upto
+        return [self._stored.publication(channel.name, e) for e in page.events], upto

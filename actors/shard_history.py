@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from actors.shard_messages import HistoryReply, Publication, ReadHistory, StreamPosition
+from actors import history_page
+from actors.shard_messages import HistoryReply, ReadHistory, StreamPosition
+from actors.stored_publication import StoredPublications
 from actors.stream_state import StreamState
 from config.settings import Realtime
 from storage import streams
@@ -24,8 +26,9 @@ class History:
     """Answers are bounded by the request's limit and by the settings' recovery bounds; a single
     publication beyond the byte bound comes alone."""
 
-    def __init__(self, pool: Pool, bounds: Realtime) -> None:
+    def __init__(self, pool: Pool, bounds: Realtime, stored: StoredPublications) -> None:
         self._pool = pool
+        self._stored = stored
         self._bounds = bounds
         self._reads: dict[_Key, asyncio.Task[StreamPage]] = {}
 
@@ -43,30 +46,29 @@ class History:
             found = state.ring_after(request.after)
         if found is None:
             return None
-        total = 0
-        publications: list[Publication] = []
-        for publication in found[:limit]:
-            total += len(publication.data)
-            if publications and total > self._bounds.recovery_bytes:
-                break
-            publications.append(publication)
-        return _reply(request, StreamPosition(epoch, state.top), publications)
+        publications = history_page.page(found, limit, self._bounds.recovery_bytes)
+        return history_page.reply(request, StreamPosition(epoch, state.top), publications)
 
-    async def read(self, request: ReadHistory, known_top: int) -> HistoryReply:
-        """From Postgres, as it stood not before the commit of `known_top`.
+    async def read(
+        self, request: ReadHistory, known_top: int, *, unborn: bool = False
+    ) -> HistoryReply:
+        """From Postgres, as it stood not before the commit of `known_top`. `unborn`: a channel
+        without a stream stands at 0.
 
         Cancelling one caller leaves the query to the others. Raises AppError, retryable.
         """
         key = (request.channel, max(0, request.after), self._limit(request), request.reverse)
         page = await self._read_once(key)
         for _ in range(_ATTEMPTS - 1):
-            if page.top is None or page.top.offset >= known_top:
+            top = page.top.offset if page.top is not None else 0
+            if top >= known_top or (page.top is None and not unborn):
                 break
             page = await self._read_once(key)
-        if page.top is None:
+        if page.top is None and not unborn:
             return HistoryReply(None, [], complete=False)
-        publications = [Publication(request.channel, e.offset, e.data) for e in page.events]
-        return _reply(request, StreamPosition(page.epoch, page.top.offset), publications)
+        top = page.top.offset if page.top is not None else 0
+        publications = [self._stored.publication(request.channel, e) for e in page.events]
+        return history_page.reply(request, StreamPosition(page.epoch, top), publications)
 
     async def stop(self) -> None:
         reads = list(self._reads.values())
@@ -100,14 +102,3 @@ class History:
 
     def _limit(self, request: ReadHistory) -> int:
         return max(0, min(request.limit, self._bounds.recovery_publications))
-
-
-def _reply(
-    request: ReadHistory, top: StreamPosition, publications: list[Publication]
-) -> HistoryReply:
-    # Offsets are distinct and within the span, so their number says whether any is missing.
-    if request.reverse:
-        span = min(request.after - 1, top.offset) if request.after else top.offset
-    else:
-        span = top.offset - max(0, request.after)
-    return HistoryReply(top, publications, complete=len(publications) == span)

@@ -14,7 +14,6 @@ from typing import Final
 from prometheus_client import Counter, Gauge
 
 from actors.mailbox import Mailbox
-from actors.presence_state import PresenceState
 from actors.shard_messages import Publication
 from actors.stream_state import Deliver, Drop, Effect, FillGap, Lost, Recheck, StreamState
 
@@ -75,31 +74,35 @@ class ChannelEntry:
 
 class Hub:
     """`on_behind(channel, in_doubt)` is called when a channel needs Postgres: publications are
-    missing, or (`in_doubt`) what its ring holds is to be read again."""
+    missing, or (`in_doubt`) what its ring holds is to be read again. `on_forgotten(gateway)` is
+    called once for each gateway that is forgotten."""
 
     def __init__(
         self,
         new_state: Callable[[], StreamState],
         on_behind: Callable[[ChannelEntry, bool], None],
+        on_forgotten: Callable[[GatewayEntry], None],
         max_ring_bytes: int,
     ) -> None:
         self._new_state = new_state
         self._on_behind = on_behind
+        self._on_forgotten = on_forgotten
         self._max_ring_bytes = max_ring_bytes
         self.gateways: dict[str, GatewayEntry] = {}
         self.channels: dict[str, ChannelEntry] = {}
-        self.presence = PresenceState()
         self.ring_bytes = 0
         self._rings: OrderedDict[str, ChannelEntry] = OrderedDict()  # the longest silent first
 
-    def register(self, gateway: GatewayEntry, channels: Iterable[str]) -> None:
-        """Takes the place of an earlier entry of the same id; rings of shared channels survive."""
+    def register(self, gateway: GatewayEntry, channels: Iterable[str]) -> bool:
+        """Takes the place of an earlier entry of the same id, and answers whether there was one;
+        rings of shared channels survive."""
         old = self.gateways.get(gateway.id)
         self.follow(gateway, channels)
         if old is not None:
             self.forget(old)
         self.gateways[gateway.id] = gateway
         _GATEWAYS.inc()
+        return old is not None
 
     def known(self, gateway_id: str, incarnation: str) -> GatewayEntry | None:
         gateway = self.gateways.get(gateway_id)
@@ -129,14 +132,14 @@ class Hub:
                 _ACTIVE.dec()
 
     def forget(self, gateway: GatewayEntry) -> None:
-        """With its presence; a held poll wakes."""
+        """A held poll wakes."""
         if not gateway.alive:
             return
         gateway.alive = False
         self.unfollow(gateway, list(gateway.channels))
-        self.presence.forget(gateway.id)
         if self.gateways.pop(gateway.id, None) is not None:
             _GATEWAYS.dec()
+        self._on_forgotten(gateway)
         gateway.wake()
 
     def forget_all(self) -> None:

@@ -33,8 +33,13 @@ class Throttle:
     def offer(self, event: Ephemeral, now: float) -> Publication | None:
         """The publication to send now; None: it waits for the end of its key's interval."""
         publication = Publication(event.channel, 0, event.data)
-        interval = min(event.interval_seconds, MAX_INTERVAL_SECONDS)
-        key = (event.channel, event.key)
+        return self.offer_publication(publication, event.key, event.interval_seconds, now)
+
+    def offer_publication(
+        self, publication: Publication, key_in_channel: str, interval_seconds: float, now: float
+    ) -> Publication | None:
+        interval = min(interval_seconds, MAX_INTERVAL_SECONDS)
+        key = (publication.channel, key_in_channel)
         slot = self._slots.get(key)
         if not interval > 0:
             if slot is not None:

@@ -27,6 +27,18 @@ with advanced as (
 select base + 1, (extract(epoch from stamp) * 1000000)::bigint from advanced"""
 
 
+# Locked where a repetition is looked for, so that of two at once the second sees the first.
+_STREAM: Final = """
+select id, (select epoch from incarnation) as epoch from stream where channel = $1"""
+_NEW_STREAM: Final = "insert into stream (channel) values ($1) on conflict (channel) do nothing"
+# stream_event_subject serves it, in the partitions of the last two days.
+_REPEATED: Final = """
+select off, (extract(epoch from created_at) * 1000000)::bigint as stamp_us from stream_event
+ where subject_id = $1 and stream_id = $2
+   and created_at > clock_timestamp() - make_interval(secs => $3)
+ order by off limit 1"""
+
+
 class Appended(NamedTuple):
     """An event that stands in a stream once its transaction commits. `committed_ns` is the clock
     within the transaction, as readers of the stream get it (`with_committed_ns`)."""
@@ -55,6 +67,46 @@ async def append_event(
     """`append` for one event, with all that its live copy needs."""
     offset, committed_ns = await _append(connection, stream_id, subject_id, [payload])
     return Appended(channel, offset, payload, committed_ns)
+
+
+class AppendedToChannel(NamedTuple):
+    """`repeated`: an earlier event with the same subject, nothing was appended."""
+
+    epoch: str
+    stream_id: int
+    offset: int
+    committed_ns: int
+    repeated: bool
+
+
+async def append_to_channel(
+    connection: Connection,
+    channel: str,
+    subject_id: UUID,
+    payload: str,
+    *,
+    once_within_seconds: float = 0.0,
+) -> AppendedToChannel:
+    """Appends one event to the stream of a channel, which is made where there is none.
+
+    With `once_within_seconds` an event of that time with the same subject is answered instead. The
+    caller's transaction must be open, READ COMMITTED.
+    """
+    query = _STREAM + " for no key update" if once_within_seconds else _STREAM
+    row = await connection.fetchrow(query, channel)
+    if row is None:
+        await connection.execute(_NEW_STREAM, channel)
+        row = await connection.fetchrow(query, channel)
+        if row is None:
+            raise LookupError(f"the stream of {channel} is gone")
+    stream_id, epoch = row["id"], str(row["epoch"])
+    if once_within_seconds:
+        earlier = await connection.fetchrow(_REPEATED, subject_id, stream_id, once_within_seconds)
+        if earlier is not None:
+            stamp_ns = earlier["stamp_us"] * 1_000
+            return AppendedToChannel(epoch, stream_id, earlier["off"], stamp_ns, repeated=True)
+    offset, committed_ns = await _append(connection, stream_id, subject_id, [payload])
+    return AppendedToChannel(epoch, stream_id, offset, committed_ns, repeated=False)
 
 
 async def _append(

@@ -1,0 +1,150 @@
+"""Presence of a shard's channels: what gateways say in their polls, and what is told of it.
+
+    Hello ─▶ expect ─▶ first poll: all that the gateway holds ─▶ later polls: what changed
+      ▲                                                               │
+      └──────────── forgotten: what it held stays, at most SILENCE_SECONDS after it was heard
+
+So a gateway that says Hello again with the same clients changes nothing, and one that died takes
+its clients along once it has been silent for that long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import re
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+from actors import content
+from actors import shard_messages as m
+from actors.client_presence import ClientPresence
+from actors.presence_state import PresenceState
+from actors.shard_hub import GatewayEntry, Hub
+from config.channels import Namespaces
+from config.errors import AppError
+
+SILENCE_SECONDS: Final = 15.0
+RESTORE_SECONDS: Final = 30.0
+"""After its start a shard takes clients on channels that a gateway introduces itself with for ones
+that were there before."""
+PRESENCE_CHANNELS: Final = 2_000
+"""Channels a second whose changed counts are told; the others wait their turn."""
+MAX_LISTED_CHANNELS: Final = 10_000
+_MATCHED_AT_ONCE: Final = 2_000
+_MAX_PATTERN: Final = 255
+
+
+class ShardPresence:
+    def __init__(
+        self, hub: Callable[[], Hub], namespaces: Namespaces, clock: Callable[[], float]
+    ) -> None:
+        self._hub = hub
+        self._namespaces = namespaces
+        self._clock = clock
+        self._began = clock()
+        self._counts = PresenceState(self._tells_counts)
+        self._clients = ClientPresence()
+        # gateway -> channels of a Hello whose clients are not new; until its first poll
+        self._expected: dict[str, frozenset[str]] = {}
+        # gateway -> when what it held ends; only those that are forgotten
+        self._forgotten: dict[str, float] = {}
+
+    # ------------------------------------------------------------ what gateways say
+
+    def expect(self, gateway_id: str, channels: Collection[str], *, known: bool) -> None:
+        """A gateway said Hello: its next poll carries all it holds. `known`: this shard has had it
+        before."""
+        known = self._forgotten.pop(gateway_id, None) is not None or known
+        restored = not known and self._clock() - self._began < RESTORE_SECONDS
+        self._expected[gateway_id] = frozenset(channels) if restored else frozenset()
+
+    def take(self, gateway_id: str, poll: m.Poll) -> None:
+        clients = [change for change in poll.clients if self._lists_clients(change.channel)]
+        restored = self._expected.pop(gateway_id, None)
+        if restored is None:
+            for change in poll.presence:
+                self._counts.change(gateway_id, change.channel, change.user, change.clients)
+            self._tell(self._clients.change(gateway_id, clients))
+        else:
+            self._counts.replace(gateway_id, poll.presence)
+            self._tell(self._clients.replace(gateway_id, clients, restored))
+
+    def forgotten(self, gateway: GatewayEntry) -> None:
+        self._expected.pop(gateway.id, None)
+        self._forgotten[gateway.id] = gateway.heard + SILENCE_SECONDS
+
+    def expire(self) -> None:
+        """Those of gateways that did not come back leave."""
+        now = self._clock()
+        for gateway_id in [g for g, ends in self._forgotten.items() if ends <= now]:
+            del self._forgotten[gateway_id]
+            self._counts.forget(gateway_id)
+            self._tell(self._clients.forget(gateway_id))
+
+    # ------------------------------------------------------------ what is told
+
+    def tell_counts(self) -> None:
+        """Not at once, so that joins of a second are one event."""
+        at_ns = time.time_ns()
+        for name, clients in self._counts.take_changed(self._clock(), PRESENCE_CHANNELS):
+            data = content.ephemeral("presence.count", at_ns, {"count": clients})
+            self._send(m.Publication(name, 0, data))
+
+    def _tell(self, publications: list[m.Publication]) -> None:
+        for publication in publications:
+            namespace = self._namespaces.of(publication.channel)
+            if namespace is not None and namespace.join_leave:
+                self._send(publication)
+
+    def _send(self, publication: m.Publication) -> None:
+        channel = self._hub().channels.get(publication.channel)
+        if channel is not None:
+            self._hub().send(channel, publication)
+
+    def _tells_counts(self, channel: str) -> bool:
+        """Serai's own pages show them; an operator's clients would take them for publications."""
+        namespace = self._namespaces.of(channel)
+        return (
+            namespace is not None
+            and namespace.subscribe == "content"
+            and namespace.presence != "off"
+        )
+
+    def _lists_clients(self, channel: str) -> bool:
+        namespace = self._namespaces.of(channel)
+        return namespace is not None and namespace.presence == "clients"
+
+    # ------------------------------------------------------------ what is asked
+
+    async def read_presence(self, request: m.ReadPresence) -> m.PresenceReply:
+        return m.PresenceReply(*self._counts.count(request.channel))
+
+    async def read_clients(self, request: m.ReadClients) -> m.ClientsReply:
+        namespace = self._namespaces.of(request.channel)
+        if namespace is None:
+            return m.ClientsReply({})
+        return m.ClientsReply(self._clients.clients(request.channel, namespace.presence_clients))
+
+    async def list_channels(self, request: m.ListChannels) -> m.ChannelsReply:
+        """Where a namespace counts nobody, the number of gateways that follow the channel."""
+        if len(request.pattern) > _MAX_PATTERN:
+            raise AppError("invalid", f"pattern: at most {_MAX_PATTERN} characters")
+        matches = re.compile(fnmatch.translate(request.pattern or "*")).match
+        found: dict[str, int] = {}
+        for number, name in enumerate(list(self._hub().channels), 1):
+            if matches(name):
+                channel = self._hub().channels.get(name)
+                if channel is None:
+                    continue
+                if len(found) == MAX_LISTED_CHANNELS:
+                    return m.ChannelsReply(found, cut=True)
+                found[name] = max(self._counts.count(name)[0], len(channel.followers))
+            if number % _MATCHED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # others want to be served
+        return m.ChannelsReply(found)
+
+    def __len__(self) -> int:
+        """Channels with somebody on them."""
+        return len(self._counts)
