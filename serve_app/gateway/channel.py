@@ -1,4 +1,5 @@
-"""One followed channel: its position, its subscribers by wire, its newest publications."""
+"""One followed channel: its position, its audience, its newest publications; and the contracts of
+those who give publications, take them and write them out."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection
 from enum import IntFlag
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from actors.shard_messages import HistoryReply, Publication
 from serve_app.gateway.protocol import Outlet, Wire
 from serve_app.gateway.stream_position import ChannelPosition
+
+if TYPE_CHECKING:
+    from serve_app.gateway.audience import Audience
 
 RING_PUBLICATIONS: Final = 256
 RING_BYTES: Final = 131_072
@@ -121,23 +125,15 @@ class Admission(NamedTuple):
     base: bytes | None = None
 
 
-class Group:
-    """Subscribers that share a wire and wants, and the frames that wait for this tick's end."""
-
-    __slots__ = ("members", "pending")
-
-    def __init__(self) -> None:
-        self.members: dict[Outlet, Subscriber] = {}
-        self.pending: list[bytes] = []
-
-
 class Channel:
-    """One followed channel. `public_until` (loop time): until then everybody may read it."""
+    """One followed channel. `public_until` (loop time): until then everybody may read it. `dirty`:
+    something waits for this tick's end."""
 
     __slots__ = (
+        "audience",
         "clients",
+        "dirty",
         "fill",
-        "groups",
         "listeners",
         "live",
         "name",
@@ -151,11 +147,12 @@ class Channel:
         "watcher",
     )
 
-    def __init__(self, name: str, live: asyncio.Future[None]) -> None:
+    def __init__(self, name: str, live: asyncio.Future[None], audience: Audience) -> None:
         self.name = name
         self.live = live
         self.position = ChannelPosition()
-        self.groups: dict[tuple[Wire, Wants], Group] = {}
+        self.audience = audience
+        self.dirty = False
         self.listeners: dict[OnEvent, None] = {}
         self.watcher: Watcher | None = None
         self.users: dict[str, int] = {}
@@ -170,10 +167,7 @@ class Channel:
 
     @property
     def used(self) -> bool:
-        return bool(self.pins or self.groups or self.listeners) or self.watcher is not None
-
-    def subscribers(self) -> list[Subscriber]:
-        return [s for group in self.groups.values() for s in group.members.values()]
+        return bool(self.pins or self.audience.groups or self.listeners) or self.watcher is not None
 
     async def wait_live(self) -> None:
         """Until the channel's position is known."""

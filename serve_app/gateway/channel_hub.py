@@ -1,29 +1,31 @@
-"""Fan-out: a publication is encoded once per wire and written to every subscriber of its channel.
+"""Fan-out: a publication is encoded once per form and written to every subscriber of its channel.
 
-    ShardLink ─▶ on_publication ─▶ ChannelPosition ─▶ encode ─▶ pending ─▶ flush ─▶ Sender
-                                        └ gap ─▶ fill from history
+    ShardLink ─▶ on_publication ─▶ ChannelPosition ─▶ Audience ─▶ pending ─▶ flush ─▶ Sender
+                                        └ gap ─▶ Gaps ─▶ history
 
 Pending frames of one event-loop tick are joined and written once. Order rule: nothing live reaches
 a subscriber before its subscribe reply. So `admit` first flushes what is pending to the others,
 then writes the reply and adds the subscriber, all in one tick.
+
+Who reads slowly: with more than half of the bound unsent it gets no ephemeral publications, above
+the bound its session hears `on_slow`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Iterable
-from contextvars import Context
+from collections import deque
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-from actors.shard_messages import HistoryReply, Publication, StreamPosition
+from actors.shard_messages import Publication, StreamPosition
 from config.errors import AppError
+from serve_app.gateway.audience import Audience, CreateDelta, Group, no_delta
 from serve_app.gateway.channel import (
     Admission,
     Channel,
-    Group,
     OnEvent,
     Sender,
     Source,
@@ -31,14 +33,13 @@ from serve_app.gateway.channel import (
     Watcher,
     send_by_transport,
 )
+from serve_app.gateway.gaps import Gaps
+from serve_app.gateway.protocol import Outlet
 
-log = logging.getLogger(__name__)
-
-FILL_SECONDS: Final = 10.0
-"""How long a gap may stay open while the shard is away: several times a shard's restart."""
-_FILL_PAGE: Final = 1_000
-_BACKOFF_SECONDS: Final = 0.02
-_BACKOFF_MOST_SECONDS: Final = 1.0
+PENDING_BYTES: Final = 65_536
+"""From here on a group's frames do not wait for the end of the tick."""
+_HOLD_SECONDS: Final = 0.002
+"""How long one tick's flush may hold the loop; the channels left have theirs in the next ticks."""
 
 CHANNELS = Gauge(
     "serai_realtime_channels", "Channels followed by this gateway", multiprocess_mode="livesum"
@@ -47,10 +48,14 @@ SUBSCRIPTIONS = Gauge(
     "serai_realtime_subscriptions", "Subscriptions of connections", multiprocess_mode="livesum"
 )
 PUBLICATIONS = Counter("serai_realtime_publications_total", "Publications fanned out", ["kind"])
+DURABLE = PUBLICATIONS.labels("durable")
+EPHEMERAL = PUBLICATIONS.labels("ephemeral")
 DUPLICATES = Counter("serai_realtime_duplicates_total", "Publications dropped by their offset")
 DELIVERED = Counter("serai_realtime_delivered_total", "Publications written to subscribers")
 BYTES = Counter("serai_realtime_sent_bytes_total", "Bytes written to connections")
-GAPS = Counter("serai_realtime_gaps_total", "Gaps in channels", ["outcome"])
+DROPPED = Counter(
+    "serai_realtime_dropped_total", "Ephemeral publications kept from who reads slowly"
+)
 
 
 class ChannelHub:
@@ -62,14 +67,21 @@ class ChannelHub:
         max_buffered: int,
         *,
         send: Sender = send_by_transport,
+        create_delta: CreateDelta = no_delta,
     ) -> None:
         self._source = source
         self._max_buffered = max_buffered
         self._send = send
+        self._create_delta = create_delta
         self._channels: dict[str, Channel] = {}
-        self._dirty: dict[Channel, None] = {}
-        self._flush_handle: asyncio.Handle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        # A channel may stand here twice, or clean; `channel.dirty` is the truth.
+        self._dirty: deque[Channel] = deque()
+        self._tick: asyncio.Handle | None = None
+        self._flushed = asyncio.Event()
+        self._flushed.set()
+        self._gaps = Gaps(source, self._deliver, self._discontinue)
+        # Told to the counters once a tick: each call there costs as much as a delivery.
+        self._durable = self._ephemeral = self._delivered = self._bytes = 0
 
     # ------------------------------------------------------------ following
 
@@ -80,7 +92,8 @@ class ChannelHub:
         """Follows the channel at least until `unpin`."""
         channel = self._channels.get(name)
         if channel is None:
-            channel = Channel(name, asyncio.get_running_loop().create_future())
+            live = asyncio.get_running_loop().create_future()
+            channel = Channel(name, live, Audience(self._create_delta))
             self._channels[name] = channel
             CHANNELS.inc()
             self._source.attach(name)
@@ -122,7 +135,7 @@ class ChannelHub:
             return
         del self._channels[channel.name]
         CHANNELS.dec()
-        self._dirty.pop(channel, None)
+        channel.dirty = False
         if channel.fill is not None:
             channel.fill.cancel()
         channel.live.cancel()
@@ -137,22 +150,14 @@ class ChannelHub:
             self.flush(admission.channel)
         subscriber.outlet.write(reply)
         BYTES.inc(len(reply))
-        for channel, wants, _ in admissions:
-            key = subscriber.wire, wants
-            group = channel.groups.get(key)
-            if group is None:
-                group = channel.groups[key] = Group()
-            group.members[subscriber.outlet] = subscriber
+        for channel, wants, base in admissions:
+            channel.audience.add(subscriber, wants, base)
             SUBSCRIPTIONS.inc()
 
     def leave(self, channel: Channel, subscriber: Subscriber) -> None:
-        for key, group in channel.groups.items():
-            if group.members.pop(subscriber.outlet, None) is not None:
-                SUBSCRIPTIONS.dec()
-                if not group.members:
-                    del channel.groups[key]
-                    self._drop_unused(channel)
-                return
+        if channel.audience.remove(subscriber.outlet):
+            SUBSCRIPTIONS.dec()
+            self._drop_unused(channel)
 
     def arrive_client(self, channel: Channel, client: str, user: str, info: bytes) -> None:
         """`info` empty: the client counts and is not listed."""
@@ -201,14 +206,14 @@ class ChannelHub:
         if not channel.live.done():
             channel.live.set_result(None)
             self._tell_listeners(channel, channel.position.last)
-        self._fill_if_missing(channel)
+        self._gaps.fill_if_missing(channel)
 
     def on_publication(self, publication: Publication) -> None:
         channel = self._channels.get(publication.channel)
         if channel is None:
             return  # detached meanwhile
         if publication.offset == 0:
-            PUBLICATIONS.labels("ephemeral").inc()
+            self._ephemeral += 1
             self._push(channel, publication)
             return
         ready = channel.position.take(publication)
@@ -216,32 +221,36 @@ class ChannelHub:
             DUPLICATES.inc()
         self._deliver(channel, ready)
         if channel.position.overflowed:
-            self._abandon(channel)
+            self._gaps.abandon(channel)
         else:
-            self._fill_if_missing(channel)
+            self._gaps.fill_if_missing(channel)
 
     def expect(self, channel: Channel, offset: int) -> None:
         """The stream is known to reach `offset`; what is missing up to it is fetched."""
         channel.position.expect(offset)
-        self._fill_if_missing(channel)
+        self._gaps.fill_if_missing(channel)
 
     def _deliver(self, channel: Channel, publications: Iterable[Publication]) -> None:
         for publication in publications:
-            PUBLICATIONS.labels("durable").inc()
+            self._durable += 1
             channel.remember(publication)
             self._push(channel, publication)
             if channel.watcher is not None:
                 channel.watcher.on_publication(channel, publication)
 
     def _push(self, channel: Channel, publication: Publication) -> None:
-        for (wire, _), group in channel.groups.items():
-            message = wire.codec.publication(channel.name, publication)
-            group.pending.append(wire.frame((message,)))
-        if channel.groups:
-            self._dirty[channel] = None
-            if self._flush_handle is None:
-                self._flush_handle = asyncio.get_running_loop().call_soon(self._flush_dirty)
-        self._tell_listeners(channel, publication.offset)
+        if channel.audience.groups:
+            pending_bytes = channel.audience.put(publication)
+            if pending_bytes > PENDING_BYTES:
+                self.flush(channel)
+            elif pending_bytes and not channel.dirty:
+                channel.dirty = True
+                self._dirty.append(channel)
+        if self._tick is None:
+            self._tick = asyncio.get_running_loop().call_soon(self._on_tick)
+            self._flushed.clear()
+        if channel.listeners:
+            self._tell_listeners(channel, publication.offset)
 
     def _tell_listeners(self, channel: Channel, offset: int) -> None:
         for on_event in list(channel.listeners):
@@ -249,109 +258,101 @@ class ChannelHub:
 
     # ------------------------------------------------------------ flushing
 
-    def _flush_dirty(self) -> None:
-        self._flush_handle = None
+    def _on_tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tick = None
+        until = loop.time() + _HOLD_SECONDS
         while self._dirty:
-            self.flush(next(iter(self._dirty)))
+            self.flush(self._dirty.popleft())
+            if loop.time() > until:
+                break
+        if self._dirty:
+            self._tick = loop.call_soon(self._on_tick)
+        else:
+            self._flushed.set()
+        self._count()
 
     def flush_all(self) -> None:
         """Nothing waits any more afterwards, neither here nor in the sender."""
         while self._dirty:
-            self.flush(next(iter(self._dirty)))
+            self.flush(self._dirty.popleft())
         self._send.settle()
+
+    async def wait_flushed(self) -> None:
+        """Until nothing waits here: who brings publications brings no more before."""
+        await self._flushed.wait()
 
     def flush(self, channel: Channel) -> None:
         """Writes what is pending to the subscribers of this moment."""
-        self._dirty.pop(channel, None)
-        for group in list(channel.groups.values()):
-            if not group.pending:
-                continue
-            data = b"".join(group.pending)
-            count = len(group.pending) * len(group.members)
-            group.pending.clear()
-            slow = self._send(group.members, data, self._max_buffered)
-            DELIVERED.inc(count)
-            BYTES.inc(len(data) * len(group.members))
-            for outlet in slow:
-                subscriber = group.members.get(outlet)
-                if subscriber is not None:
-                    subscriber.on_slow()
-
-    # ------------------------------------------------------------ gaps
-
-    def _fill_if_missing(self, channel: Channel) -> None:
-        if not channel.position.missing or channel.fill is not None:
-            return
-        task = asyncio.get_running_loop().create_task(self._fill(channel), context=Context())
-        channel.fill = task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _fill(self, channel: Channel) -> None:
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + FILL_SECONDS
-        backoff = _BACKOFF_SECONDS
-        position = channel.position
-        try:
-            while position.missing:
-                after = position.last
-                try:
-                    reply = await self._source.history(channel.name, after, _FILL_PAGE)
-                except AppError as error:
-                    if not error.retryable:
-                        raise
+        channel.dirty = False
+        audience = channel.audience
+        broken: list[tuple[Group, Outlet]] = []
+        slow: list[Subscriber] = []
+        rechain = False
+        for group in audience.groups.values():
+            if group.pending:
+                if group.ephemeral:
+                    broken += self._flush_sparing(group, slow)
                 else:
-                    if not self._take_history(channel, reply):
-                        self._abandon(channel)
-                        return
-                if position.last == after and position.missing:
-                    # The shard is away, or has not seen yet what it announced through another.
-                    if loop.time() >= give_up_at:
-                        self._abandon(channel)
-                        return
-                    await asyncio.sleep(backoff)
-                    backoff = min(backoff * 2, _BACKOFF_MOST_SECONDS)
-            GAPS.labels("filled").inc()
-        except Exception:
-            log.exception("filling a gap of %s failed", channel.name)
-            self._abandon(channel)
-        finally:
-            channel.fill = None
+                    self._write(group, group.members, b"".join(group.pending), slow)
+                    self._delivered += len(group.pending) * len(group.members)
+                group.clear()
+                rechain = rechain or (group.base is not None and not group.chained)
+        if rechain or broken:
+            audience.rechain(broken)
+        for subscriber in slow:
+            subscriber.on_slow()
 
-    def _take_history(self, channel: Channel, reply: HistoryReply) -> bool:
-        """False when the gap can't be filled from this stream."""
-        position = channel.position
-        if reply.top is None:
-            return False
-        placement = position.place(reply.top)
-        if placement.lost:
-            self._discontinue(channel)
-            return True
-        first = reply.publications[0].offset if reply.publications else 0
-        if first > position.last + 1 or (not first and reply.top.offset > position.last):
-            return False  # trimmed
-        self._deliver(channel, position.take_all(reply.publications))
-        return True
+    def _flush_sparing(self, group: Group, slow: list[Subscriber]) -> list[tuple[Group, Outlet]]:
+        """Leaves the ephemeral part out for who reads slowly; returns whose chain breaks by it."""
+        most = self._max_buffered // 2
+        late = {outlet for outlet in group.members if outlet.get_write_buffer_size() > most}
+        prompt = [o for o in group.members if o not in late] if late else group.members
+        if prompt:
+            self._write(group, prompt, b"".join(group.pending), slow)
+            self._delivered += len(group.pending) * len(prompt)
+        if not late:
+            return []
+        data, is_broken = group.without_ephemeral()
+        if data:
+            self._write(group, late, data, slow)
+        self._delivered += (len(group.pending) - group.ephemeral) * len(late)
+        DROPPED.inc(group.ephemeral * len(late))
+        return [(group, outlet) for outlet in late] if is_broken else []
 
-    def _abandon(self, channel: Channel) -> None:
-        GAPS.labels("unfillable").inc()
-        channel.position.give_up()
-        self._discontinue(channel)
+    def _write(
+        self, group: Group, outlets: Collection[Outlet], data: bytes, slow: list[Subscriber]
+    ) -> None:
+        self._bytes += len(data) * len(outlets)
+        for outlet in self._send(outlets, data, self._max_buffered):
+            subscriber = group.members.get(outlet)
+            if subscriber is not None:
+                slow.append(subscriber)
+
+    def _count(self) -> None:
+        DURABLE.inc(self._durable)
+        EPHEMERAL.inc(self._ephemeral)
+        DELIVERED.inc(self._delivered)
+        BYTES.inc(self._bytes)
+        self._durable = self._ephemeral = self._delivered = self._bytes = 0
+
+    # ------------------------------------------------------------ losses
 
     def _vanish(self, channel: Channel) -> None:
         """There is no such stream (any more), and the shard does not follow it."""
         if channel.live.done():
-            self._discontinue(channel)
+            self._discontinue(channel, gone=True)
         else:
             channel.live.set_exception(AppError("not_found", "there is no such channel"))
             channel.live.exception()  # seen, also where nobody waits
         channel.listeners.clear()
         self._drop_unused(channel)
 
-    def _discontinue(self, channel: Channel) -> None:
+    def _discontinue(self, channel: Channel, *, gone: bool = False) -> None:
+        """Passive subscribers hear of it only when the channel is `gone`: they miss nothing."""
         channel.forget()
         self.flush(channel)
-        for subscriber in channel.subscribers():
+        for subscriber in channel.audience.subscribers(passive=gone):
             subscriber.on_discontinuity(channel.name)
         if channel.watcher is not None:
             channel.watcher.on_loss(channel)
@@ -360,20 +361,17 @@ class ChannelHub:
     # ------------------------------------------------------------ life
 
     async def stop(self) -> None:
-        if self._flush_handle is not None:
-            self._flush_handle.cancel()
-            self._flush_handle = None
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tick is not None:
+            self._tick.cancel()
+            self._tick = None
+        self._flushed.set()
+        self._send.settle()
+        await self._gaps.stop()
 
     def statistics(self) -> dict[str, int]:
+        channels = self._channels.values()
         return {
-            "channels": len(self._channels),
-            "subscriptions": sum(
-                len(group.members)
-                for channel in self._channels.values()
-                for group in channel.groups.values()
-            ),
-            "gaps_open": sum(c.position.missing for c in self._channels.values()),
+            "channels": len(channels),
+            "subscriptions": sum(len(channel.audience) for channel in channels),
+            "gaps_open": sum(channel.position.missing for channel in channels),
         }

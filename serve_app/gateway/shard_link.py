@@ -59,6 +59,9 @@ _HISTORY_AT_ONCE: Final = 16
 _PRESENCE_SECONDS: Final = 0.2
 _CHANGES_AT_ONCE: Final = 4_000
 """Users and clients in one poll, some 300 KB: after a Hello with many of them the rest follows."""
+_SLICE_BYTES: Final = 65_536
+_PUBLICATION_BYTES: Final = 128
+"""What a publication weighs besides its data."""
 
 HELLOS = Counter("serai_realtime_hellos_total", "Conversations begun with shards")
 
@@ -71,6 +74,9 @@ class Follower(Protocol):
     def users_of(self, name: str) -> dict[str, int]: ...
 
     def clients_of(self, name: str) -> dict[str, bytes]: ...
+
+    async def wait_flushed(self) -> None:
+        """Until it can take more."""
 
 
 class _Forgotten(Exception):
@@ -190,8 +196,7 @@ class ShardLink:
     async def _poll(self, follower: Follower) -> None:
         while True:
             reply = await self._ask_poll(POLL_SECONDS)
-            for publication in reply.publications:
-                follower.on_publication(publication)
+            await _hand_over(reply.publications, follower)
             self._ack = reply.sequence
             self._backoff = _BACKOFF_SECONDS
 
@@ -263,6 +268,18 @@ class ShardLink:
                 return await self._call(self._shard, request)
         except TimeoutError:
             raise AppError("unavailable", "the shard did not answer in time") from None
+
+
+async def _hand_over(publications: list[Publication], follower: Follower) -> None:
+    """In slices, so that sockets are written to between them: else one large reply would fill the
+    queues of those that read fast, too."""
+    taken_bytes = 0
+    for publication in publications:
+        follower.on_publication(publication)
+        taken_bytes += len(publication.data) + _PUBLICATION_BYTES
+        if taken_bytes > _SLICE_BYTES:
+            taken_bytes = 0
+            await follower.wait_flushed()
 
 
 def _take(changes: dict[_Key, _Value], most: int) -> list[tuple[_Key, _Value]]:

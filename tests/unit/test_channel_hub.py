@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from actors.shard_messages import Publication
+from serve_app.gateway.audience import Audience, no_delta
 from serve_app.gateway.channel import RING_BYTES, RING_PUBLICATIONS, Admission, Channel
 from tests.realtime_session import Bench, FakeOutlet
 
@@ -79,9 +80,9 @@ async def test_encoded_once_for_all() -> None:
     bench = Bench()
     outlets = [await subscribed(bench) for _ in range(10)]
     channel = bench.hub.find(CHANNEL)
-    assert channel is not None and len(channel.groups) == 1
+    assert channel is not None and len(channel.audience.groups) == 1
     publish(bench)
-    (group,) = channel.groups.values()
+    (group,) = channel.audience.groups.values()
     assert len(group.pending) == 1
     await settle()
     assert all(offsets(o) == [1] for o in outlets)
@@ -113,7 +114,8 @@ async def test_presence_counts_connections_of_a_user() -> None:
 
 
 async def test_the_ring_is_bounded_both_ways() -> None:
-    channel = Channel("c", asyncio.get_running_loop().create_future())
+    live = asyncio.get_running_loop().create_future()
+    channel = Channel("c", live, Audience(no_delta))
     for offset in range(1, 1_001):
         channel.remember(Publication("c", offset, b"x"))
     assert len(channel.ring) == RING_PUBLICATIONS and channel.ring[-1].offset == 1_000

@@ -57,6 +57,7 @@ class Follower:
         self.publications: list[m.Publication] = []
         self.users: dict[str, dict[str, int]] = {}
         self.clients: dict[str, dict[str, bytes]] = {}
+        self.waits: list[int] = []
 
     def on_position(self, name: str, top: m.StreamPosition | None) -> None:
         assert top is not None
@@ -70,6 +71,10 @@ class Follower:
 
     def clients_of(self, name: str) -> dict[str, bytes]:
         return self.clients.get(name, {})
+
+    async def wait_flushed(self) -> None:
+        self.waits.append(len(self.publications))
+        await asyncio.sleep(0)
 
 
 class Conversation:
