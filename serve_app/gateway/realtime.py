@@ -17,8 +17,9 @@ from config.settings import Settings
 from serve_app.gateway import codes
 from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp
-from serve_app.gateway.channel import OnEvent, Sender, send_by_transport
+from serve_app.gateway.channel import OnEvent
 from serve_app.gateway.channel_hub import ChannelHub
+from serve_app.gateway.direct_send import DirectSender
 from serve_app.gateway.services import Authorize, CheckRate, Services, VerifyToken
 from serve_app.gateway.shard_link import ShardCall, ShardLinks
 from serve_app.gateway.timers import Wheel
@@ -46,13 +47,15 @@ class Realtime:
         *,
         address_of: Callable[[web.Request], str] = _peer_address,
         node: Callable[[], str] = str,
-        send: Sender = send_by_transport,
+        send: DirectSender | None = None,
     ) -> None:
         self._address_of = address_of
         limits = settings.realtime
         self._shard_count = shard_count
         self._links = ShardLinks(shard_call, shard_count, gateway_id, shard_of)
-        self._hub = ChannelHub(self._links, limits.max_queue_bytes, send=send)
+        sender = send or DirectSender()
+        self._outlet_of = sender.outlet
+        self._hub = ChannelHub(self._links, limits.max_queue_bytes, send=sender)
         catch_up = CatchUp(self._hub, self._links, limits)
         self._services = Services(
             settings=limits,
@@ -76,7 +79,8 @@ class Realtime:
     async def handle_websocket(self, request: web.Request) -> web.StreamResponse:
         if self._draining:
             return web.Response(status=503, headers={"Retry-After": "1"})
-        return await websocket.serve(request, self._services, self._address_of(request))
+        address = self._address_of(request)
+        return await websocket.serve(request, self._services, address, self._outlet_of)
 
     def follow(self, channel: str, on_event: OnEvent) -> None:
         """`on_event(channel, offset)` in the tick of each publication, offset 0 for ephemeral ones;

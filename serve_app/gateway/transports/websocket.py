@@ -1,7 +1,7 @@
 """WebSocket: frames for sockets of this process, and the read loop of one connection.
 
-aiohttp does the handshake, reads, reassembles fragments and answers pings. What the server says is
-framed here once and written to the transport by whoever has it (RFC 6455; servers don't mask).
+aiohttp does the handshake, reads and reassembles fragments. What the server says is framed here
+once (RFC 6455; servers don't mask) and written by whoever has it, always to the outlet.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from aiohttp import WSMsgType, web
 from serve_app.gateway import codes
 from serve_app.gateway.codec_json import JsonCodec
 from serve_app.gateway.codes import Disconnect
+from serve_app.gateway.direct_send import OutletOf
 from serve_app.gateway.protocol import Codec
 from serve_app.gateway.services import Services
 from serve_app.gateway.session import Session
 
 _TEXT: Final = 0x81
 _CLOSE: Final = 0x88
+_PONG: Final = 0x8A
 _MESSAGES: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 JSON_PROTOCOL: Final = "centrifuge-json"
 PROTOBUF: Final = "protobuf"
@@ -68,9 +70,12 @@ class _EmptyProtocolList(logging.Filter):
 logging.getLogger("aiohttp.websocket").addFilter(_EmptyProtocolList())
 
 
-async def serve(request: web.Request, services: Services, address: str) -> web.WebSocketResponse:
+async def serve(
+    request: web.Request, services: Services, address: str, outlet_of: OutletOf
+) -> web.WebSocketResponse:
     """One connection from handshake to end. Raises web.HTTPBadRequest for what is no handshake."""
     socket = web.WebSocketResponse(
+        autoping=False,  # a pong must not overtake a frame that is partly sent
         autoclose=False,  # our close frames are written directly; a second one must not follow
         compress=False,
         protocols=(JSON_PROTOCOL,),
@@ -83,23 +88,36 @@ async def serve(request: web.Request, services: Services, address: str) -> web.W
     transport = request.transport
     if transport is None:
         return socket
-    session = Session(services, transport, JSON_WIRE, address)
+    outlet = outlet_of(transport)
+    session = Session(services, outlet, JSON_WIRE, address)
     try:
         if _asks_for_protobuf(request):
             session.close(codes.inappropriate_protocol())
         while True:
             message = await socket.receive()
+            if message.type in (WSMsgType.PING, WSMsgType.PONG):
+                if message.type is WSMsgType.PING:
+                    _answer_ping(session, message.data)
+                continue
             if message.type not in _MESSAGES:
                 break
             await session.receive(message.data)
     finally:
         said_goodbye = not session.is_open
         session.end()
+        outlet.release()
     if said_goodbye:
         transport.close()
     else:
         await socket.close()
     return socket
+
+
+def _answer_ping(session: Session, data: bytes) -> None:
+    if session.is_open and not session.outlet.is_closing():
+        session.outlet.write(frame(_PONG, data))
+        if session.outlet.get_write_buffer_size() > session.services.settings.max_queue_bytes:
+            session.on_slow()
 
 
 def _asks_for_protobuf(request: web.Request) -> bool:
