@@ -137,7 +137,7 @@ class ClientChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class Poll(Message, frozen=True):
     """Asks for everything after `ack` (the highest sequence number taken in). Held open for at most
     `wait_seconds` until there is something. `presence` and `clients` carry what changed since the
-    last poll, after a Hello all there is."""
+    last poll, after a Hello all there is; `more`: that did not fit, and goes on in the next one."""
 
     gateway_id: str
     incarnation: str
@@ -145,6 +145,7 @@ class Poll(Message, frozen=True):
     wait_seconds: float = 5.0
     presence: list[PresenceChange] = msgspec.field(default_factory=list)
     clients: list[ClientChange] = msgspec.field(default_factory=list)
+    more: bool = False
 
 
 class PollReply(Message, frozen=True):

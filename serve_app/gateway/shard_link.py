@@ -208,10 +208,19 @@ class ShardLink:
             ClientChange(*key, info)
             for key, info in _take(self._clients, _CHANGES_AT_ONCE - len(users))
         ]
-        if self._presence or self._clients:
+        more = bool(self._presence or self._clients)
+        if more:
             self._wake.set()  # the rest goes with the next, which must not wait for this one
         reply = await self.ask(
-            Poll(self._gateway_id, self._incarnation, self._ack, wait_seconds, users, clients),
+            Poll(
+                self._gateway_id,
+                self._incarnation,
+                self._ack,
+                wait_seconds,
+                users,
+                clients,
+                more,
+            ),
             wait_seconds + _POLL_GRACE_SECONDS,
         )
         assert isinstance(reply, PollReply)

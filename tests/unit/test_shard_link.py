@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from actors import shard_messages as m
 from actors.messages import Message
 from config.errors import AppError
+from serve_app.gateway import shard_link
 from serve_app.gateway.shard_link import ShardLink
 from tests.conditions import wait_until
 
@@ -199,3 +201,50 @@ async def test_connected_from_hello_to_the_first_failure(talk: Conversation) -> 
     await wait_until(lambda: not talk.link.connected)
     talk.shard.hello_gate.set()
     await wait_until(lambda: talk.link.connected)
+
+
+async def test_clients_travel_beside_the_counts(talk: Conversation) -> None:
+    talk.link.presence("a", "ada", 1)
+    talk.link.client("a", "c1", b'{"client":"c1"}')
+    talk.link.client("a", "c2", b'{"client":"c2"}')
+    talk.link.client("a", "c2", b"")
+    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 2)
+    short = talk.shard.of(m.Poll)[1]
+    assert isinstance(short, m.Poll) and not short.more
+    assert short.presence == [m.PresenceChange("a", "ada", 1)]
+    assert short.clients == [
+        m.ClientChange("a", "c1", b'{"client":"c1"}'),
+        m.ClientChange("a", "c2", b""),
+    ]
+
+
+async def test_after_a_hello_all_clients_come_over_several_polls(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_link, "_CHANGES_AT_ONCE", 3)
+    monkeypatch.setattr(shard_link, "_PRESENCE_SECONDS", 0.0)
+    talk.link.attach("a")
+    talk.follower.users["a"] = {"ada": 4, "bob": 3}
+    held = {f"c{n}": b"info %d" % n for n in range(7)}
+    talk.follower.clients["a"] = held
+    await wait_until(lambda: bool(talk.follower.positions))
+    talk.shard.polls.put_nowait(m.PollReply(-1, []))
+
+    def polls() -> list[m.Poll]:
+        asked = [p for p in talk.shard.of(m.Poll) if isinstance(p, m.Poll)]
+        return [p for p in asked if p.incarnation == "i3"]
+
+    await wait_until(lambda: bool(polls()) and not polls()[-1].more)
+    assert [len(p.presence) + len(p.clients) for p in polls()] == [3, 3, 3]
+    assert [p.more for p in polls()] == [True, True, False]
+    assert {c.client: c.info for p in polls() for c in p.clients} == held
+    assert sum(len(p.presence) for p in polls()) == 2
+
+
+async def test_a_large_reply_is_handed_over_in_slices(talk: Conversation) -> None:
+    large = [m.Publication("a", n, b"x" * 8_000) for n in range(1, 101)]
+    talk.shard.polls.put_nowait(m.PollReply(100, large))
+    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 2)
+    assert talk.follower.publications == large
+    gaps = [b - a for a, b in pairwise([0, *talk.follower.waits])]
+    assert len(gaps) >= 10 and max(gaps) <= 9
