@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring the schema and the reference directory up to date")
     commands.add_parser("doctor", help="say in plain words what is wrong")
     commands.add_parser("processes", help="list the running server's processes as JSON")
+    commands.add_parser(
+        "restart-gateways", help="replace the gateways one after the other, sockets drained first"
+    )
     load_dump = commands.add_parser("import", help="load a community dump")
     load_dump.add_argument("directory", type=Path)
     grant = commands.add_parser("grant", help="give a member a role")
@@ -73,6 +76,11 @@ async def _run(options: argparse.Namespace, settings: Settings, data_dir: Path) 
             from serve_app.control import read_processes
 
             print(json.dumps(await read_processes(data_dir), indent=1))
+            return 0
+        case "restart-gateways":
+            from serve_app.control import restart_gateways
+
+            await restart_gateways(data_dir)
             return 0
         case _:
             from serve_app.offline import database

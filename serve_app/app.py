@@ -38,6 +38,8 @@ _SHARD_CALLS: Final = 10_000
 _LOGGING: Final = LoggingConfig(log_level="WARNING", enable_access_log=False)
 _START_SECONDS: Final = 180.0
 _STATUS_SECONDS: Final = 0.1
+_CLOSING_SECONDS: Final = 1.0
+_ONE_MORE_PERCENT: Final = 1  # Serve rounds up: one more replica than usual while they are replaced
 _FAILED: Final = ("DEPLOY_FAILED", "UNHEALTHY")
 _OBJECT_STORE_BYTES: Final = 100 * 1024 * 1024  # nothing of ours goes through it
 
@@ -98,15 +100,28 @@ def start_backends(settings: Settings) -> None:
 
 
 def start_gateways(settings: Settings) -> None:
-    _run(
-        _deployment(
-            GatewayDeployment,
-            "gateway",
-            settings.deployments.gateway,
-            # Sockets are drained, then requests in flight, then the ports are closed.
-            shutdown_seconds=2 * settings.gateway.drain_seconds + 1,
-        ).bind(settings)
+    _run(_gateways(settings))
+
+
+def restart_gateways(settings: Settings) -> None:
+    """Replaces them one after the other: a new one serves before an old one drains. Without room
+    for one more (`num_cpus`) it waits for room, and raises AppError where none comes."""
+    _run(_gateways(settings))  # the same again is a new version to Serve: a rolling update
+
+
+def gateway_shutdown_seconds(settings: Settings) -> float:
+    """Sockets are drained, then requests in flight, then the ports are closed."""
+    return 2 * settings.gateway.drain_seconds + _CLOSING_SECONDS
+
+
+def _gateways(settings: Settings) -> Any:
+    deployment = _deployment(
+        GatewayDeployment,
+        "gateway",
+        settings.deployments.gateway,
+        shutdown_seconds=gateway_shutdown_seconds(settings),
     )
+    return deployment.options(max_surge_percent=_ONE_MORE_PERCENT).bind(settings)
 
 
 def _run(*applications: Any) -> None:

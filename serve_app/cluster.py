@@ -26,7 +26,7 @@ from serve_app.run_dir import kept_secret
 _log = logging.getLogger(__name__)
 
 STOP_SECONDS: Final = 12.0
-"""Draining included; what is left after that is killed."""
+"""Beside the draining of gateways; what is left after both is killed."""
 
 
 class Cluster:
@@ -38,6 +38,7 @@ class Cluster:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ray")
         self._stopping = False
         self._joined = False
+        self._drain_seconds = 0.0
         self.stuck = False
         """A call of Ray's hangs for good, in a thread that Python waits for when it exits."""
 
@@ -62,11 +63,22 @@ class Cluster:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._start, settings, metrics, say)
 
+    async def restart_gateways(self, settings: Settings) -> None:
+        """Returns when each has been drained and replaced, one after the other; a restart that is
+        under way is waited for first. Raises AppError where a new one does not start."""
+        if self._stopping:
+            raise AppError("unavailable", "The server is stopping.")
+        from serve_app import app
+
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, app.restart_gateways, settings)
+
     def _start(self, settings: Settings, metrics: Path, say: Callable[[str], None]) -> None:
         from ray.exceptions import RayError
 
         from serve_app import app
 
+        self._drain_seconds = app.gateway_shutdown_seconds(settings)
         steps: tuple[tuple[str, Callable[[], None]], ...] = (
             ("Ray", partial(app.start_ray, self._run_dir / "ray", self._address, metrics)),
             ("shards and deployments", partial(app.start_backends, settings)),
@@ -108,7 +120,7 @@ class Cluster:
         self._stopping = True
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(STOP_SECONDS + self._drain_seconds):
                 await loop.run_in_executor(self._thread, self._stop)
         except TimeoutError:
             self.stuck = True

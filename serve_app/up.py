@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -137,7 +138,12 @@ class Server:
         self._run_dir = RunDir(self._data_dir)
         self._cluster = Cluster(self._data_dir, self._run_dir.path, os.environ.get("RAY_ADDRESS"))
         # Before the gateways answer: whoever sees them ready may ask for the processes.
-        self._control = ControlServer(self._data_dir, self._run_dir.path, self._processes)
+        self._control = ControlServer(
+            self._data_dir,
+            self._run_dir.path,
+            self._processes,
+            partial(self._restart_gateways, settings),
+        )
         await self._control.start()
         await self._cluster.start(settings, self._say)
         # Ray installs handlers of its own.
@@ -174,6 +180,10 @@ class Server:
                 secret=settings.auth.secret or kept_secret(self._data_dir / "secret"),
             ),
         )
+
+    async def _restart_gateways(self, settings: Settings) -> None:
+        assert self._cluster is not None
+        await self._cluster.restart_gateways(settings)
 
     def _processes(self) -> list[dict[str, Any]]:
         assert self._cluster is not None

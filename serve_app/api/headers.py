@@ -76,6 +76,9 @@ def is_match(etag: str, if_none_match: str) -> bool:
 class SharedHeaders:
     """Made once per gateway from the settings."""
 
+    draining = False
+    """Each answer closes its connection, so that the client's next request goes elsewhere."""
+
     def __init__(self, cors_origins: Iterable[str]) -> None:
         self._origins = frozenset(origin.rstrip("/") for origin in cors_origins)
         self.base: CIMultiDict[str] = CIMultiDict(
@@ -92,6 +95,8 @@ class SharedHeaders:
 
     def complete(self, request: web.BaseRequest, response: web.StreamResponse, id: str) -> None:
         """Add what is missing; what a handler has set itself stays."""
+        if self.draining and not response.prepared:
+            response.force_close()
         headers = response.headers
         for name, value in self.base.items():
             headers.setdefault(name, value)

@@ -5,6 +5,7 @@ It needs no Ray: what it calls are senders of bytes and a shard call, so tests r
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Final, Protocol
 
@@ -38,6 +39,8 @@ from serve_app.gateway.rate_limiter import RateLimiter
 from serve_app.gateway.realtime import Realtime
 from serve_app.gateway.server import GatewayServer, build_app
 from serve_app.gateway.verified_tokens import VerifiedTokens
+
+_LINGER_SECONDS: Final = 0.5
 
 _decode_leases: Final = msgspec.msgpack.Decoder(list[Lease]).decode
 _decode_grant: Final = msgspec.msgpack.Decoder(ChannelGrant).decode
@@ -151,8 +154,13 @@ class Gateway:
 
     async def stop(self) -> None:
         """Closes sockets in slices, so that clients come back elsewhere, then the ports."""
+        seconds = self._settings.gateway.drain_seconds
         await self._server.stop_listening()
-        await self._realtime.drain(self._settings.gateway.drain_seconds)
+        await self._realtime.drain(seconds)
+        if self._server.has_connections:
+            # Callers that send one request after the other hear in its answer that they shall
+            # connect anew; one that is cut between two requests can't know whether the last came.
+            await asyncio.sleep(min(seconds, _LINGER_SECONDS))
         await self._server.stop()
         await self._realtime.stop()
         await self._limiter.close()

@@ -70,10 +70,16 @@ class GatewayServer:
 
     async def stop_listening(self) -> None:
         """Take no new connection on the shared port and answer /readyz with 503; those that are
-        open go on."""
+        open go on, each request on them being its last."""
         self._app[DRAINING].set()
+        self._app[SERVICES].headers.draining = True
         while len(self._sites) > 1:
             await self._sites.pop().stop()
+
+    @property
+    def has_connections(self) -> bool:
+        server = self._runner.server if self._runner is not None else None
+        return isinstance(server, web.Server) and bool(server.connections)
 
     async def stop(self) -> None:
         """Requests in flight get `drain_seconds` to end. May be called at any time, and again."""

@@ -31,6 +31,16 @@ async def test_two_gateways_share_one_port() -> None:
             await second.server.stop()
 
 
+async def test_while_draining_an_answer_is_the_last_on_its_connection() -> None:
+    async with running_gateway() as (gateway, session):
+        async with session.get("/healthz") as response:
+            assert "Connection" not in response.headers
+        await gateway.server.stop_listening()
+        async with session.get("/healthz") as response:  # on the same connection
+            assert response.status == 200
+            assert response.headers["Connection"] == "close"
+
+
 async def test_metrics_are_for_operators() -> None:
     async with running_gateway() as (gateway, session):
         async with session.get("/metrics") as response:
