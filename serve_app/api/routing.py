@@ -27,9 +27,10 @@ from serve_app.api import (
     me,
     notifications,
     posts,
+    realtime,
     votes,
 )
-from serve_app.api.call import Call, Services
+from serve_app.api.call import Call, CallServerApi, Services
 from serve_app.api.endpoint import Endpoint
 from serve_app.api.errors import problem_response
 from serve_app.api.headers import SharedHeaders, request_id_of
@@ -65,6 +66,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     *comments.ROUTES,
     *votes.ROUTES,
     *notifications.ROUTES,
+    *realtime.ROUTES,
     *docs.ROUTES,
     *health.ROUTES,
     *site.ROUTES,
@@ -79,8 +81,11 @@ def build_app(
     rate_limiter: Limiter,
     verify_token: VerifyToken,
     routes: Sequence[Route[Any, Any]] = ROUTES,
+    *,
+    server_api: CallServerApi | None = None,
 ) -> web.Application:
-    """The application of one gateway; ends its edge cache with itself, nothing else."""
+    """The application of one gateway; ends its edge cache with itself, nothing else. Without
+    `server_api` its routes are none."""
     gateway = settings.gateway
     cache = EdgeCache(
         realtime, max_bytes=gateway.edge_cache_bytes, max_age_seconds=gateway.edge_cache_seconds
@@ -94,6 +99,7 @@ def build_app(
         cache,
         ClientAddresses(gateway.trusted_proxies),
         SharedHeaders(gateway.cors_origins),
+        server_api,
     )
     app = web.Application(
         client_max_size=gateway.max_body_bytes,

@@ -166,11 +166,8 @@ class ClientTokens:
         )
 
     def issue_subscription(self, user: str, channel: str) -> tuple[str, float]:
-        """A token, and when it expires (Unix seconds), for a right that the caller has checked."""
-        expires_at = int(self._clock()) + SUBSCRIPTION_TOKEN_SECONDS
-        claims = {"sub": user, "channel": channel, "exp": expires_at}
-        key = _own_key(self._auth_secret)
-        return jwt.encode(claims, key, "HS256", {"typ": _OWN_TYPE}), float(expires_at)
+        """As of `issue_subscription_token`."""
+        return issue_subscription_token(self._auth_secret, user, channel, self._clock())
 
     async def close(self) -> None:
         if self._keys is not None:
@@ -207,6 +204,16 @@ class ClientTokens:
         if claims.exp is not None and claims.exp <= now:
             raise AppError("token_expired", "The token has expired.")
         return claims
+
+
+def issue_subscription_token(
+    auth_secret: str, user: str, channel: str, now: float
+) -> tuple[str, float]:
+    """A token, and when it expires (Unix seconds), for a right that the caller has checked."""
+    expires_at = int(now) + SUBSCRIPTION_TOKEN_SECONDS
+    claims = {"sub": user, "channel": channel, "exp": expires_at}
+    token = jwt.encode(claims, _own_key(auth_secret), "HS256", {"typ": _OWN_TYPE})
+    return token, float(expires_at)
 
 
 def _header(token: str) -> dict[str, Any]:

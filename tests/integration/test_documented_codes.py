@@ -14,7 +14,7 @@ from actors.access_token import sign, verify
 from actors.feed import Feed
 from actors.messages import AccountsRequest, Caller, Failure, FeedRequest, Reply
 from actors.thread import Thread
-from config.settings import Gateway, Settings
+from config.settings import Auth, Gateway, Settings
 from serve_app.api.route import Route
 from serve_app.api.routing import ROUTES
 from serve_app.gateway.server import GatewayServer, build_app
@@ -39,7 +39,11 @@ BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("PUT", "/api/v1/comments/{comment_id}/vote"): {"value": 1},
     ("PUT", "/api/v1/notifications/read"): {"up_to": str(new_id(0))},
 }  # fmt: skip
-QUERIES: Final = {"/api/v1/me/marks": f"?ids={new_id(0)}", "/api/v1/communities": "?joined=true"}
+QUERIES: Final = {
+    "/api/v1/me/marks": f"?ids={new_id(0)}",
+    "/api/v1/communities": "?joined=true",
+    "/api/v1/realtime/token": "?channel=thread:{post_id}",
+}
 
 
 class RealBackends(FakeBackends):
@@ -67,7 +71,7 @@ class RealBackends(FakeBackends):
 
 @asynccontextmanager
 async def api(world: World, port: int) -> AsyncIterator[aiohttp.ClientSession]:
-    settings = Settings(gateway=Gateway(port=port))
+    settings = Settings(gateway=Gateway(port=port), auth=Auth(secret="s" * 32))
 
     def verify_token(token: str) -> tuple[Caller, float]:
         return verify(token, SECRET, NOW)
@@ -166,7 +170,8 @@ async def test_every_refusal_of_content_is_documented_and_every_documented_one_h
         for route in routes:
             template = BODIES.get((route.method, route.path))
             seen = set()
-            varies = "{" in route.path or "{" in str(template)
+            query = QUERIES.get(route.path, "")
+            varies = "{" in f"{route.path}{template}{query}"
             for state in STATES if varies else STATES[:1]:
                 for person in scene.callers.values():
                     values = await scene.path_values(state)
@@ -174,7 +179,7 @@ async def test_every_refusal_of_content_is_documented_and_every_documented_one_h
                         name: value.format(**values) if isinstance(value, str) else value
                         for name, value in template.items()
                     }
-                    path = route.path.format(**values) + QUERIES.get(route.path, "")
+                    path = f"{route.path}{query}".format(**values)
                     headers = headers_of(person)
                     seen.add(await code_of(session, route, path, headers=headers, json=body))
             assert "ok" in seen, (route.method, route.path, seen)
