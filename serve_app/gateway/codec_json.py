@@ -9,10 +9,18 @@ import msgspec
 
 from actors.shard_messages import KIND_JOIN, Publication
 from serve_app.gateway.codes import malformed
-from serve_app.gateway.protocol import PONG, Command, Push, Reply
+from serve_app.gateway.protocol import (
+    PONG,
+    Command,
+    ConnectResult,
+    Push,
+    Reply,
+    SubscribeResult,
+)
 
 _DECODER: Final = msgspec.json.Decoder(Command)
 _ENCODER: Final = msgspec.json.Encoder()
+_ANY: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 class JsonCodec:
@@ -21,8 +29,11 @@ class JsonCodec:
     def decode(self, frame: bytes) -> list[Command]:
         """Commands of a frame in order, `PONG` for a pong. Raises nothing but Disconnect(3501)."""
         try:
+            # msgspec does not look into raw JSON, and a single text frame that is not UTF-8 makes
+            # the browsers of all subscribers hang up (RFC 6455, 8.1).
+            _check_utf8(frame)
             return [self._command(line) for line in frame.removesuffix(b"\n").split(b"\n")]
-        # UnicodeDecodeError: msgspec lets it through; RecursionError: its answer to deep nesting.
+        # RecursionError: msgspec's answer to deep nesting.
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise malformed() from None
 
@@ -36,9 +47,15 @@ class JsonCodec:
         return command
 
     def reply(self, reply: Reply) -> bytes:
+        if reply.subscribe is not None and reply.subscribe.delta:
+            reply = msgspec.structs.replace(reply, subscribe=_with_strings(reply.subscribe))
+        elif reply.connect is not None:
+            reply = msgspec.structs.replace(reply, connect=_connected(reply.connect))
         return _ENCODER.encode(reply)
 
     def push(self, push: Push) -> bytes:
+        if push.connect is not None:
+            push = msgspec.structs.replace(push, connect=_connected(push.connect))
         return b'{"push":%b}' % _ENCODER.encode(push)
 
     def publication(self, channel: str, publication: Publication) -> bytes:
@@ -46,7 +63,7 @@ class JsonCodec:
 
     def delta_publication(self, channel: str, publication: Publication, patch: bytes) -> bytes:
         text = patch or publication.data
-        data = _ENCODER.encode(text.decode())
+        data = _string(text)
         return self._publication(channel, publication, data, b',"delta":true' if patch else b"")
 
     def visit(self, channel: str, publication: Publication) -> bytes:
@@ -77,6 +94,43 @@ class JsonCodec:
 
     def join(self, messages: Sequence[bytes]) -> bytes:
         return b"\n".join(messages)
+
+
+def _string(text: bytes) -> bytes:
+    return _ENCODER.encode(text.decode())
+
+
+def _with_strings(result: SubscribeResult) -> SubscribeResult:
+    """`data` of publications is a string for who has agreed on deltas, patch or not."""
+    if not result.delta or not result.publications:
+        return result
+    publications = [
+        msgspec.structs.replace(p, data=msgspec.Raw(_string(bytes(p.data))))
+        for p in result.publications
+    ]
+    return msgspec.structs.replace(result, publications=publications)
+
+
+def _connected(result: ConnectResult) -> ConnectResult:
+    if not any(s.delta for s in result.subs.values()):
+        return result
+    subs = {channel: _with_strings(s) for channel, s in result.subs.items()}
+    return msgspec.structs.replace(result, subs=subs)
+
+
+def _check_utf8(data: bytes) -> None:
+    if not data.isascii():
+        data.decode()
+
+
+def is_json(data: bytes) -> bool:
+    """One JSON value in UTF-8: what the JSON encoding may embed as it is."""
+    try:
+        _check_utf8(data)
+        _ANY.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def single_line(data: bytes) -> bytes:

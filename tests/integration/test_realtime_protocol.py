@@ -123,14 +123,6 @@ async def test_fragmented_frames(server: RealtimeServer) -> None:
     await writer.wait_closed()
 
 
-async def test_protobuf_is_refused(server: RealtimeServer) -> None:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.ws_connect(server.url + "?cf_protocol=protobuf") as socket,
-    ):
-        assert await RawClient(socket).close_code() == 3506
-
-
 async def test_subprotocol_is_echoed(server: RealtimeServer) -> None:
     async with (
         aiohttp.ClientSession() as session,

@@ -2,6 +2,10 @@
 
 aiohttp does the handshake, reads and reassembles fragments. What the server says is framed here
 once (RFC 6455; servers don't mask) and written by whoever has it, always to the outlet.
+
+The handshake settles the encoding for good, and the kind of frame a client sends is not looked at:
+JSON in binary frames is read, Protobuf in text frames too. We send text for JSON and binary for
+Protobuf, which is what SDKs read.
 """
 
 from __future__ import annotations
@@ -12,8 +16,8 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from serve_app.gateway import codes
 from serve_app.gateway.codec_json import JsonCodec
+from serve_app.gateway.codec_protobuf import ProtobufCodec
 from serve_app.gateway.codes import Disconnect
 from serve_app.gateway.direct_send import OutletOf
 from serve_app.gateway.protocol import Codec
@@ -21,10 +25,12 @@ from serve_app.gateway.services import Services
 from serve_app.gateway.session import Session
 
 _TEXT: Final = 0x81
+_BINARY: Final = 0x82
 _CLOSE: Final = 0x88
 _PONG: Final = 0x8A
 _MESSAGES: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 JSON_PROTOCOL: Final = "centrifuge-json"
+PROTOBUF_PROTOCOL: Final = "centrifuge-protobuf"
 PROTOBUF: Final = "protobuf"
 # After our close frame nothing is waited for: the session's own deadline has passed by then.
 _CLOSE_SECONDS: Final = 2.0
@@ -54,6 +60,7 @@ class WebSocketWire:
 
 
 JSON_WIRE: Final = WebSocketWire(JsonCodec(), _TEXT)
+PROTOBUF_WIRE: Final = WebSocketWire(ProtobufCodec(), _BINARY)
 
 
 class _EmptyProtocolList(logging.Filter):
@@ -78,7 +85,7 @@ async def serve(
         autoping=False,  # a pong must not overtake a frame that is partly sent
         autoclose=False,  # our close frames are written directly; a second one must not follow
         compress=False,
-        protocols=(JSON_PROTOCOL,),
+        protocols=(JSON_PROTOCOL, PROTOBUF_PROTOCOL),
         # aiohttp refuses from this size on, not above it.
         max_msg_size=services.settings.max_message_bytes + 1,
         timeout=_CLOSE_SECONDS,
@@ -89,10 +96,9 @@ async def serve(
     if transport is None:
         return socket
     outlet = outlet_of(transport)
-    session = Session(services, outlet, JSON_WIRE, address)
+    wire = PROTOBUF_WIRE if _asks_for_protobuf(request, socket) else JSON_WIRE
+    session = Session(services, outlet, wire, address)
     try:
-        if _asks_for_protobuf(request):
-            session.close(codes.inappropriate_protocol())
         while True:
             message = await socket.receive()
             if message.type in (WSMsgType.PING, WSMsgType.PONG):
@@ -120,6 +126,6 @@ def _answer_ping(session: Session, data: bytes) -> None:
             session.on_slow()
 
 
-def _asks_for_protobuf(request: web.Request) -> bool:
-    query = request.query
-    return PROTOBUF in (query.get("cf_protocol"), query.get("format"))
+def _asks_for_protobuf(request: web.Request, socket: web.WebSocketResponse) -> bool:
+    asked = (request.query.get("cf_protocol"), request.query.get("format"))
+    return socket.ws_protocol == PROTOBUF_PROTOCOL or PROTOBUF in asked
