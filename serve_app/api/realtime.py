@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from msgspec import Meta
 
 from actors.messages import AuthorizeChannel, Reply
-from config.channels import CONTROL, Namespaces
+from config.channels import CONTROL, OWN, Namespaces
 from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.endpoint import read_raw
@@ -45,16 +45,16 @@ async def _check_right(call: Call[Nothing, TokenQuery], channel: str) -> None:
     operator's own: Serai has no rule for these."""
     settings = call.services.settings
     row = Namespaces(settings.channels).of(channel)
-    if row is None or channel.removeprefix("$").partition(":")[0] == CONTROL:
+    if row is None or row is OWN[CONTROL]:
         raise AppError("not_found", "There is no such namespace.")
     if row.subscribe == "content":
         await call.backends.accounts_read(AuthorizeChannel(call.caller, channel))
         return
-    if row.subscribe == "token" or channel.startswith("$"):
-        raise AppError("not_permitted", "The application that owns this channel issues its tokens.")
     _, limited, users = channel.rpartition("#")
     if limited and str(call.caller.account_id) not in users.split(","):
         raise AppError("not_permitted", "This channel is for other users.")
+    if channel.startswith("$") or (row.subscribe == "token" and not limited):
+        raise AppError("not_permitted", "The application that owns this channel issues its tokens.")
 
 
 async def server_api(call: Call[Nothing, Nothing]) -> web.Response:

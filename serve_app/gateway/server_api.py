@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from actors import shard_messages as m
-from config.channels import CONTROL, Namespace, Namespaces
+from config.channels import CONTROL, OWN, Namespace, Namespaces
 from config.errors import AppError
 from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway import codes
@@ -298,7 +298,7 @@ class ServerApi:
         if not channel.isprintable() or not channel or not self._is_short(channel):
             raise codes.bad_request()
         row = self._namespaces.of(channel)
-        if row is None or channel.removeprefix("$").partition(":")[0] == CONTROL:
+        if row is None or row is OWN[CONTROL]:
             raise codes.unknown_channel()
         return row
 
