@@ -117,11 +117,16 @@ class ChannelPublishing:
             self._appending -= 1
         self._adopt(appended.epoch)
         channel = self._hub.channels.get(request.channel)
-        # A repetition is delivered already, or the sweep will find it.
-        if channel is not None and not appended.repeated:
+        if channel is None:
+            pass  # Postgres has it
+        elif not appended.repeated:
             channel.stream_id = appended.stream_id
             publication = _publication(request, appended.offset, appended.committed_ns)
             self._hub.execute(channel, channel.state.apply(publication))
+        elif channel.state.top is not None:
+            # Its first reply was lost, and perhaps the publication with it.
+            channel.stream_id = appended.stream_id
+            self._hub.execute(channel, channel.state.learn_top(appended.offset))
         return PublishReply(appended.epoch, appended.offset)
 
 

@@ -86,8 +86,8 @@ class CommunityShard:
         new_mailbox: Callable[[], Mailbox] = Mailbox,
     ) -> None:
         """`max_ring_bytes` bounds all rings together, `max_memory_bytes` all streams that live in
-        memory alone. The graces give publications on their way
-        the time to arrive before Postgres is asked."""
+        memory alone. The graces give publications on their way the time to arrive before Postgres
+        is asked."""
         self._index = index
         self._count = count
         self._clock = clock
@@ -307,6 +307,7 @@ class CommunityShard:
         if namespace is None:
             return m.HistoryReply(None, [], complete=False)
         if namespace.history == "memory":
+            self._check_mine([request.channel])  # it would begin a second stream
             return self._memory.read(request, self._clock())
         if namespace.history == "none":
             return history_page.reply(request, NOWHERE, [])

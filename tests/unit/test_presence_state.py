@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from actors.presence_state import DELIVERIES_PER_SECOND, PresenceState
+from actors.shard_messages import PresenceChange
 
 
 def test_users_are_exact_over_gateways() -> None:
@@ -85,3 +86,25 @@ def test_a_gateway_that_vanishes_changes_counts_and_empty_channels_are_told_noth
     assert state.take_changed(1.0, 10) == [("c", 1)]
     state.forget("g1")
     assert state.take_changed(2.0, 10) == []
+
+
+def test_all_that_a_gateway_holds_replaces_what_it_held() -> None:
+    state = PresenceState()
+    state.change("g", "c", "ann", 2)
+    state.change("g", "c", "bob", 1)
+    state.change("h", "c", "bob", 1)
+    state.take_changed(0.0, 10)
+    state.replace("g", [PresenceChange("c", "ann", 2), PresenceChange("c", "bob", 1)])
+    assert state.take_changed(5.0, 10) == [], "said again, nothing changed"
+    state.replace("g", [PresenceChange("c", "ann", 1), PresenceChange("d", "ann", 1)])
+    assert (state.count("c"), state.count("d")) == ((2, 2), (1, 1))
+    state.replace("g", [])
+    assert state.count("c") == (1, 1)
+
+
+def test_counts_of_some_channels_are_never_told() -> None:
+    state = PresenceState(lambda channel: channel != "c")
+    state.change("g", "c", "ann", 1)
+    state.change("g", "d", "ann", 1)
+    assert state.take_changed(0.0, 10) == [("d", 1)]
+    assert state.count("c") == (1, 1)
