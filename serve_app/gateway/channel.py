@@ -55,8 +55,11 @@ class Source(Protocol):
 
 
 class Subscriber(Protocol):
-    outlet: Outlet
-    wire: Wire
+    @property
+    def outlet(self) -> Outlet: ...
+
+    @property
+    def wire(self) -> Wire: ...
 
     def on_slow(self) -> None:
         """More than the bound lies unsent."""
