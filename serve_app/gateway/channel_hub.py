@@ -74,6 +74,7 @@ class ChannelHub:
         self._send = send
         self._create_delta = create_delta
         self._channels: dict[str, Channel] = {}
+        self.subscriptions = 0
         # A channel may stand here twice, or clean; `channel.dirty` is the truth.
         self._dirty: deque[Channel] = deque()
         self._tick: asyncio.Handle | None = None
@@ -84,6 +85,10 @@ class ChannelHub:
         self._durable = self._ephemeral = self._delivered = self._bytes = 0
 
     # ------------------------------------------------------------ following
+
+    @property
+    def channel_count(self) -> int:
+        return len(self._channels)
 
     def find(self, name: str) -> Channel | None:
         return self._channels.get(name)
@@ -152,10 +157,12 @@ class ChannelHub:
         BYTES.inc(len(reply))
         for channel, wants, base in admissions:
             channel.audience.add(subscriber, wants, base)
+            self.subscriptions += 1
             SUBSCRIPTIONS.inc()
 
     def leave(self, channel: Channel, subscriber: Subscriber) -> None:
         if channel.audience.remove(subscriber.outlet):
+            self.subscriptions -= 1
             SUBSCRIPTIONS.dec()
             self._drop_unused(channel)
 
@@ -372,6 +379,6 @@ class ChannelHub:
         channels = self._channels.values()
         return {
             "channels": len(channels),
-            "subscriptions": sum(len(channel.audience) for channel in channels),
+            "subscriptions": self.subscriptions,
             "gaps_open": sum(channel.position.missing for channel in channels),
         }

@@ -340,6 +340,10 @@ class ShardLinks:
     async def ask(self, channel: str, request: ShardRequest) -> ShardReply:
         return await self.of(channel).ask(request)
 
+    async def ask_all(self, request: ShardRequest) -> list[ShardReply]:
+        """Every shard, in their order. Raises AppError when one of them does not answer."""
+        return [await link.ask(request) for link in self._links]
+
     async def publish_ephemeral(self, events: list[Ephemeral]) -> None:
         """Raises AppError; what went to other shards stays sent."""
         by_shard: dict[int, list[Ephemeral]] = {}
