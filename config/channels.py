@@ -46,6 +46,8 @@ class Namespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of publications in memory. Postgres keeps what `streams.retention_days` says."""
     recovery: Literal["off", "stream", "cache"] = "off"
     """`cache`: a returning client gets the newest publication alone, whatever it missed."""
+    force_recovery: bool = False
+    """Recovers also for clients that don't ask to be recoverable."""
     presence: Literal["off", "counts", "clients"] = "off"
     """`counts`: how many connections and users; `clients`: also who they are."""
     presence_clients: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
@@ -62,6 +64,8 @@ class Namespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("history: memory needs history_size and history_ttl_seconds")
         if self.recovery != "off" and self.history == "none":
             raise ValueError("recovery: needs history")
+        if self.force_recovery and self.recovery == "off":
+            raise ValueError("force_recovery: needs recovery")
         if self.join_leave and self.presence != "clients":
             raise ValueError("join_leave: needs presence = clients")
         if self.throttle_seconds and self.history != "none":
@@ -75,6 +79,7 @@ OWN: Final[Mapping[str, Namespace]] = {
         read_presence="readers",
         history="postgres",
         recovery="stream",
+        force_recovery=True,
         presence="counts",
     ),
     "thread": Namespace(
@@ -84,6 +89,7 @@ OWN: Final[Mapping[str, Namespace]] = {
         read_presence="readers",
         history="postgres",
         recovery="stream",
+        force_recovery=True,
         presence="counts",
     ),
     "user": Namespace(
@@ -92,6 +98,7 @@ OWN: Final[Mapping[str, Namespace]] = {
         read_presence="readers",
         history="postgres",
         recovery="stream",
+        force_recovery=True,
     ),
     CONTROL: Namespace(
         subscribe="token",
@@ -126,7 +133,7 @@ class Namespaces:
 
         A `$` before the name marks a channel that always needs a token, what follows a `#` names
         its users; neither changes the namespace."""
-        name, colon, _ = channel.removeprefix("$").partition(":")
+        name, colon, _ = channel.removeprefix("$").partition("#")[0].partition(":")
         if not colon:
             return self._rows.get(DEFAULT)
         return self._rows.get(name) if name != DEFAULT else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,16 +17,20 @@ from actors.shard_messages import (
     ShardRequest,
     StreamPosition,
 )
+from config.channels import Namespace, Namespaces
 from config.errors import AppError
 from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp
 from serve_app.gateway.channel_hub import ChannelHub
+from serve_app.gateway.client_tokens import ClientTokens
 from serve_app.gateway.services import Services
 from serve_app.gateway.session import Session
 from serve_app.gateway.shard_link import ShardLinks
 from serve_app.gateway.timers import Wheel
 from serve_app.gateway.transports.websocket import JSON_WIRE
+
+SECRET = "a secret of the tests, with thirty-two"
 
 
 def parse_frames(data: bytes) -> list[tuple[int, bytes]]:
@@ -85,7 +90,7 @@ class FakeOutlet:
 class Bench:
     """Services with `now` for all clocks. Tokens are account names; every channel is known."""
 
-    def __init__(self, **limits: Any) -> None:
+    def __init__(self, channels: Mapping[str, Namespace] | None = None, **limits: Any) -> None:
         self.now = 1_000.0
         self.settings = RealtimeSettings(**limits)
         self.callers: dict[str, tuple[Caller, float]] = {}
@@ -96,13 +101,14 @@ class Bench:
         self.wheel = Wheel(lambda: self.now)
         self.services = Services(
             settings=self.settings,
+            namespaces=Namespaces(channels or {}),
             hub=self.hub,
             accounts=AccountSessions(self.hub),
             links=self.links,
             catch_up=CatchUp(self.hub, self.source, self.settings),
             wheel=self.wheel,
             authorize=self._authorize,
-            verify_token=self._verify,
+            tokens=ClientTokens(self.settings, SECRET, self._verify, clock=lambda: self.now),
             publish_ephemeral=self._publish_ephemeral,
             clock=lambda: self.now,
             spread=lambda: 1.0,

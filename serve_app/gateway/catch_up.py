@@ -42,6 +42,23 @@ class CatchUp:
         RECOVERIES.labels("unrecovered" if missed is None else "recovered").inc()
         return missed
 
+    async def newest(self, channel: Channel) -> Publication | None:
+        """The publication at the channel's `position.last`, None if it is kept no longer. Holds in
+        the tick in which it is returned. Raises AppError when the shard is away."""
+        position = channel.position
+        for _ in range(_ATTEMPTS):
+            if channel.ring and channel.ring[-1].offset == position.last:
+                return channel.ring[-1]
+            last, purges = position.last, channel.purges
+            if not last:
+                return None
+            reply = await self._read(channel.name, last - 1)
+            if reply.top is None or reply.top.epoch != position.epoch:
+                return None
+            if (position.last, channel.purges) == (last, purges):
+                return next((p for p in reply.publications if p.offset == last), None)
+        return None
+
     async def _find(self, channel: Channel, epoch: str, offset: int) -> list[Publication] | None:
         position = channel.position
         for _ in range(_ATTEMPTS):

@@ -1,14 +1,73 @@
-"""Codes of the realtime protocol, and which of them an AppError becomes.
+"""Codes of the realtime protocol, what SDKs do about each, and which of them an AppError becomes.
 
-Errors answer one command. Unsubscribe codes end one subscription (from 2500 on the SDK subscribes
-again). Disconnect codes end the connection: SDKs reconnect below 3500, and not from 3500 to 3999.
+Errors answer one command. Unsubscribe codes end one subscription, disconnect codes the connection.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from config.errors import AppError
+
+
+class Code(NamedTuple):
+    """`retried`: SDKs try again by themselves (an error: with backoff; an end: subscribe again,
+    connect again). `sent` False: reserved by the protocol, this server never says it."""
+
+    number: int
+    reason: str
+    retried: bool
+    meaning: str
+    sent: bool = True
+
+
+ERRORS: Final = (
+    Code(100, "internal server error", True, "it failed here or took too long"),
+    Code(101, "unauthorized", False, "guests may connect, so nobody is told to sign in", False),
+    Code(102, "unknown channel", False, "no such namespace or no such content"),
+    Code(103, "permission denied", False, "not allowed, or the token is for something else"),
+    Code(104, "method not found", False, "no such rpc method"),
+    Code(105, "already subscribed", False, "one subscription a channel and connection"),
+    Code(106, "limit exceeded", False, "too many channels, or too much data"),
+    Code(107, "bad request", False, "a name, data or field that can't be"),
+    Code(108, "not available", False, "the channel's namespace does not have it"),
+    Code(109, "token expired", False, "fetch another token; SDKs do where they can"),
+    Code(110, "expired", False, "109 is said instead", False),
+    Code(111, "too many requests", True, "the rate limit of the account or address"),
+    Code(112, "unrecoverable position", False, "that position is not kept; read everything anew"),
+    Code(113, "concurrent pagination", True, "there is no such pagination here", False),
+)
+UNSUBSCRIBES: Final = (
+    Code(2000, "server unsubscribe", False, "by the server, or the permission is gone"),
+    Code(2500, "insufficient state", True, "continuity was lost; recovers or reads anew"),
+    Code(2501, "subscription expired", True, "its token was not refreshed in time"),
+    Code(2502, "state invalidated", True, "as 2500, and drops token and position", False),
+)
+DISCONNECTS: Final = (
+    Code(3000, "connection closed", True, "the transport is closed without a word", False),
+    Code(3001, "shutdown", True, "this gateway stops; another one is there"),
+    Code(3004, "internal server error", True, "it failed here"),
+    Code(3005, "connection expired", True, "no new token in time; connects with a new one"),
+    Code(3006, "subscription expired", True, "2501 is pushed instead", False),
+    Code(3008, "slow", True, "too much lay unsent; recovers what was missed"),
+    Code(3009, "write error", True, "nobody would hear it", False),
+    Code(3010, "insufficient state", True, "a server-side subscription lost continuity"),
+    Code(3011, "force reconnect", True, "the server API asks for it"),
+    Code(3012, "no pong", True, "a ping was not answered in time"),
+    Code(3013, "too many requests", True, "went on in spite of many errors 111"),
+    Code(3014, "state invalidated", True, "the server API may ask for it", False),
+    Code(3500, "invalid token", False, "forged, or of another user"),
+    Code(3501, "bad request", False, "not the protocol"),
+    Code(3502, "stale", False, "no connect command in time"),
+    Code(3503, "force no reconnect", False, "signed out, suspended, or by the server API"),
+    Code(3504, "connection limit", False, "a gateway that is full answers HTTP 503", False),
+    Code(3505, "channel limit", False, "more server-side subscriptions than a connection may have"),
+    Code(3506, "inappropriate protocol", False, "an encoding that this endpoint does not speak"),
+    Code(3507, "permission denied", False, "guests may connect", False),
+    Code(3508, "not available", False, "whatever there is is there for all", False),
+    Code(3509, "too many errors", False, "hundreds of bad commands within a minute"),
+)
+_REASONS: Final = {c.number: c for c in (*ERRORS, *DISCONNECTS)}
 
 
 class ReplyError(Exception):
@@ -30,44 +89,56 @@ class Disconnect(Exception):
         self.reason = reason
 
 
+# ---------------------------------------------------------------- errors
+
+
+def _error(number: int) -> ReplyError:
+    code = _REASONS[number]
+    return ReplyError(number, code.reason, code.retried)
+
+
 def internal() -> ReplyError:
-    return ReplyError(100, "internal server error", True)
+    return _error(100)
 
 
 def unknown_channel() -> ReplyError:
-    return ReplyError(102, "unknown channel")
+    return _error(102)
 
 
 def permission_denied() -> ReplyError:
-    return ReplyError(103, "permission denied")
+    return _error(103)
+
+
+def method_not_found() -> ReplyError:
+    return _error(104)
 
 
 def already_subscribed() -> ReplyError:
-    return ReplyError(105, "already subscribed")
+    return _error(105)
 
 
 def limit_exceeded() -> ReplyError:
-    return ReplyError(106, "limit exceeded")
+    return _error(106)
 
 
 def bad_request() -> ReplyError:
-    return ReplyError(107, "bad request")
+    return _error(107)
 
 
 def not_available() -> ReplyError:
-    return ReplyError(108, "not available")
+    return _error(108)
 
 
 def token_expired() -> ReplyError:
-    return ReplyError(109, "token expired")
+    return _error(109)
 
 
 def too_many_requests() -> ReplyError:
-    return ReplyError(111, "too many requests", True)
+    return _error(111)
 
 
 def unrecoverable_position() -> ReplyError:
-    return ReplyError(112, "unrecoverable position")
+    return _error(112)
 
 
 _BY_APP_ERROR: Final = {
@@ -95,48 +166,61 @@ def refused_connection(error: AppError) -> Disconnect | None:
     return suspended() if error.code == "suspended" else invalid_token()
 
 
-def reply_error(error: AppError) -> ReplyError:
+def reply_error(error: ReplyError | AppError) -> ReplyError:
+    if isinstance(error, ReplyError):
+        return error
     return _BY_APP_ERROR.get(error.code, internal)()
 
 
+# ---------------------------------------------------------------- ends
+
 UNSUBSCRIBE_DENIED: Final = (2000, "permission denied")
 UNSUBSCRIBE_INSUFFICIENT: Final = (2500, "insufficient state")
+UNSUBSCRIBE_EXPIRED: Final = (2501, "subscription expired")
+
+
+def _end(number: int) -> Disconnect:
+    return Disconnect(number, _REASONS[number].reason)
 
 
 def shutdown() -> Disconnect:
-    return Disconnect(3001, "shutdown")
+    return _end(3001)
 
 
 def server_error() -> Disconnect:
-    return Disconnect(3004, "internal server error")
+    return _end(3004)
 
 
 def expired() -> Disconnect:
-    return Disconnect(3005, "connection expired")
+    return _end(3005)
 
 
 def slow() -> Disconnect:
-    return Disconnect(3008, "slow")
+    return _end(3008)
 
 
 def insufficient_state() -> Disconnect:
-    return Disconnect(3010, "insufficient state")
+    return _end(3010)
 
 
 def no_pong() -> Disconnect:
-    return Disconnect(3012, "no pong")
+    return _end(3012)
+
+
+def flood() -> Disconnect:
+    return _end(3013)
 
 
 def invalid_token() -> Disconnect:
-    return Disconnect(3500, "invalid token")
+    return _end(3500)
 
 
 def malformed() -> Disconnect:
-    return Disconnect(3501, "bad request")
+    return _end(3501)
 
 
 def stale() -> Disconnect:
-    return Disconnect(3502, "stale")
+    return _end(3502)
 
 
 def session_ended() -> Disconnect:
@@ -147,5 +231,13 @@ def suspended() -> Disconnect:
     return Disconnect(3503, "suspended")
 
 
+def channel_limit() -> Disconnect:
+    return _end(3505)
+
+
 def inappropriate_protocol() -> Disconnect:
-    return Disconnect(3506, "inappropriate protocol")
+    return _end(3506)
+
+
+def too_many_errors() -> Disconnect:
+    return _end(3509)

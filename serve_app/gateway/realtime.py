@@ -1,31 +1,41 @@
 """The realtime side of a gateway: wires hub, links, sessions and transports together.
 
-handle_websocket ─▶ transports/websocket.py ─▶ session.py ─▶ commands.py ─▶ catch_up.py
+handle_websocket ─▶ transports/websocket.py ─▶ session.py ─▶ commands/ ─▶ catch_up.py
 shard ─▶ shard_link.py ─▶ channel_hub.py ─▶ sockets
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
 from actors.slots import shard_of
+from config.channels import Namespaces
+from config.errors import AppError
 from config.settings import Settings
 from serve_app.gateway import codes
 from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp
 from serve_app.gateway.channel import OnEvent
 from serve_app.gateway.channel_hub import ChannelHub
+from serve_app.gateway.client_tokens import ClientTokens
 from serve_app.gateway.direct_send import DirectSender
-from serve_app.gateway.services import Authorize, CheckRate, Services, VerifyToken
+from serve_app.gateway.peers import Peers
+from serve_app.gateway.protocol import Outlet, Wire
+from serve_app.gateway.services import Authorize, CheckRate, Rpc, Services, VerifyToken
 from serve_app.gateway.shard_link import ShardCall, ShardLinks
 from serve_app.gateway.timers import Wheel
-from serve_app.gateway.transports import websocket
+from serve_app.gateway.transports import http_stream, sse, unidirectional, websocket
+from serve_app.gateway.transports.emulation import Emulation
+from serve_app.gateway.transports.stream import Complete, Opening, StreamSession
 
 _DRAIN_SLICE_SECONDS: Final = 0.05
+
+_Open = Callable[[Opening], Awaitable[web.StreamResponse]]
+_Make = Callable[[Services, Outlet, Wire, str], StreamSession]
 
 
 def _peer_address(request: web.Request) -> str:
@@ -48,9 +58,12 @@ class Realtime:
         address_of: Callable[[web.Request], str] = _peer_address,
         node: Callable[[], str] = str,
         send: DirectSender | None = None,
+        tokens: ClientTokens | None = None,
+        rpc: Rpc | None = None,
     ) -> None:
         self._address_of = address_of
         limits = settings.realtime
+        self._peers = Peers(settings.auth.secret, node)
         self._shard_count = shard_count
         self._links = ShardLinks(shard_call, shard_count, gateway_id, shard_of)
         sender = send or DirectSender()
@@ -59,17 +72,29 @@ class Realtime:
         catch_up = CatchUp(self._hub, self._links, limits)
         self._services = Services(
             settings=limits,
+            namespaces=Namespaces(settings.channels),
             hub=self._hub,
             accounts=AccountSessions(self._hub),
             links=self._links,
             catch_up=catch_up,
             wheel=Wheel(),
             authorize=authorize,
-            verify_token=verify_token,
+            tokens=tokens or ClientTokens(limits, settings.auth.secret, verify_token),
             publish_ephemeral=self._links.publish_ephemeral,
             check_rate=check_rate,
-            node=node,
+            rpc=rpc,
+            node=self._peers.own_name,
         )
+        self._emulation = emulation = Emulation(
+            self._peers, limits.max_message_bytes, limits.connect_timeout_seconds
+        )
+        listening = unidirectional.ListeningStream
+        self._streams: dict[str, tuple[_Open, _Make]] = {
+            "sse": (sse.open_stream, emulation.session),
+            "http_stream": (http_stream.open_stream, emulation.session),
+            "uni_sse": (unidirectional.open_sse, listening),
+            "uni_http_stream": (unidirectional.open_http_stream, listening),
+        }
         self._draining = False
 
     async def start(self) -> None:
@@ -81,6 +106,29 @@ class Realtime:
             return web.Response(status=503, headers={"Retry-After": "1"})
         address = self._address_of(request)
         return await websocket.serve(request, self._services, address, self._outlet_of)
+
+    async def handle_uni_websocket(self, request: web.Request) -> web.StreamResponse:
+        if self._draining:
+            return web.Response(status=503, headers={"Retry-After": "1"})
+        address = self._address_of(request)
+        return await unidirectional.serve_socket(request, self._services, address, self._outlet_of)
+
+    async def handle_stream(
+        self, name: str, request: web.Request, complete: Complete
+    ) -> web.StreamResponse:
+        """`sse`, `http_stream`, `uni_sse` or `uni_http_stream`; answers when the stream ends.
+        Raises AppError for what never becomes one."""
+        if self._draining:
+            raise AppError("unavailable", "This gateway is being stopped.", retry_after_seconds=1.0)
+        open_stream, session_of = self._streams[name]
+        address = self._address_of(request)
+        return await open_stream(
+            Opening(request, complete, self._services, self._outlet_of, address, session_of)
+        )
+
+    async def handle_emulation(self, request: web.Request) -> web.StreamResponse:
+        """Raises AppError."""
+        return await self._emulation.handle(request)
 
     def follow(self, channel: str, on_event: OnEvent) -> None:
         """`on_event(channel, offset)` in the tick of each publication, offset 0 for ephemeral ones;
@@ -109,6 +157,7 @@ class Realtime:
         for session in list(self._services.sessions):
             session.close(codes.shutdown())
             session.outlet.close()
+        await self._peers.stop()
         await self._links.stop()
         await self._services.catch_up.stop()
         await self._hub.stop()

@@ -1,4 +1,4 @@
-"""What a connection's session works with, and what it remembers of a subscription."""
+"""What the sessions of a gateway share."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from actors.messages import Caller, ChannelGrant
 from actors.shard_messages import Ephemeral
+from config.channels import Namespaces
 from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp
-from serve_app.gateway.channel import Channel
 from serve_app.gateway.channel_hub import ChannelHub
+from serve_app.gateway.client_tokens import ClientTokens
 from serve_app.gateway.shard_link import ShardLinks
 from serve_app.gateway.timers import Wheel
 
@@ -32,6 +33,10 @@ CheckRate = Callable[[Caller, str], Awaitable[None]]
 
 PublishEphemeral = Callable[[list[Ephemeral]], Awaitable[None]]
 
+Rpc = Callable[[Caller, str, str, bytes], Awaitable[bytes]]
+"""(caller, client address, method, params) with JSON in and out. Raises AppError, 'not_found' for
+an unknown method."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -39,29 +44,32 @@ class Services:
     in [0, 1)."""
 
     settings: RealtimeSettings
+    namespaces: Namespaces
     hub: ChannelHub
     accounts: AccountSessions
     links: ShardLinks
     catch_up: CatchUp
     wheel: Wheel
     authorize: Authorize
-    verify_token: VerifyToken
+    tokens: ClientTokens
     publish_ephemeral: PublishEphemeral
     check_rate: CheckRate | None = None
+    rpc: Rpc | None = None
     node: Callable[[], str] = str
     clock: Callable[[], float] = time.time
     spread: Callable[[], float] = random.random
     sessions: set[Session] = field(default_factory=set)
+    users: dict[str, dict[Session, None]] = field(default_factory=dict)
+    """Connected sessions by user; guests are not among them."""
 
+    def sessions_of(self, user: str) -> list[Session]:
+        """The connected sessions of a user on this gateway, in the order of their arrival."""
+        return list(self.users.get(user, ()))
 
-class Subscription:
-    """`may_type` None: not known yet, the grant came from another caller."""
-
-    __slots__ = ("channel", "may_type", "server_side")
-
-    def __init__(
-        self, channel: Channel, may_type: bool | None, *, server_side: bool = False
-    ) -> None:
-        self.channel = channel
-        self.may_type = may_type
-        self.server_side = server_side
+    def forget(self, user: str, session: Session) -> None:
+        """The session is no longer connected."""
+        connections = self.users.get(user)
+        if connections is not None:
+            connections.pop(session, None)
+            if not connections:
+                del self.users[user]

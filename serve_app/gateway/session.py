@@ -1,7 +1,7 @@
 """One connection: who it is, what it follows, what is due. Decides; its outlet does the I/O.
 
     frame ─▶ codec ─▶ in order: pong, ping … at once · connect inline · channel commands ─▶ lanes
-                                                                             └ commands.py ─▶ reply
+                                                                             └ commands/ ─▶ reply
 
 Commands of one channel run one after the other in a lane; different channels don't wait for each
 other. Deadlines (connect, ping, pong, expiry, closing) are served by the process-wide wheel.
@@ -11,30 +11,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import ClassVar, Final
 from uuid import uuid4
 
+import msgspec
 from prometheus_client import Counter, Gauge
 
-from actors.messages import GUEST, Caller, ChannelGrant
+from actors.messages import GUEST, Caller
 from config.errors import AppError
-from serve_app.gateway import codes, commands
+from serve_app.gateway import codes, commands, reauthorization
 from serve_app.gateway.channel import Admission
 from serve_app.gateway.channel_hub import BYTES
+from serve_app.gateway.client_tokens import ConnectionToken, Override, ServerSubscription
+from serve_app.gateway.codec_json import single_line
 from serve_app.gateway.codes import Disconnect, ReplyError
+from serve_app.gateway.commands import server_subscriptions
+from serve_app.gateway.faults import Faults
 from serve_app.gateway.lanes import Lanes
 from serve_app.gateway.protocol import (
     PONG,
+    ClientInfo,
     Command,
     Ending,
     ErrorResult,
+    MessagePush,
     Outlet,
     Push,
+    RefreshPush,
     Reply,
     Wire,
 )
-from serve_app.gateway.services import Services, Subscription
+from serve_app.gateway.services import Services
+from serve_app.gateway.subscription import NO_OVERRIDE, Beginning, Subscription, embed
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +53,6 @@ COMMAND_SECONDS: Final = 4.0
 CLOSING_SECONDS: Final = 3.0
 """How long the client may take to answer a close frame."""
 REPLIES_PER_FRAME: Final = 16
-_REAUTHORIZE_ATTEMPTS: Final = 6
-_REAUTHORIZE_BACKOFF_SECONDS: Final = 0.1
 
 SOCKETS = Gauge("serai_realtime_sockets", "Open connections", multiprocess_mode="livesum")
 SLOW_CLOSES = Counter(
@@ -68,20 +76,24 @@ class Session:
         "_close_by",
         "_connect_by",
         "_expire_by",
+        "_faults",
         "_lanes",
         "_outbox",
         "_ping_at",
         "_pong_by",
         "_reauthorizing",
+        "_subscriptions_expire_by",
         "address",
         "caller",
         "client",
+        "conn_info",
         "outlet",
         "services",
         "session",
         "slot",
         "state",
         "subscriptions",
+        "user",
         "version",
         "wire",
     )
@@ -95,6 +107,8 @@ class Session:
         # What the commands of an emulated connection name it by; only its client knows it.
         self.session = ""
         self.caller: Caller = GUEST
+        self.user = ""
+        self.conn_info = b""
         self.state = State.CONNECTING
         self.slot = -1
         # None reserves the place of a subscription that is being made.
@@ -102,17 +116,28 @@ class Session:
         # Counts what may have changed permissions; a subscribe that began before checks again.
         self.version = 0
         self._reauthorizing = False
-        self._lanes = Lanes(self._run_of_channel)
+        self._lanes = Lanes(self._run_of_lane)
+        self._faults = Faults()
         self._outbox: list[bytes] = []
         self._connect_by = services.wheel.now() + services.settings.connect_timeout_seconds
         self._ping_at = self._pong_by = self._expire_by = self._close_by = 0.0
+        self._subscriptions_expire_by = 0.0
         services.sessions.add(self)
         services.wheel.set(self, self._connect_by)
         SOCKETS.inc()
 
     @property
-    def user(self) -> str:
-        return str(self.caller.account_id) if self.caller.account_id is not None else ""
+    def is_open(self) -> bool:
+        return self.state is not State.CLOSED
+
+    @property
+    def is_connected(self) -> bool:
+        return self.state is State.CONNECTED
+
+    @property
+    def own_channel(self) -> str:
+        """The channel of the account, "" without one."""
+        return f"user:{self.caller.account_id}" if self.caller.account_id is not None else ""
 
     # ------------------------------------------------------------ incoming
 
@@ -131,10 +156,6 @@ class Session:
             self.close(end)
         self.flush()
 
-    @property
-    def is_open(self) -> bool:
-        return self.state is not State.CLOSED
-
     async def _accept(self, command: Command) -> None:
         if command is PONG:
             self._on_pong()
@@ -148,7 +169,10 @@ class Session:
             return
         if command.connect is not None:
             raise codes.malformed()
-        name = commands.channel_of(command)
+        if command.refresh is not None:
+            await self._execute(commands.refresh, command)
+            return
+        name = commands.lane_of(command)
         if name is None:
             try:
                 commands.answer_at_once(self, command)
@@ -164,17 +188,15 @@ class Session:
             raise codes.malformed()
         self._pong_by = 0.0
 
-    async def _run_of_channel(self, command: Command) -> None:
-        await self._execute(commands.of_channel(command), command)
+    async def _run_of_lane(self, command: Command) -> None:
+        await self._execute(commands.of_lane(command), command)
         self.flush()
 
     async def _execute(self, handler: commands.Handler, command: Command) -> None:
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 await handler(self, command)
-        except ReplyError as error:
-            self.fail(command.id, error)
-        except AppError as error:
+        except (ReplyError, AppError) as error:
             self.fail(command.id, codes.reply_error(error))
         except TimeoutError:
             self.fail(command.id, codes.internal())
@@ -196,20 +218,30 @@ class Session:
     def fail(self, command_id: int, error: ReplyError) -> None:
         result = ErrorResult(error.code, error.message, error.temporary)
         self.reply(Reply(command_id, error=result))
+        end = self._faults.count(error.code, self.services.wheel.now())
+        if end is not None:
+            self.close(end)
 
-    def admit(self, reply: Reply, subscriptions: dict[str, Subscription]) -> None:
-        """Replies and begins the subscriptions, all in this tick."""
+    def admit(self, messages: Sequence[bytes], beginnings: Mapping[str, Beginning]) -> None:
+        """Writes the messages and begins the subscriptions, all in this tick."""
         self.flush()
         if not self.is_open or self.outlet.is_closing():
             return
-        frame = self.wire.frame((self.wire.codec.reply(reply),))
-        admissions = [Admission(s.channel) for s in subscriptions.values()]
-        self.services.hub.admit(admissions, self, frame)
-        for name, subscription in subscriptions.items():
+        hub = self.services.hub
+        admissions = [Admission(s.channel, s.terms.wants, base) for s, base in beginnings.values()]
+        hub.admit(admissions, self, self.wire.frame(messages))
+        for name, (subscription, _) in beginnings.items():
             self.subscriptions[name] = subscription
-            if not subscription.server_side:
-                self.services.hub.arrive_client(subscription.channel, self.client, self.user, b"")
+            if subscription.terms.present:
+                lists = subscription.row.presence == "clients"
+                info = self.client_info(subscription.info) if lists else b""
+                hub.arrive_client(subscription.channel, self.client, self.user, info)
         self._close_if_slow()
+
+    def client_info(self, chan_info: bytes = b"") -> bytes:
+        """The connection as others see it, encoded."""
+        info = ClientInfo(self.user, self.client, embed(self.conn_info), embed(chan_info))
+        return msgspec.json.encode(info)
 
     def flush(self) -> None:
         if self._outbox and self.is_open:
@@ -230,25 +262,57 @@ class Session:
 
     # ------------------------------------------------------------ identity and deadlines
 
-    def identify(self, caller: Caller, expires_at: float) -> int:
-        """Takes a verified token's identity; returns the seconds until it expires, 0 for never."""
+    def identify(self, token: ConnectionToken) -> int:
+        """Takes a good token's identity; returns the seconds until it expires, 0 for never."""
         services = self.services
-        self.caller = caller
-        now = services.wheel.now()
-        ttl = 0
-        self._expire_by = 0.0
-        if expires_at:
-            remaining = max(expires_at - services.clock(), 1.0)
-            ttl = int(remaining)
-            self._expire_by = now + remaining + services.settings.refresh_grace_seconds
+        self.user, self.caller = token.user, token.caller
+        self.conn_info = token.info or self.conn_info
+        if self.user and self.is_open:
+            services.users.setdefault(self.user, {})[self] = None
         if self.state is State.CONNECTING:
             self.state = State.CONNECTED
             self._connect_by = 0.0
             # Connections that came together (after a restart) shall not be pinged together.
             spread = 0.5 + services.spread() / 2
-            self._ping_at = now + services.settings.ping_seconds * spread
+            self._ping_at = services.wheel.now() + services.settings.ping_seconds * spread
+        return self._live_until(token.expires_at)
+
+    def _live_until(self, expires_at: float) -> int:
+        ttl, self._expire_by = self._deadline(expires_at)
         self.services.wheel.set(self, self._next_deadline())
         return ttl
+
+    def _deadline(self, expires_at: float) -> tuple[int, float]:
+        """Seconds from now as clients are told, and the loop time with the grace; 0 for never."""
+        services = self.services
+        if not expires_at:
+            return 0, 0.0
+        remaining = max(expires_at - services.clock(), 1.0)
+        grace = services.settings.refresh_grace_seconds
+        return int(remaining), services.wheel.now() + remaining + grace
+
+    def expire_subscription(self, subscription: Subscription, expires_at: float) -> int:
+        """Ends it then (Unix seconds, 0: never) and after the grace; returns the seconds left."""
+        ttl, subscription.expire_by = self._deadline(expires_at)
+        self._expect_expiry(subscription)
+        self.services.wheel.set(self, self._next_deadline())
+        return ttl
+
+    def _expect_expiry(self, subscription: Subscription) -> None:
+        """One deadline for all subscriptions, which looks through them when it comes."""
+        if subscription.expire_by:
+            nearest = self._subscriptions_expire_by or subscription.expire_by
+            self._subscriptions_expire_by = min(nearest, subscription.expire_by)
+
+    def _expire_subscriptions(self, now: float) -> None:
+        self._subscriptions_expire_by = 0.0
+        for name, subscription in list(self.subscriptions.items()):
+            if subscription is None:
+                continue
+            if subscription.expire_by and now >= subscription.expire_by:
+                self.end_subscription(name, subscription, codes.UNSUBSCRIBE_EXPIRED)
+            else:
+                self._expect_expiry(subscription)
 
     def on_time(self, now: float) -> float | None:
         if self.state is State.CLOSED:
@@ -261,6 +325,8 @@ class Session:
             self.close(codes.expired())
         elif self._pong_by and now >= self._pong_by:
             self.close(codes.no_pong())
+        elif self._subscriptions_expire_by and now >= self._subscriptions_expire_by:
+            self._expire_subscriptions(now)
         elif self._ping_at and now >= self._ping_at:
             settings = self.services.settings
             self._ping_at = now + settings.ping_seconds
@@ -272,7 +338,13 @@ class Session:
     def _next_deadline(self) -> float | None:
         if self.state is State.CLOSED:
             return self._close_by or None
-        times = (self._connect_by, self._expire_by, self._pong_by, self._ping_at)
+        times = (
+            self._connect_by,
+            self._expire_by,
+            self._subscriptions_expire_by,
+            self._pong_by,
+            self._ping_at,
+        )
         return min((when for when in times if when), default=None)
 
     # ------------------------------------------------------------ permissions
@@ -280,7 +352,7 @@ class Session:
     def reauthorize(self) -> None:
         """Checks every subscription again, and ends what is no longer permitted."""
         self.version += 1
-        if not self._reauthorizing and self.state is State.CONNECTED:
+        if not self._reauthorizing and self.is_connected:
             self._reauthorizing = True
             self._lanes.spawn(self._reauthorize())
 
@@ -289,43 +361,51 @@ class Session:
         try:
             while checked != self.version:
                 checked = self.version
-                await self._reauthorize_self()
-                for name in list(self.subscriptions):
-                    await self._reauthorize_channel(name)
+                await reauthorization.check(self)
         finally:
             self._reauthorizing = False
 
-    async def _reauthorize_self(self) -> None:
-        try:
-            await self._authorize_again(f"user:{self.user}")
-        except AppError as error:
-            # Nobody could say: the SDK connects again, and is authorized then.
-            self.close(codes.refused_connection(error) or codes.insufficient_state())
+    # ------------------------------------------------------------ what the server does by itself
 
-    async def _reauthorize_channel(self, name: str) -> None:
-        subscription = self.subscriptions.get(name)
-        if subscription is None or subscription.server_side:
-            return
-        try:
-            grant = await self._authorize_again(name)
-        except AppError as error:
-            denied = error.code in codes.DENIALS
-            # Nobody could say: the SDK subscribes again, and is authorized then.
-            why = codes.UNSUBSCRIBE_DENIED if denied else codes.UNSUBSCRIBE_INSUFFICIENT
-            self._end_subscription(name, subscription, why)
-        else:
-            subscription.may_type = grant.may_publish_typing
+    async def subscribe_by_server(
+        self,
+        channel: str,
+        *,
+        info: bytes = b"",
+        data: bytes = b"",
+        recover_since: tuple[str, int] | None = None,
+        expire_at: float = 0.0,
+        override: Override = NO_OVERRIDE,
+    ) -> None:
+        """As `server_subscriptions.subscribe`."""
+        options = ServerSubscription(info, data, override)
+        await server_subscriptions.subscribe(self, channel, options, recover_since, expire_at)
 
-    async def _authorize_again(self, name: str) -> ChannelGrant:
-        """Raises the AppError of a denial, or of the last of several attempts."""
-        for attempt in range(_REAUTHORIZE_ATTEMPTS - 1):
-            try:
-                return await self.services.authorize(self.caller, name)
-            except AppError as error:
-                if error.code in codes.DENIALS:
-                    raise
-            await asyncio.sleep(_REAUTHORIZE_BACKOFF_SECONDS * 2**attempt)
-        return await self.services.authorize(self.caller, name)
+    def unsubscribe_by_server(
+        self, channel: str, code: int = 2000, reason: str = "server unsubscribe"
+    ) -> None:
+        """Of whatever subscription there is; `channel` empty: of all but the own `user:` channel,
+        which belongs to the connection."""
+        for name in [channel] if channel else list(self.subscriptions):
+            subscription = self.subscriptions.get(name)
+            if subscription is not None and (channel or name != self.own_channel):
+                self.end_subscription(name, subscription, (code, reason))
+
+    def refresh_by_server(self, expire_at: float) -> None:
+        """The connection now lives until then (Unix seconds, 0 for ever), without a new token."""
+        if self.is_connected:
+            ttl = self._live_until(expire_at)
+            self._push(Push(refresh=RefreshPush(expires=ttl > 0, ttl=ttl)))
+
+    def send_message(self, data: bytes) -> None:
+        """A message of the server, of JSON, outside of any channel."""
+        if self.is_connected:
+            self._push(Push(message=MessagePush(msgspec.Raw(single_line(data)))))
+
+    def _push(self, push: Push) -> None:
+        self.flush()
+        if self.is_open:
+            self._write(self.wire.frame((self.wire.codec.push(push),)))
 
     # ------------------------------------------------------------ ends
 
@@ -335,30 +415,31 @@ class Session:
         if subscription is None:
             return
         del self.subscriptions[name]
+        # In this order: who leaves does not hear of it.
         self.services.hub.leave(subscription.channel, self)
-        if not subscription.server_side:
+        if subscription.terms.present:
             self.services.hub.depart_client(subscription.channel, self.client, self.user)
 
-    def _end_subscription(
-        self, name: str, subscription: Subscription, why: tuple[int, str]
-    ) -> None:
-        if self.subscriptions.get(name) is not subscription or not self.is_open:
-            return
-        self.unsubscribe(name)
-        self.flush()
-        if self.is_open:
-            push = Push(name, unsubscribe=Ending(*why))
-            self._write(self.wire.frame((self.wire.codec.push(push),)))
+    def give_up_place(self, name: str) -> None:
+        """A subscription that was to be made was not; nothing where it was, or the session ended."""
+        if name in self.subscriptions and self.subscriptions[name] is None:
+            del self.subscriptions[name]
+
+    def end_subscription(self, name: str, subscription: Subscription, why: tuple[int, str]) -> None:
+        """Tells the client. Nothing where another one has taken its place."""
+        if self.subscriptions.get(name) is subscription and self.is_open:
+            self.unsubscribe(name)
+            self._push(Push(name, unsubscribe=Ending(*why)))
 
     def on_discontinuity(self, channel: str) -> None:
         subscription = self.subscriptions.get(channel)
-        if subscription is None:
+        if subscription is None or not subscription.needs_continuity:
             return
         if subscription.server_side:
             # SDKs do not resubscribe these by themselves: only a reconnect recovers them.
             self.close(codes.insufficient_state())
         else:
-            self._end_subscription(channel, subscription, codes.UNSUBSCRIBE_INSUFFICIENT)
+            self.end_subscription(channel, subscription, codes.UNSUBSCRIBE_INSUFFICIENT)
 
     def on_slow(self) -> None:
         if self.is_open:
@@ -390,6 +471,7 @@ class Session:
     def _release(self) -> None:
         self.state = State.CLOSED
         self.services.accounts.discard(self)
+        self.services.forget(self.user, self)
         for name in list(self.subscriptions):
             self.unsubscribe(name)
         self.subscriptions.clear()

@@ -1,0 +1,111 @@
+"""Which channels there are, and who may follow, read and publish on them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+from uuid import UUID
+
+from actors.messages import ChannelGrant
+from config.channels import CONTROL, Namespace, Read
+from config.errors import AppError
+from serve_app.gateway import codes
+from serve_app.gateway.client_tokens import SubscriptionToken
+
+if TYPE_CHECKING:
+    from serve_app.gateway.session import Session
+
+TOKEN_ONLY: Final = "$"
+USER_BOUNDARY: Final = "#"
+# How long one caller's public grant lets others in without asking: a community may become private.
+PUBLIC_GRANT_SECONDS: Final = 30.0
+_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Permission(NamedTuple):
+    """To follow a channel. `grant`: what Accounts said, of content only; None where somebody else's
+    public grant was enough. `token`: the subscription token that opened it."""
+
+    grant: ChannelGrant | None = None
+    token: SubscriptionToken | None = None
+
+
+def row_of(session: Session, name: str) -> Namespace:
+    """The channel's options. Refuses names that no channel can have, before anything is looked up:
+    ReplyError 107 or 102."""
+    services = session.services
+    if not name or len(name.encode()) > services.settings.max_channel_length:
+        raise codes.bad_request()
+    row = services.namespaces.of(name)
+    namespace, _, id = name.partition(":")
+    if row is None or namespace.lstrip(TOKEN_ONLY) == CONTROL:
+        raise codes.unknown_channel()
+    if row.subscribe == "content":
+        if namespace.startswith(TOKEN_ONLY) or not _is_canonical(id):
+            raise codes.unknown_channel()
+    elif _CONTROL_CHARACTERS.search(name):
+        raise codes.bad_request()
+    return row
+
+
+def _is_canonical(id: str) -> bool:
+    try:
+        return str(UUID(id)) == id
+    except ValueError:
+        return False
+
+
+async def check_rate(session: Session) -> None:
+    if session.services.check_rate is not None:
+        await session.services.check_rate(session.caller, session.address)
+
+
+async def permit(session: Session, name: str, row: Namespace, token: str = "") -> Permission:
+    """May this connection follow the channel? Raises ReplyError, or AppError when nobody can say.
+
+    Content is decided by Accounts alone. Elsewhere a `#` limits a channel to the users it names,
+    token or not; a token opens what is left."""
+    if row.subscribe == "content":
+        return Permission(grant=await _ask_accounts(session, name))
+    _, limited, users = name.rpartition(USER_BOUNDARY)
+    if limited and (not session.user or session.user not in users.split(",")):
+        raise codes.permission_denied()
+    if token:
+        return Permission(token=await check_token(session, name, token))
+    open_to_all = row.subscribe == "anyone" or (row.subscribe == "members" and session.user)
+    if name.startswith(TOKEN_ONLY) or not (limited or open_to_all):
+        raise codes.permission_denied()
+    return Permission()
+
+
+async def check_token(session: Session, name: str, token: str) -> SubscriptionToken:
+    """Raises ReplyError 103 or 109, or AppError 'unavailable'."""
+    found = await session.services.tokens.subscription(token, session.user, name)
+    if found.expires_at and found.expires_at <= session.services.clock():
+        raise codes.token_expired()
+    return found
+
+
+async def _ask_accounts(session: Session, name: str) -> ChannelGrant | None:
+    """None: everybody may read the channel, without having asked for this caller."""
+    channel = session.services.hub.find(name)
+    if channel is not None and channel.public_until > session.services.wheel.now():
+        return None
+    try:
+        return await session.services.authorize(session.caller, name)
+    except AppError as error:
+        if error.code == "invalid":  # no channel can have this name
+            raise codes.unknown_channel() from None
+        raise
+
+
+async def permit_read(session: Session, name: str, row: Namespace, readers: Read) -> None:
+    """May this connection read what the channel keeps?"""
+    if readers == "nobody":
+        raise codes.permission_denied()
+    await check_rate(session)
+    if session.subscriptions.get(name) is not None:
+        return
+    if readers == "subscribers":
+        raise codes.permission_denied()
+    await permit(session, name, row)
