@@ -57,7 +57,8 @@ class DirectOutlet:
         return self._transport.is_closing()
 
     def get_write_buffer_size(self) -> int:
-        return self._transport.get_write_buffer_size() + self._sender.kept_for(self)
+        unsent = 0 if self.fd >= 0 else self._transport.get_write_buffer_size()
+        return unsent + self._sender.kept_for(self)
 
     def close(self) -> None:
         self._sender.send_kept(self)
@@ -191,6 +192,8 @@ class DirectSender:
                     outlet.write_by_transport(run.data)
 
     def kept_for(self, outlet: DirectOutlet) -> int:
+        if not self._runs:
+            return 0
         return sum(len(run.data) for run in self._runs if run.find(outlet) >= 0)
 
     def forget(self, outlet: DirectOutlet) -> None:
