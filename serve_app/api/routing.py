@@ -20,6 +20,7 @@ from serve_app.api import (
     auth,
     comments,
     communities,
+    connections,
     directory,
     docs,
     feeds,
@@ -30,12 +31,12 @@ from serve_app.api import (
     realtime,
     votes,
 )
-from serve_app.api.call import Call, CallServerApi, Services
+from serve_app.api.call import CallServerApi, Services
 from serve_app.api.endpoint import Endpoint
 from serve_app.api.errors import problem_response
 from serve_app.api.headers import SharedHeaders, request_id_of
 from serve_app.api.openapi import document
-from serve_app.api.route import Nothing, Route
+from serve_app.api.route import Route
 from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.backends import Backends, Limiter, Realtime, VerifyToken
 from serve_app.gateway.edge_cache import EdgeCache
@@ -47,13 +48,6 @@ SERVICES: Final = web.AppKey("services", Services)
 _KEEPALIVE_SECONDS: Final = 75.0
 _LINE_BYTES: Final = 8_190
 _HEADERS: Final = 100
-
-
-async def websocket(call: Call[Nothing, Nothing]) -> web.StreamResponse:
-    try:
-        return await call.services.realtime.handle_websocket(call.request)
-    except web.HTTPBadRequest as error:
-        raise AppError("invalid", f"This is no WebSocket handshake: {error.text}") from None
 
 
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
@@ -70,7 +64,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     *docs.ROUTES,
     *health.ROUTES,
     *site.ROUTES,
-    Route("GET", "/connection/websocket", websocket, "Realtime", access="open", hidden=True),
+    *connections.ROUTES,
 )
 
 

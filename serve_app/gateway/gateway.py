@@ -33,10 +33,12 @@ from actors.rate_limit import Lease, LeaseRequest
 from actors.shard_messages import ShardReply, ShardRequest
 from config.errors import AppError
 from config.settings import Settings
+from serve_app.api.routing import ROUTES, SERVICES
 from serve_app.batched_handle import BatchedHandle, Send, encode
 from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.rate_limiter import RateLimiter
 from serve_app.gateway.realtime import Realtime
+from serve_app.gateway.rpc import Rpc
 from serve_app.gateway.server import GatewayServer, build_app
 from serve_app.gateway.verified_tokens import VerifiedTokens
 
@@ -110,6 +112,7 @@ class Gateway:
         accounts: Send,
         rate_limit: Send,
         shards: Shards,
+        advertised_host: str = "",
     ) -> None:
         self._settings = settings
         backends = HandleBackends(thread, feed, accounts)
@@ -142,11 +145,21 @@ class Gateway:
             verify_token,
             gateway_id,
             check_rate,
-            node=lambda: f"{settings.gateway.host}:{self._server.private_port}",
+            rpc=lambda *call: self._rpc.call(*call),
+            node=lambda: self._server.private_address,
             address_of=ClientAddresses(settings.gateway.trusted_proxies).client_address,
         )
-        app = build_app(settings, backends, self._realtime, limiter, verify_token)
-        self._server = GatewayServer(app, settings)
+        server_api = self._realtime.server_api
+        app = build_app(
+            settings,
+            backends,
+            self._realtime,
+            limiter,
+            verify_token,
+            server_api=server_api.call if server_api is not None else None,
+        )
+        self._rpc = Rpc(ROUTES, app[SERVICES])
+        self._server = GatewayServer(app, settings, advertised_host=advertised_host)
 
     async def start(self) -> None:
         await self._realtime.start()

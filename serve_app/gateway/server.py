@@ -1,8 +1,8 @@
 """The ports of one gateway: the shared one (SO_REUSEPORT, n gateways on a node) and a private one.
 
 The private port reaches this very gateway, for operators and for other gateways: whoever else finds
-it is told there whether it is alive and ready, and nothing more. It listens on loopback alone where
-the shared one does.
+it is told there whether it is alive and ready, and nothing more. Gateways sign what they send. It
+listens on loopback alone where the shared one does.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from serve_app.api.errors import problem_response
 from serve_app.api.headers import request_id_of
 from serve_app.api.health import DRAINING, PRIVATE_PORT, PROBES, READINESS, Readiness
 from serve_app.api.routing import SERVICES, build_app
+from serve_app.gateway.peers import SIGNATURE
+from serve_app.gateway.transports import emulation
 
 __all__ = ["GatewayServer", "build_app"]
 
@@ -33,17 +35,24 @@ _Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 
 _BACKLOG: Final = 1_024
 _LOOPBACK: Final = "127.0.0.1"
+_EVERYWHERE: Final = ("0.0.0.0", "::")
 _CODES: Final = {400: "invalid", 413: "too_large", 431: "too_large"}
 
 
 class GatewayServer:
-    """Listens from `start` to `stop`; `port` and `private_port` are set between them."""
+    """Listens from `start` to `stop`; `port` and `private_port` are set between them.
 
-    def __init__(self, app: web.Application, settings: Settings) -> None:
+    `advertised_host` is this machine to other gateways, for a server that listens on every address
+    of it; without one they are taken to be on the same machine."""
+
+    def __init__(
+        self, app: web.Application, settings: Settings, *, advertised_host: str = ""
+    ) -> None:
         app[READINESS] = Readiness()
         self._app = app
         self._gateway = settings.gateway
         host = settings.gateway.host
+        self._advertised_host = advertised_host
         self._private_host = _LOOPBACK if _is_loopback(host) else host
         self._runner: web.AppRunner | None = None
         self._sites: list[web.TCPSite] = []
@@ -67,6 +76,14 @@ class GatewayServer:
         log.info(
             "listening on %s:%d, privately on %d", self._gateway.host, self.port, self.private_port
         )
+
+    @property
+    def private_address(self) -> str:
+        """`host:port` for other gateways."""
+        host = self._private_host
+        if host in _EVERYWHERE:
+            host = self._advertised_host or _LOOPBACK
+        return f"[{host}]:{self.private_port}" if ":" in host else f"{host}:{self.private_port}"
 
     async def stop_listening(self) -> None:
         """Take no new connection on the shared port and answer /readyz with 503; those that are
@@ -125,7 +142,9 @@ class _Server(web.Server):
 
 def _for_operators(services: Services, handle: _Handler) -> _Handler:
     async def answer(request: Any) -> web.StreamResponse:
-        if request.path in PROBES or services.addresses.is_operator(request):
+        # What says that it comes from another gateway is looked at by its handler: it takes a body.
+        forwarded = request.path == emulation.PATH and SIGNATURE in request.headers
+        if forwarded or request.path in PROBES or services.addresses.is_operator(request):
             return await handle(request)
         request_id = request_id_of(request)
         response = problem_response(AppError("not_found", "No such path."), request_id)

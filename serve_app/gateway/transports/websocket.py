@@ -11,7 +11,7 @@ Protobuf, which is what SDKs read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import WSMsgType, web
@@ -20,11 +20,11 @@ from serve_app.gateway.codec_json import JsonCodec
 from serve_app.gateway.codec_protobuf import ProtobufCodec
 from serve_app.gateway.codes import Disconnect
 from serve_app.gateway.direct_send import OutletOf
-from serve_app.gateway.protocol import Codec
+from serve_app.gateway.protocol import Codec, Outlet, Wire
 from serve_app.gateway.services import Services
 from serve_app.gateway.session import Session
 
-_TEXT: Final = 0x81
+TEXT: Final = 0x81
 _BINARY: Final = 0x82
 _CLOSE: Final = 0x88
 _PONG: Final = 0x8A
@@ -59,7 +59,7 @@ class WebSocketWire:
         return frame(_CLOSE, end.code.to_bytes(2, "big") + end.reason.encode())
 
 
-JSON_WIRE: Final = WebSocketWire(JsonCodec(), _TEXT)
+JSON_WIRE: Final = WebSocketWire(JsonCodec(), TEXT)
 PROTOBUF_WIRE: Final = WebSocketWire(ProtobufCodec(), _BINARY)
 
 
@@ -78,9 +78,16 @@ logging.getLogger("aiohttp.websocket").addFilter(_EmptyProtocolList())
 
 
 async def serve(
-    request: web.Request, services: Services, address: str, outlet_of: OutletOf
+    request: web.Request,
+    services: Services,
+    address: str,
+    outlet_of: OutletOf,
+    *,
+    wire: WebSocketWire | None = None,
+    session_of: Callable[[Services, Outlet, Wire, str], Session] = Session,
 ) -> web.WebSocketResponse:
-    """One connection from handshake to end. Raises web.HTTPBadRequest for what is no handshake."""
+    """One connection from handshake to end; without a `wire` the client chooses. Raises
+    web.HTTPBadRequest for what is no handshake."""
     socket = web.WebSocketResponse(
         autoping=False,  # a pong must not overtake a frame that is partly sent
         autoclose=False,  # our close frames are written directly; a second one must not follow
@@ -96,8 +103,9 @@ async def serve(
     if transport is None:
         return socket
     outlet = outlet_of(transport)
-    wire = PROTOBUF_WIRE if _asks_for_protobuf(request, socket) else JSON_WIRE
-    session = Session(services, outlet, wire, address)
+    if wire is None:
+        wire = PROTOBUF_WIRE if _asks_for_protobuf(request, socket) else JSON_WIRE
+    session = session_of(services, outlet, wire, address)
     try:
         while True:
             message = await socket.receive()

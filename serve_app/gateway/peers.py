@@ -1,0 +1,94 @@
+"""How the gateways of one server know each other: by a key that all of them derive.
+
+A client brings along the name of the gateway that holds its session. The name is an address that
+requests are sent to, so it carries a signature: nobody can make a gateway call another place. What
+one gateway sends to another is signed too, as the private port is not for clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import aiohttp
+
+from config.errors import AppError
+
+SIGNATURE: Final = "Serai-Gateway"
+"""The header of a request from another gateway."""
+FORWARD_SECONDS: Final = 5.0
+
+_CONTEXT: Final = b"serai between gateways"
+_NAME: Final = b"name\n"
+_BODY: Final = b"body\n"
+_CONNECTIONS: Final = 128
+_CONNECTIONS_OF_ONE: Final = 16
+_ERRORS: Final = {404: "not_found", 400: "invalid", 413: "too_large", 429: "rate_limited"}
+
+
+class Peers:
+    """`address` is this gateway's own private one, `host:port`, known once it listens. Without a
+    secret it knows no other gateway."""
+
+    def __init__(self, secret: str, address: Callable[[], str]) -> None:
+        material = secret.encode() or secrets.token_bytes(32)
+        self._key = hmac.digest(material, _CONTEXT, "sha256")
+        self._address = address
+        self._client: aiohttp.ClientSession | None = None
+        self._stopped = False
+
+    def own_name(self) -> str:
+        return self._name(self._address())
+
+    def _name(self, address: str) -> str:
+        return f"{address}-{self._mac(_NAME + address.encode())}"
+
+    def _mac(self, message: bytes) -> str:
+        return hmac.digest(self._key, message, "sha256").hex()
+
+    def address_of(self, name: str) -> str | None:
+        """Where another gateway of this server listens privately; None for anything else."""
+        address = name.rpartition("-")[0]
+        genuine = hmac.compare_digest(
+            self._name(address).encode(errors="replace"), name.encode(errors="replace")
+        )
+        return address if genuine and address != self._address() else None
+
+    def sent(self, signature: str, body: bytes) -> bool:
+        """Whether one of the gateways has sent this body."""
+        made = self._mac(_BODY + body).encode()
+        return hmac.compare_digest(made, signature.encode(errors="replace"))
+
+    async def forward(self, address: str, path: str, body: bytes, content_type: str) -> None:
+        """Raises AppError: what the other one answered, `not_found` where nothing listens any more,
+        `unavailable` where it does not answer in time."""
+        if self._stopped:
+            raise AppError("unavailable", "This gateway is being stopped.")
+        if self._client is None:
+            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, limit_per_host=_CONNECTIONS_OF_ONE)
+            self._client = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=FORWARD_SECONDS),
+            )
+        headers = {"Content-Type": content_type, SIGNATURE: self._mac(_BODY + body)}
+        try:
+            async with self._client.post(
+                f"http://{address}{path}", data=body, headers=headers, allow_redirects=False
+            ) as response:
+                status = response.status
+        except aiohttp.ClientConnectorError:
+            raise AppError("not_found", "That gateway is no more.") from None
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
+            raise AppError("unavailable", "That gateway does not answer.") from None
+        if not 200 <= status < 300:
+            raise AppError(_ERRORS.get(status, "unavailable"), "The session's gateway refused.")
+
+    async def stop(self) -> None:
+        self._stopped = True
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
