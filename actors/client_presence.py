@@ -20,40 +20,38 @@ class ClientPresence:
         self._channels: dict[str, dict[str, tuple[str, bytes]]] = {}
         # gateway -> (channel, client) of which it is the last to have spoken
         self._held: dict[str, set[tuple[str, str]]] = {}
+        # gateway -> what it has not repeated yet, and the known channels
+        self._introducing: dict[str, tuple[set[tuple[str, str]], Collection[str]]] = {}
+
+    def begin_introduction(self, gateway_id: str, known: Collection[str] = ()) -> None:
+        """From here to `end_introduction` the changes say all that this gateway holds. On the
+        channels of `known` those who are new here were there before, and are not told."""
+        self._introducing[gateway_id] = (set(self._held.get(gateway_id, ())), known)
 
     def change(self, gateway_id: str, changes: Iterable[ClientChange]) -> list[Publication]:
         """Joins and leaves, in the order of the changes."""
+        unsaid, known = self._introducing.get(gateway_id, (set(), ()))
         told: list[Publication] = []
         for change in changes:
-            if change.info:
-                self._come(gateway_id, change, told)
-            else:
+            unsaid.discard((change.channel, change.client))
+            if not change.info:
                 self._leave(gateway_id, change.channel, change.client, told)
+            elif self._come(gateway_id, change) and change.channel not in known:
+                told.append(Publication(change.channel, 0, change.info, kind=KIND_JOIN))
         return told
 
-    def replace(
-        self, gateway_id: str, changes: Collection[ClientChange], known: Collection[str] = ()
-    ) -> list[Publication]:
-        """All that this gateway holds: what it said before and does not repeat has left. On the
-        channels of `known` those who are new here were there before, and are not told."""
-        wanted: dict[tuple[str, str], ClientChange] = {}
-        for change in changes:
-            if change.info:
-                wanted[change.channel, change.client] = change
-            else:
-                wanted.pop((change.channel, change.client), None)
+    def end_introduction(self, gateway_id: str) -> list[Publication]:
+        """What it said before and has not repeated has left."""
+        unsaid, _ = self._introducing.pop(gateway_id)
         told: list[Publication] = []
-        gone = [key for key in self._held.get(gateway_id, ()) if key not in wanted]
-        for channel, client in sorted(gone):
+        for channel, client in sorted(unsaid):
             self._leave(gateway_id, channel, client, told)
-        untold: list[Publication] = []
-        for change in wanted.values():
-            self._come(gateway_id, change, untold if change.channel in known else told)
         return told
 
     def forget(self, gateway_id: str) -> list[Publication]:
         """It is gone, and its clients with it."""
-        return self.replace(gateway_id, ())
+        self.begin_introduction(gateway_id)
+        return self.end_introduction(gateway_id)
 
     def clients(self, channel: str, most: int) -> dict[str, bytes]:
         """Encoded ClientInfo of those who have been there for longest."""
@@ -67,16 +65,16 @@ class ClientPresence:
         """Channels with somebody on them."""
         return len(self._channels)
 
-    def _come(self, gateway_id: str, change: ClientChange, told: list[Publication]) -> None:
+    def _come(self, gateway_id: str, change: ClientChange) -> bool:
+        """Whether nobody had it."""
         channel, client = change.channel, change.client
         present = self._channels.setdefault(channel, {})
         before = present.get(client)
-        if before is None:
-            told.append(Publication(channel, 0, change.info, kind=KIND_JOIN))
-        elif before[0] != gateway_id:
+        if before is not None and before[0] != gateway_id:
             self._release(before[0], (channel, client))
         present[client] = (gateway_id, change.info)
         self._held.setdefault(gateway_id, set()).add((channel, client))
+        return before is None
 
     def _leave(self, gateway_id: str, channel: str, client: str, told: list[Publication]) -> None:
         present = self._channels.get(channel, {})

@@ -352,6 +352,9 @@ class CommunityShard:
         # Apart from the sweep, which may hang with Postgres.
         while True:
             await asyncio.sleep(1.0)
-            self.forget_silent()
-            self.tell_presence()
-            self.expire_history()
+            for step in (self.forget_silent, self.tell_presence, self.expire_history):
+                try:
+                    step()
+                except Exception:
+                    # It would take the sweep along, and events be lost in silence.
+                    log.exception("a step failed")

@@ -109,7 +109,7 @@ class MemoryStreams:
         if stream is not None:
             self._empty(channel, stream)
 
-    def expire(self, now: float, most: int = 10_000) -> None:
+    def expire(self, now: float, most: int = 2_000) -> None:
         """Frees what has ended. Looks at `most` streams, in turn, so that it never takes long."""
         if not self._round:
             self._round = list(self._holding)
@@ -141,6 +141,7 @@ class MemoryStreams:
                 if oldest == name:
                     break
                 self._put_away(oldest, now, full=True)
+            self._make_room(name)
         else:
             stream.used = now
             self._streams.move_to_end(name)

@@ -10,10 +10,8 @@ its size. A count is therefore told at most once a second, and more rarely the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
-
-from actors.shard_messages import PresenceChange
 
 LEAST_SECONDS: Final = 1.0
 DELIVERIES_PER_SECOND: Final = 1_000
@@ -40,6 +38,7 @@ class PresenceState:
         self._told = told
         # gateway -> (channel, user) -> connections
         self._held: dict[str, dict[tuple[str, str], int]] = {}
+        self._unsaid: dict[str, set[tuple[str, str]]] = {}
         self._channels: dict[str, _Present] = {}
         # Channels whose count changed since it was told, the longest waiting first.
         self._changed: dict[str, None] = {}
@@ -49,6 +48,8 @@ class PresenceState:
         none. Answers whether that was news."""
         held = self._held.setdefault(gateway_id, {})
         key = (channel, user)
+        if gateway_id in self._unsaid:
+            self._unsaid[gateway_id].discard(key)
         before = held.get(key, 0)
         after = max(0, clients)
         if after:
@@ -60,16 +61,17 @@ class PresenceState:
         self._add(channel, user, after - before)
         return after != before
 
-    def replace(self, gateway_id: str, changes: Iterable[PresenceChange]) -> None:
-        """All that this gateway holds: what it said before and does not repeat is gone."""
-        changes = list(changes)
-        said = {(change.channel, change.user) for change in changes}
-        for channel, user in [key for key in self._held.get(gateway_id, ()) if key not in said]:
+    def begin_introduction(self, gateway_id: str) -> None:
+        """From here to `end_introduction` the changes say all that this gateway holds."""
+        self._unsaid[gateway_id] = set(self._held.get(gateway_id, ()))
+
+    def end_introduction(self, gateway_id: str) -> None:
+        """What it said before and has not repeated is gone."""
+        for channel, user in self._unsaid.pop(gateway_id):
             self.change(gateway_id, channel, user, 0)
-        for change in changes:
-            self.change(gateway_id, change.channel, change.user, change.clients)
 
     def forget(self, gateway_id: str) -> None:
+        self._unsaid.pop(gateway_id, None)
         for (channel, user), clients in self._held.pop(gateway_id, {}).items():
             self._add(channel, user, -clients)
 

@@ -1,8 +1,8 @@
 """Presence of a shard's channels: what gateways say in their polls, and what is told of it.
 
-    Hello ─▶ expect ─▶ first poll: all that the gateway holds ─▶ later polls: what changed
-      ▲                                                               │
-      └──────────── forgotten: what it held stays, at most SILENCE_SECONDS after it was heard
+    Hello ─▶ expect ─▶ polls up to one without `more`: all it holds ─▶ polls: what changed
+      ▲                                                                     │
+      └──────── forgotten: what it held stays, at most SILENCE_SECONDS after it was heard
 
 So a gateway that says Hello again with the same clients changes nothing, and one that died takes
 its clients along once it has been silent for that long.
@@ -46,33 +46,34 @@ class ShardPresence:
         self._began = clock()
         self._counts = PresenceState(self._tells_counts)
         self._clients = ClientPresence()
-        # gateway -> channels of a Hello whose clients are not new; until its first poll
-        self._expected: dict[str, frozenset[str]] = {}
+        # Gateways that have said Hello and not yet all they hold.
+        self._introducing: set[str] = set()
         # gateway -> when what it held ends; only those that are forgotten
         self._forgotten: dict[str, float] = {}
 
     # ------------------------------------------------------------ what gateways say
 
     def expect(self, gateway_id: str, channels: Collection[str], *, known: bool) -> None:
-        """A gateway said Hello: its next poll carries all it holds. `known`: this shard has had it
+        """A gateway said Hello: its next polls carry all it holds. `known`: this shard has had it
         before."""
         known = self._forgotten.pop(gateway_id, None) is not None or known
         restored = not known and self._clock() - self._began < RESTORE_SECONDS
-        self._expected[gateway_id] = frozenset(channels) if restored else frozenset()
+        self._introducing.add(gateway_id)
+        self._counts.begin_introduction(gateway_id)
+        self._clients.begin_introduction(gateway_id, frozenset(channels) if restored else ())
 
     def take(self, gateway_id: str, poll: m.Poll) -> None:
-        clients = [change for change in poll.clients if self._lists_clients(change.channel)]
-        restored = self._expected.pop(gateway_id, None)
-        if restored is None:
-            for change in poll.presence:
-                self._counts.change(gateway_id, change.channel, change.user, change.clients)
-            self._tell(self._clients.change(gateway_id, clients))
-        else:
-            self._counts.replace(gateway_id, poll.presence)
-            self._tell(self._clients.replace(gateway_id, clients, restored))
+        for change in poll.presence:
+            self._counts.change(gateway_id, change.channel, change.user, change.clients)
+        listed = [change for change in poll.clients if self._lists_clients(change.channel)]
+        self._tell(self._clients.change(gateway_id, listed))
+        if gateway_id in self._introducing and not poll.more:
+            self._introducing.discard(gateway_id)
+            self._counts.end_introduction(gateway_id)
+            self._tell(self._clients.end_introduction(gateway_id))
 
     def forgotten(self, gateway: GatewayEntry) -> None:
-        self._expected.pop(gateway.id, None)
+        self._introducing.discard(gateway.id)
         self._forgotten[gateway.id] = gateway.heard + SILENCE_SECONDS
 
     def expire(self) -> None:

@@ -30,8 +30,8 @@ operations = st.lists(
         st.tuples(st.just("come"), gateway_, channel_, client_),
         st.tuples(st.just("come"), gateway_, channel_, client_),
         st.tuples(st.just("leave"), gateway_, channel_, client_),
-        st.tuples(st.just("poll"), gateway_),
-        st.tuples(st.just("poll"), gateway_),
+        st.tuples(st.just("poll"), gateway_, st.sampled_from([1, 2, 100])),
+        st.tuples(st.just("poll"), gateway_, st.sampled_from([1, 2, 100])),
         st.tuples(st.just("hello"), gateway_),
         st.tuples(st.just("die"), gateway_),
         st.tuples(st.just("pass"), st.sampled_from([1.0, 9.0, SILENCE_SECONDS + 1])),
@@ -72,19 +72,24 @@ class SayingGateway:
         self.changed = dict.fromkeys(self.held)
         self.incarnation = (await hello(shard, *channels, gateway=self.id)).incarnation
 
-    async def poll(self, shard: CommunityShard) -> None:
+    async def poll(self, shard: CommunityShard, at_once: int = 100) -> None:
+        """At most `at_once` clients: the rest goes with a later poll."""
         if not self.incarnation:
             await self.say_hello(shard)
+        said = list(self.changed)[:at_once]
+        for key in said:
+            del self.changed[key]
         users = Counter((channel, client[-1]) for channel, client in self.held)
         clients = [
-            m.ClientChange(*key, info_of(key[1]) if key in self.held else b"")
-            for key in self.changed
+            m.ClientChange(*key, info_of(key[1]) if key in self.held else b"") for key in said
         ]
-        counts = {(channel, client[-1]) for channel, client in self.changed}
-        presence = [m.PresenceChange(*key, users[key]) for key in counts]
-        self.changed = {}
+        presence = [
+            m.PresenceChange(*key, users[key])
+            for key in {(channel, client[-1]) for channel, client in said}
+        ]
+        more = bool(self.changed)
         reply = await shard.handle(
-            m.Poll(self.id, self.incarnation, 0, 0.0, presence=presence, clients=clients)
+            m.Poll(self.id, self.incarnation, 0, 0.0, presence, clients, more)
         )
         assert isinstance(reply, m.PollReply)
         if reply.sequence < 0:
@@ -148,8 +153,8 @@ async def play(steps: list[tuple[Any, ...]]) -> None:
                     gateways[number].turn(channel, gateways[number].client(client), there=True)
                 case "leave", [number, channel, client]:
                     gateways[number].turn(channel, gateways[number].client(client), there=False)
-                case "poll", [number]:
-                    await gateways[number].poll(shard)
+                case "poll", [number, at_once]:
+                    await gateways[number].poll(shard, at_once)
                 case "hello", [number]:
                     await gateways[number].say_hello(shard)
                 case "die", [number]:

@@ -35,11 +35,32 @@ def test_a_client_belongs_to_the_gateway_that_spoke_last() -> None:
     assert presence.forget("h") == []
 
 
-def test_who_came_and_left_between_two_hellos_is_no_news() -> None:
+def test_what_an_introduction_does_not_repeat_has_left() -> None:
+    presence = ClientPresence()
+    presence.change("g", [come("ann"), come("bob")])
+    presence.begin_introduction("g")
+    assert presence.change("g", [come("ann")]) == []
+    assert presence.count("c") == 2, "not all is said yet"
+    assert presence.change("g", [come("cyd"), leave("cyd")]) == [JOIN, LEAVE]
+    assert presence.end_introduction("g") == [LEAVE]
+    assert presence.clients("c", 1) == {"ann": b"i"}
+    presence.begin_introduction("g", known={"c"})
+    assert presence.change("g", [come("dan"), ClientChange("d", "dan", b"i")]) == [
+        Publication("d", 0, b"i", kind=KIND_JOIN)
+    ]
+    presence.begin_introduction("g")
+    assert presence.change("g", [come("dan"), come("eve")]) == [JOIN]
+    assert presence.end_introduction("g") == [
+        LEAVE,
+        Publication("d", 0, b"i", kind=KIND_LEAVE),
+    ]
+    assert list(presence.clients("c", 10)) == ["dan", "eve"]
+
+
+def test_one_that_moved_while_its_gateway_introduces_itself_stays() -> None:
     presence = ClientPresence()
     presence.change("g", [come("ann")])
-    assert presence.replace("g", [come("ann"), come("bob"), leave("bob")]) == []
-    assert presence.replace("g", [come("bob"), come("cyd")], known={"c"}) == [LEAVE]
-    assert presence.clients("c", 1) == {"bob": b"i"}
-    assert presence.count("c") == 2
-    assert presence.replace("g", [come("bob")], known={"d"}) == [LEAVE]
+    presence.begin_introduction("g")
+    presence.change("h", [come("ann")])
+    assert presence.end_introduction("g") == []
+    assert presence.count("c") == 1

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from actors.presence_state import DELIVERIES_PER_SECOND, PresenceState
-from actors.shard_messages import PresenceChange
 
 
 def test_users_are_exact_over_gateways() -> None:
@@ -94,11 +93,19 @@ def test_all_that_a_gateway_holds_replaces_what_it_held() -> None:
     state.change("g", "c", "bob", 1)
     state.change("h", "c", "bob", 1)
     state.take_changed(0.0, 10)
-    state.replace("g", [PresenceChange("c", "ann", 2), PresenceChange("c", "bob", 1)])
+    state.begin_introduction("g")
+    state.change("g", "c", "ann", 2)
+    assert state.count("c") == (4, 2), "not all is said yet"
+    state.change("g", "c", "bob", 1)
+    state.end_introduction("g")
     assert state.take_changed(5.0, 10) == [], "said again, nothing changed"
-    state.replace("g", [PresenceChange("c", "ann", 1), PresenceChange("d", "ann", 1)])
+    state.begin_introduction("g")
+    state.change("g", "c", "ann", 1)
+    state.change("g", "d", "ann", 1)
+    state.end_introduction("g")
     assert (state.count("c"), state.count("d")) == ((2, 2), (1, 1))
-    state.replace("g", [])
+    state.begin_introduction("g")
+    state.forget("g")
     assert state.count("c") == (1, 1)
 
 

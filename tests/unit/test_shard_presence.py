@@ -102,8 +102,26 @@ async def test_the_same_clients_after_another_hello_are_no_news() -> None:
         assert await listed(shard) == ["ann", "bob"], "until it says who is there"
         assert await shard.handle(m.ReadPresence(ROOM)) == m.PresenceReply(2, 2)
         await say(shard, "g", again, came("bob", "cyd"))
-        assert await watcher.look() == [("-", "ann"), ("+", "cyd")]
+        assert await watcher.look() == [("+", "cyd"), ("-", "ann")]
         assert await listed(shard) == ["bob", "cyd"]
+
+
+async def test_an_introduction_may_take_several_polls() -> None:
+    async with running(StreamLog(), settings=SETTINGS) as shard:
+        watcher = Watcher(shard)
+        await watcher.look()
+        first = (await hello(shard, gateway="g")).incarnation
+        await say(shard, "g", first, came("ann", "bob"))
+        await watcher.look()
+        again = (await hello(shard, gateway="g")).incarnation
+        counts = [m.PresenceChange(ROOM, "bob", 1)]
+        await shard.handle(m.Poll("g", again, 0, 0.0, counts, came("bob"), more=True))
+        assert await listed(shard) == ["ann", "bob"]
+        assert await shard.handle(m.ReadPresence(ROOM)) == m.PresenceReply(2, 2)
+        await say(shard, "g", again, came("cyd"))
+        assert await listed(shard) == ["bob", "cyd"]
+        assert await shard.handle(m.ReadPresence(ROOM)) == m.PresenceReply(2, 2)
+        assert await watcher.look() == [("+", "cyd"), ("-", "ann")]
 
 
 async def test_clients_of_a_dead_gateway_leave_after_the_silence() -> None:
