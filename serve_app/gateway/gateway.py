@@ -137,6 +137,9 @@ class Gateway:
             if not verdict.allowed:
                 raise AppError("rate_limited", retry_after_seconds=verdict.retry_after_seconds)
 
+        async def rpc(caller: Caller, address: str, method: str, params: bytes) -> bytes:
+            return await self._rpc.call(caller, address, method, params)
+
         self._realtime = Realtime(
             settings,
             shards.call,
@@ -145,7 +148,7 @@ class Gateway:
             verify_token,
             gateway_id,
             check_rate,
-            rpc=lambda *call: self._rpc.call(*call),
+            rpc=rpc,
             node=lambda: self._server.private_address,
             address_of=ClientAddresses(settings.gateway.trusted_proxies).client_address,
         )

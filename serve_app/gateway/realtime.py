@@ -7,6 +7,7 @@ shard ─▶ shard_link.py ─▶ channel_hub.py ─▶ sockets
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -15,6 +16,7 @@ from aiohttp import web
 from actors.slots import shard_of
 from config.channels import Namespaces
 from config.errors import AppError
+from config.settings import Realtime as RealtimeSettings
 from config.settings import Settings
 from serve_app.gateway import codes
 from serve_app.gateway.account_sessions import AccountSessions
@@ -22,9 +24,12 @@ from serve_app.gateway.catch_up import CatchUp
 from serve_app.gateway.channel import OnEvent
 from serve_app.gateway.channel_hub import ChannelHub
 from serve_app.gateway.client_tokens import ClientTokens
+from serve_app.gateway.commands.connection import SERVER_VERSION
+from serve_app.gateway.control_channel import ControlChannel, Node
 from serve_app.gateway.direct_send import DirectSender
 from serve_app.gateway.peers import Peers
 from serve_app.gateway.protocol import Outlet, Wire
+from serve_app.gateway.server_api import ServerApi
 from serve_app.gateway.services import Authorize, CheckRate, Rpc, Services, VerifyToken
 from serve_app.gateway.shard_link import ShardCall, ShardLinks
 from serve_app.gateway.timers import Wheel
@@ -96,10 +101,40 @@ class Realtime:
             "uni_http_stream": (unidirectional.open_http_stream, listening),
         }
         self._draining = False
+        self._control: ControlChannel | None = None
+        self.server_api: ServerApi | None = None
+        """None without `realtime.api_key`."""
+        if limits.api_key:
+            self._open_server_api(limits, gateway_id, node)
+
+    def _open_server_api(
+        self, limits: RealtimeSettings, gateway_id: str, address: Callable[[], str]
+    ) -> None:
+        services, hub, links = self._services, self._hub, self._links
+        started = time.monotonic()
+
+        def describe() -> Node:
+            return Node(
+                uid=gateway_id,
+                name=address() or gateway_id,
+                version=SERVER_VERSION,
+                num_clients=len(services.sessions),
+                num_users=len(services.users),
+                num_subs=hub.subscriptions,
+                num_channels=hub.channel_count,
+                uptime=int(time.monotonic() - started),
+            )
+
+        self._control = ControlChannel(hub, links, services.sessions_of, describe)
+        self.server_api = ServerApi(
+            limits, services.namespaces, links.ask, links.ask_all, self._control
+        )
 
     async def start(self) -> None:
         self._services.wheel.start()
         self._links.start(self._hub)
+        if self._control is not None:
+            self._control.start()
 
     async def handle_websocket(self, request: web.Request) -> web.StreamResponse:
         if self._draining:
@@ -157,6 +192,8 @@ class Realtime:
         for session in list(self._services.sessions):
             session.close(codes.shutdown())
             session.outlet.close()
+        if self._control is not None:
+            await self._control.stop()
         await self._peers.stop()
         await self._links.stop()
         await self._services.catch_up.stop()
