@@ -16,6 +16,7 @@ from benchmarks.machine import ROOT, module
 
 BARS: Final = {
     1: ("benchmarks.fan_out", "fan-out cost"),
+    2: ("benchmarks.fan_out_bursts", "fan-out in bursts"),
     3: ("benchmarks.durable_fan_out", "end to end, durable"),
     4: ("benchmarks.durable_writes", "durable writes"),
     5: ("benchmarks.feed_reads", "feed reads"),

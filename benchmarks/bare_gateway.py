@@ -1,8 +1,8 @@
 """A real gateway whose only shard is a fake in its own process that publishes at a steady rate.
 
-`python -m benchmarks.bare_gateway PORT PER_SECOND [together]`. Everything from the shard's poll on
-is the product: link, hub, encoding, sessions, transports. The fake stands in for Ray's call and for
-the stores, so that the figure is that of fan-out alone; the whole path is bar 3.
+`python -m benchmarks.bare_gateway PORT PER_SECOND [together] [burst=N]`. Everything from the shard's
+poll on is the product: link, hub, encoding, sessions, transports. The fake stands in for Ray's call
+and for the stores, so that the figure is that of fan-out alone; the whole path is bar 3.
 """
 
 from __future__ import annotations
@@ -53,11 +53,13 @@ def payload(number: int) -> bytes:
 
 class SteadyShard:
     """Publishes on CHANNEL from its first reader on. What is late comes late, but it comes: one by
-    one in ticks of their own, or `together` as from a real shard, which answers with all it has."""
+    one in ticks of their own, or `together` as from a real shard, which answers with all it has.
+    Each time `burst` publications, in one answer."""
 
-    def __init__(self, per_second: float, *, together: bool) -> None:
+    def __init__(self, per_second: float, *, together: bool, burst: int = 1) -> None:
         self._per_second = per_second
         self._together = together
+        self._burst = burst
         self._sequence = 0
         self._kept: deque[Publication] = deque(maxlen=_KEPT)
         self._more = asyncio.Event()
@@ -77,8 +79,9 @@ class SteadyShard:
             self._more.set()
 
     def _add(self) -> None:
-        self._sequence += 1
-        self._kept.append(Publication(CHANNEL, self._sequence, payload(self._sequence)))
+        for _ in range(self._burst):
+            self._sequence += 1
+            self._kept.append(Publication(CHANNEL, self._sequence, payload(self._sequence)))
 
     async def call(self, index: int, request: ShardRequest) -> ShardReply:
         top = StreamPosition(_EPOCH, self._sequence)
@@ -120,7 +123,7 @@ async def _not_there(_: bytes) -> bytes:
     raise RuntimeError("readers of a channel ask for nothing else")
 
 
-async def _serve(port: int, per_second: float, *, together: bool) -> None:
+async def _serve(port: int, per_second: float, *, together: bool, burst: int) -> None:
     settings = load(
         {
             "SERAI_GATEWAY__PORT": str(port),
@@ -132,7 +135,7 @@ async def _serve(port: int, per_second: float, *, together: bool) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    shard = SteadyShard(per_second, together=together)
+    shard = SteadyShard(per_second, together=together, burst=burst)
     gateway = Gateway(
         settings, gateway_id="bench", thread=_not_there, feed=_not_there,
         accounts=_grant_everything, rate_limit=_not_there, shards=shard,
@@ -150,8 +153,9 @@ async def _serve(port: int, per_second: float, *, together: bool) -> None:
 def main() -> int:
     # uvloop, as in a Serve replica.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        together = sys.argv[3:] == ["together"]
-        runner.run(_serve(int(sys.argv[1]), float(sys.argv[2]), together=together))
+        options = dict(option.partition("=")[::2] for option in sys.argv[3:])
+        together, burst = "together" in options, int(options.get("burst", "1"))
+        runner.run(_serve(int(sys.argv[1]), float(sys.argv[2]), together=together, burst=burst))
     return 0
 
 

@@ -1,6 +1,7 @@
-/* The floor of bar 1: one process that send()s each message to every WebSocket, and does nothing else.
+/* The floor of bars 1 and 2: one process that send()s messages to every WebSocket, and does nothing else.
  *
- *   sendloop PORT RATE BYTES      listens on 127.0.0.1, prints "ready"; RATE messages a second, one at a time
+ *   sendloop PORT RATE BYTES [BURST]   listens on 127.0.0.1, prints "ready"; RATE times a second it sends
+ *                                      BURST messages (1) to each socket, with one send()
  *
  * A message is a text frame of BYTES bytes that carries "sent_ns". The handshake accepts the sample key of
  * RFC 6455 (section 1.3), which wsload sends. A socket that can't take a whole message ends the run: then
@@ -20,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_FDS = 65536, MAX_BYTES = 60000, EVENTS = 256 };
+enum { MAX_FDS = 65536, MAX_BYTES = 60000, MAX_BURST = 64, EVENTS = 256 };
 static const char ACCEPTED[] =
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
@@ -38,8 +39,7 @@ static void drop(int fd) {
     close(fd);
 }
 
-static void send_all(long bytes) {
-    static char frame[MAX_BYTES + 4];
+static long write_frame(char *frame, long bytes) {
     static unsigned long number;
     struct timespec now;
     int head = 2;
@@ -51,9 +51,16 @@ static void send_all(long bytes) {
                        now.tv_sec * 1000000000ll + now.tv_nsec, ++number);
     memset(frame + head + used, 'x', bytes - used - 2);
     memcpy(frame + head + bytes - 2, "\"}", 2);
+    return head + bytes;
+}
+
+static void send_all(long bytes, long burst) {
+    static char frames[MAX_BURST * (MAX_BYTES + 4)];
+    long size = 0;
+    for (long i = 0; i < burst; i++) size += write_frame(frames + size, bytes);
     for (int i = 0; i < open_count; i++) {
         errno = 0;
-        if (send(open_fds[i], frame, head + bytes, MSG_DONTWAIT | MSG_NOSIGNAL) != head + bytes &&
+        if (send(open_fds[i], frames, size, MSG_DONTWAIT | MSG_NOSIGNAL) != size &&
             errno != EPIPE && errno != ECONNRESET)
             die("a socket took less than a whole message");
     }
@@ -71,8 +78,10 @@ static void on_readable(int fd) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4 || atol(argv[3]) < 64 || atol(argv[3]) > MAX_BYTES || atof(argv[2]) <= 0)
-        return fputs("usage: sendloop PORT RATE BYTES(64..60000)\n", stderr), 2;
+    long burst = argc == 5 ? atol(argv[4]) : 1;
+    if (argc < 4 || argc > 5 || atol(argv[3]) < 64 || atol(argv[3]) > MAX_BYTES || atof(argv[2]) <= 0 ||
+        burst < 1 || burst > MAX_BURST)
+        return fputs("usage: sendloop PORT RATE BYTES(64..60000) [BURST(1..64)]\n", stderr), 2;
     long bytes = atol(argv[3]);
     memset(place_of, -1, sizeof place_of);
     int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0), events = epoll_create1(0);
@@ -96,7 +105,7 @@ int main(int argc, char **argv) {
             uint64_t due;
             if (fd == timer) {
                 if (read(timer, &due, sizeof due) == sizeof due)
-                    while (due--) send_all(bytes);
+                    while (due--) send_all(bytes, burst);
             } else if (fd == listener) {
                 int new_fd = accept(listener, NULL, NULL);
                 if (new_fd < 0 || new_fd >= MAX_FDS) die("accept");
