@@ -9,6 +9,7 @@ Serai's own channels have writers of their own, which commit first.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
@@ -42,9 +43,12 @@ class ChannelPublishing:
         memory: MemoryStreams,
         ephemeral: EphemeralEvents,
         *,
+        connections: int,
         adopt: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
+        """`connections`: how many of the pool appending may take, where publications of one channel
+        wait for each other; reads need the others."""
         self._hub = hub
         self._pool = pool
         self._namespaces = namespaces
@@ -54,6 +58,7 @@ class ChannelPublishing:
         self._clock = clock
         self._keys = PublishedKeys()
         self._appending = 0
+        self._connections = asyncio.Semaphore(connections)
 
     async def publish(self, request: PublishToChannel) -> PublishReply:
         """Raises AppError: not_found (no such namespace), not_permitted (Serai's own), invalid (no
@@ -112,7 +117,8 @@ class ChannelPublishing:
             raise AppError("overloaded", "Too much at once.", retry_after_seconds=1.0)
         self._appending += 1
         try:
-            appended = await in_transaction(self._pool, append)
+            async with self._connections:
+                appended = await in_transaction(self._pool, append)
         finally:
             self._appending -= 1
         self._adopt(appended.epoch)

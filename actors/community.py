@@ -136,6 +136,7 @@ class CommunityShard:
             self._namespaces,
             self._memory,
             self._ephemeral,
+            connections=max(1, settings.postgres.pool_size // 2),
             adopt=self._adopt,
             clock=clock,
         )

@@ -31,11 +31,11 @@ select base + 1, (extract(epoch from stamp) * 1000000)::bigint from advanced"""
 _STREAM: Final = """
 select id, (select epoch from incarnation) as epoch from stream where channel = $1"""
 _NEW_STREAM: Final = "insert into stream (channel) values ($1) on conflict (channel) do nothing"
-# stream_event_subject serves it, in the partitions of the last two days.
+# stream_event_subject serves it, in the newest partitions: now() lets the others be left out.
 _REPEATED: Final = """
 select off, (extract(epoch from created_at) * 1000000)::bigint as stamp_us from stream_event
  where subject_id = $1 and stream_id = $2
-   and created_at > clock_timestamp() - make_interval(secs => $3)
+   and created_at > now() - make_interval(secs => $3)
  order by off limit 1"""
 
 

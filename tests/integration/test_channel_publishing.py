@@ -169,3 +169,15 @@ async def test_what_waits_for_postgres_is_bounded(pool: Pool) -> None:
         assert refused.value.code == "overloaded"
         await holder.execute("rollback")
         assert sorted([(await task).offset for task in waiting]) == [2, 3]
+
+
+async def test_a_locked_stream_leaves_connections_to_readers(pool: Pool) -> None:
+    async with running(pool) as shard, pool.acquire() as holder, holder.transaction():
+        await publish(shard, b"0")
+        await holder.execute("select 1 from stream for update")
+        waiting = [asyncio.create_task(publish(shard, b"1")) for _ in range(20)]
+        await wait_until(lambda: shard._publishing._appending == 20)
+        async with asyncio.timeout(3):
+            assert (await read(shard)).top is not None
+        await holder.execute("rollback")
+        assert sorted([(await task).offset for task in waiting]) == list(range(2, 22))

@@ -74,3 +74,11 @@ def test_ephemeral_events_make_room_for_durable_ones() -> None:
     assert box.size_bytes == 4 * (ENTRY_BYTES + 10)
     assert box.acknowledge(5)
     assert box.size_bytes == 0
+
+
+def test_info_and_tags_take_room_too() -> None:
+    mailbox = Mailbox()
+    mailbox.put(Publication("c", 1, b"12", info=b"345", tags={"ab": "cd"}))
+    assert mailbox.size_bytes == ENTRY_BYTES + 9
+    mailbox.acknowledge(1)
+    assert mailbox.size_bytes == 0

@@ -59,3 +59,12 @@ def test_keys_are_bounded() -> None:
     assert throttle.dropped == 1
     throttle.take_due(1.0)
     assert throttle.offer(event(b"2", key="l"), 1.0) == out(b"2")
+
+
+def test_a_publication_keeps_what_it_came_with_and_waits_beside_other_keys() -> None:
+    throttle = Throttle()
+    first, second = (Publication("c", 0, b"1", info=b"i", tags={"n": str(n)}) for n in (1, 2))
+    assert throttle.offer_publication(first, "", 1.0, 0.0) is first
+    assert throttle.offer_publication(second, "", 1.0, 0.5) is None
+    assert throttle.offer(event(b"other"), 0.5) == out(b"other")
+    assert throttle.take_due(1.0) == [second]
