@@ -1,8 +1,8 @@
 """A real gateway whose only shard is a fake in its own process that publishes at a steady rate.
 
-`python -m benchmarks.bare_gateway PORT PER_SECOND [together] [burst=N]`. Everything from the shard's
-poll on is the product: link, hub, encoding, sessions, transports. The fake stands in for Ray's call
-and for the stores, so that the figure is that of fan-out alone; the whole path is bar 3.
+`python -m benchmarks.bare_gateway PORT PER_SECOND [together] [burst=N]`. Everything from the
+shard's poll on is the product: link, hub, encoding, sessions, transports. The fake stands in for
+Ray's call and for the stores, so that the figure is that of fan-out alone; the whole path is bar 3.
 """
 
 from __future__ import annotations
