@@ -1,6 +1,7 @@
 """A shard without Postgres: the poll contract of actors/messages.py, and faults at will.
 
-The streams survive a restart, as rows do; mailboxes and incarnations do not.
+The streams survive a restart, as rows do; mailboxes and incarnations do not. Channels of operators'
+namespaces are there without being created; who comes and goes is told at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from uuid import uuid4
 import msgspec
 
 from actors import shard_messages as m
+from config.channels import Namespaces
 from config.errors import AppError
 
 
@@ -32,12 +34,16 @@ class _Gateway:
 
 
 class FakeShard:
-    def __init__(self) -> None:
+    def __init__(self, namespaces: Namespaces | None = None) -> None:
+        self.namespaces = namespaces or Namespaces({})
         self.epoch = "epoch-1"
         self.streams: dict[str, list[bytes]] = {}
         self.first: dict[str, int] = {}  # offset of the oldest that is still there
         self.gateways: dict[str, _Gateway] = {}
         self.presence: dict[tuple[str, str, str], int] = {}
+        self.clients: dict[tuple[str, str, str], bytes] = {}
+        # What was published by clients and the server API, with all that belongs to it.
+        self.published: dict[tuple[str, int], m.Publication] = {}
         self.calls: Counter[str] = Counter()
         self.away = False
         self.refuses_attach = False
@@ -63,18 +69,24 @@ class FakeShard:
         return offset
 
     def deliver(self, channel: str, offset: int) -> None:
-        publication = m.Publication(channel, offset, self.streams[channel][offset - 1])
+        self._put(self._publication(channel, offset))
+
+    def _publication(self, channel: str, offset: int) -> m.Publication:
+        known = self.published.get((channel, offset))
+        return known or m.Publication(channel, offset, self.streams[channel][offset - 1])
+
+    def _put(self, publication: m.Publication) -> None:
         for gateway in self.gateways.values():
             gateway.put(publication)
 
     def send_ephemeral(self, channel: str, data: bytes) -> None:
-        for gateway in self.gateways.values():
-            gateway.put(m.Publication(channel, 0, data))
+        self._put(m.Publication(channel, 0, data))
 
     def restart(self) -> None:
         """kill -9: gateways are forgotten, held polls fail."""
         held, self.gateways = self.gateways, {}
         self.presence.clear()
+        self.clients.clear()
         for gateway in held.values():
             gateway.news.set()
 
@@ -108,8 +120,10 @@ class FakeShard:
                 known = self._known(id, request.incarnation)
                 if known is None:
                     return m.AttachReply(False, [])
-                known.channels.update(c for c in channels if c in self.streams)
-                return m.AttachReply(True, [self._top(c) for c in channels])
+                tops = [self._top(c) for c in channels]
+                pairs = zip(channels, tops, strict=True)
+                known.channels.update(channel for channel, top in pairs if top is not None)
+                return m.AttachReply(True, tops)
             case m.Detach(gateway_id=id, channels=channels):
                 known = self._known(id, request.incarnation)
                 if known is not None:
@@ -124,6 +138,10 @@ class FakeShard:
             case m.ReadPresence(channel=channel):
                 counts = {k[2]: n for k, n in self.presence.items() if k[1] == channel}
                 return m.PresenceReply(sum(counts.values()), len(counts))
+            case m.ReadClients(channel=channel):
+                return m.ClientsReply({k[2]: i for k, i in self.clients.items() if k[1] == channel})
+            case m.PublishToChannel():
+                return self._publish(request)
             case m.PublishEphemeral(events=events):
                 self.ephemeral += events
                 for event in events:
@@ -132,15 +150,44 @@ class FakeShard:
             case m.Publish():
                 raise AssertionError("gateways don't publish")
             case _:
-                raise AppError("invalid", "this shard has Serai's own channels alone")
+                raise AppError("invalid", f"{type(request).__name__} is not for this shard")
 
     def _known(self, id: str, incarnation: str) -> _Gateway | None:
         gateway = self.gateways.get(id)
         return gateway if gateway is not None and gateway.incarnation == incarnation else None
 
     def _top(self, channel: str) -> m.StreamPosition | None:
+        row = self.namespaces.of(channel)
+        if row is not None and row.subscribe != "content":
+            if row.history == "none":
+                return m.StreamPosition("", 0)
+            self.streams.setdefault(channel, [])
         stream = self.streams.get(channel)
         return None if stream is None else m.StreamPosition(self.epoch, len(stream))
+
+    def _publish(self, request: m.PublishToChannel) -> m.PublishReply:
+        channel = request.channel
+        top = self._top(channel)
+        assert top is not None
+        offset = top.offset + 1 if top.epoch else 0
+        publication = m.Publication(
+            channel, offset, request.data, info=request.info, tags=request.tags
+        )
+        if offset:
+            self.streams[channel].append(request.data)
+            self.published[channel, offset] = publication
+        self._put(publication)
+        return m.PublishReply(top.epoch, offset)
+
+    def _visit(self, gateway_id: str, change: m.ClientChange) -> None:
+        key = (gateway_id, change.channel, change.client)
+        before = self.clients.pop(key, b"")
+        if change.info:
+            self.clients[key] = change.info
+        row = self.namespaces.of(change.channel)
+        if row is not None and row.join_leave and bool(before) != bool(change.info):
+            kind = m.KIND_JOIN if change.info else m.KIND_LEAVE
+            self._put(m.Publication(change.channel, 0, change.info or before, kind))
 
     async def _poll(self, request: m.Poll) -> m.PollReply:
         gateway = self._known(request.gateway_id, request.incarnation)
@@ -152,6 +199,8 @@ class FakeShard:
             self.presence.pop(key, None)
             if change.clients:
                 self.presence[key] = change.clients
+        for visit in request.clients:
+            self._visit(request.gateway_id, visit)
         if not gateway.mailbox and request.wait_seconds:
             gateway.news.clear()
             try:
@@ -178,5 +227,5 @@ class FakeShard:
         else:
             offsets = [o for o in kept if o > after][:limit]
             span = top.offset - after
-        publications = [m.Publication(channel, o, self.streams[channel][o - 1]) for o in offsets]
+        publications = [self._publication(channel, o) for o in offsets]
         return m.HistoryReply(top, publications, len(publications) == span)

@@ -15,11 +15,15 @@ import msgspec
 from aiohttp import web
 
 from actors.messages import Caller, ChannelGrant
+from config.channels import Namespace, Namespaces
 from config.errors import AppError
+from config.settings import Auth, Settings
 from config.settings import Realtime as RealtimeSettings
-from config.settings import Settings
 from serve_app.gateway.realtime import Realtime
+from serve_app.gateway.services import Rpc, Services
 from tests.fake_shard import FakeShard
+
+SECRET = "a secret of the tests, with thirty-two"
 
 
 def thread() -> str:
@@ -35,8 +39,17 @@ class RealtimeServer:
 
     `refused` holds what callers are answered whatever they ask for, by session id."""
 
-    def __init__(self, shard: FakeShard | None = None, **limits: Any) -> None:
-        self.shard = shard or FakeShard()
+    def __init__(
+        self,
+        shard: FakeShard | None = None,
+        *,
+        channels: dict[str, Namespace] | None = None,
+        rpc: Rpc | None = None,
+        **limits: Any,
+    ) -> None:
+        self.channels = channels or {}
+        self.rpc = rpc
+        self.shard = shard or FakeShard(Namespaces(self.channels))
         self.tokens: dict[str, tuple[Caller, float]] = {}
         self.denied: set[tuple[UUID | None, str]] = set()
         self.private: set[str] = set()
@@ -51,14 +64,20 @@ class RealtimeServer:
         self.port = 0
 
     def _new_realtime(self) -> Realtime:
+        settings = Settings(auth=Auth(secret=SECRET), realtime=self.limits, channels=self.channels)
         return Realtime(
-            Settings(realtime=self.limits),
+            settings,
             self.shard,
             1,
             self.authorize,
             self.verify_token,
             f"gateway-{uuid4().hex[:6]}",
+            rpc=self.rpc,
         )
+
+    @property
+    def services(self) -> Services:
+        return self.realtime._services
 
     def sign_in(self, caller: Caller, token: str = "", seconds: float = 900.0) -> str:
         token = token or f"token-{uuid4().hex}"

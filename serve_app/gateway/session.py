@@ -1,7 +1,6 @@
 """One connection: who it is, what it follows, what is due. Decides; its outlet does the I/O.
 
-    frame ─▶ codec ─▶ in order: pong, ping … at once · connect inline · channel commands ─▶ lanes
-                                                                             └ commands/ ─▶ reply
+    frame ─▶ codec ─▶ intake.py ─▶ lanes.py ─▶ commands/ ─▶ reply ─▶ outbox.py ─▶ outlet
 
 Commands of one channel run one after the other in a lane; different channels don't wait for each
 other. Deadlines (connect, ping, pong, expiry, closing) are served by the process-wide wheel.
@@ -9,10 +8,9 @@ other. Deadlines (connect, ping, pong, expiry, closing) are served by the proces
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from functools import partial
 from typing import ClassVar, Final
 from uuid import uuid4
 
@@ -20,20 +18,18 @@ import msgspec
 from prometheus_client import Counter, Gauge
 
 from actors.messages import GUEST, Caller
-from config.errors import AppError
-from serve_app.gateway import codes, commands, reauthorization
+from serve_app.gateway import codes, intake, reauthorization
 from serve_app.gateway.channel import Admission
-from serve_app.gateway.channel_hub import BYTES
 from serve_app.gateway.client_tokens import ConnectionToken, Override, ServerSubscription
 from serve_app.gateway.codec_json import single_line
 from serve_app.gateway.codes import Disconnect, ReplyError
 from serve_app.gateway.commands import server_subscriptions
+from serve_app.gateway.deadlines import Deadlines, Due
 from serve_app.gateway.faults import Faults
 from serve_app.gateway.lanes import Lanes
+from serve_app.gateway.outbox import Outbox
 from serve_app.gateway.protocol import (
-    PONG,
     ClientInfo,
-    Command,
     Ending,
     ErrorResult,
     MessagePush,
@@ -46,13 +42,8 @@ from serve_app.gateway.protocol import (
 from serve_app.gateway.services import Services
 from serve_app.gateway.subscription import NO_OVERRIDE, Beginning, Subscription, embed
 
-log = logging.getLogger(__name__)
-
-COMMAND_SECONDS: Final = 4.0
-"""Below the 5 s after which SDKs give a command up, so that they hear a temporary error instead."""
 CLOSING_SECONDS: Final = 3.0
 """How long the client may take to answer a close frame."""
-REPLIES_PER_FRAME: Final = 16
 
 SOCKETS = Gauge("serai_realtime_sockets", "Open connections", multiprocess_mode="livesum")
 SLOW_CLOSES = Counter(
@@ -73,20 +64,15 @@ class Session:
     answers_pings: ClassVar[bool] = True
 
     __slots__ = (
-        "_close_by",
-        "_connect_by",
-        "_expire_by",
+        "_deadlines",
         "_faults",
-        "_lanes",
         "_outbox",
-        "_ping_at",
-        "_pong_by",
         "_reauthorizing",
-        "_subscriptions_expire_by",
         "address",
         "caller",
         "client",
         "conn_info",
+        "lanes",
         "outlet",
         "services",
         "session",
@@ -116,14 +102,13 @@ class Session:
         # Counts what may have changed permissions; a subscribe that began before checks again.
         self.version = 0
         self._reauthorizing = False
-        self._lanes = Lanes(self._run_of_lane)
+        self.lanes = Lanes(partial(intake.run, self))
         self._faults = Faults()
-        self._outbox: list[bytes] = []
-        self._connect_by = services.wheel.now() + services.settings.connect_timeout_seconds
-        self._ping_at = self._pong_by = self._expire_by = self._close_by = 0.0
-        self._subscriptions_expire_by = 0.0
+        limits = services.settings
+        self._outbox = Outbox(outlet, wire, limits.max_queue_bytes, self.on_slow)
+        self._deadlines = Deadlines(services.wheel.now() + limits.connect_timeout_seconds)
         services.sessions.add(self)
-        services.wheel.set(self, self._connect_by)
+        services.wheel.set(self, self._deadlines.nearest())
         SOCKETS.inc()
 
     @property
@@ -148,72 +133,27 @@ class Session:
             return
         try:
             for command in self.wire.codec.decode(frame):
-                await self._accept(command)
-                await self._lanes.wait_room()
+                await intake.accept(self, command)
+                await self.lanes.wait_room()
                 if not self.is_open:
                     return
         except Disconnect as end:
             self.close(end)
-        self.flush()
+        self._outbox.flush()
 
-    async def _accept(self, command: Command) -> None:
-        if command is PONG:
-            self._on_pong()
-            return
-        if command.send is None and command.id == 0:
+    def take_pong(self) -> None:
+        """Raises Disconnect where none was asked for."""
+        if not self.is_connected or not self._deadlines.pong:
             raise codes.malformed()
-        if self.state is State.CONNECTING:
-            if command.connect is None:
-                raise codes.malformed()
-            await self._execute(commands.connect, command)
-            return
-        if command.connect is not None:
-            raise codes.malformed()
-        if command.refresh is not None:
-            await self._execute(commands.refresh, command)
-            return
-        name = commands.lane_of(command)
-        if name is None:
-            try:
-                commands.answer_at_once(self, command)
-            except ReplyError as error:
-                self.fail(command.id, error)
-        elif command.unsubscribe is not None and not self._lanes.busy(name):
-            await commands.unsubscribe(self, command)
-        else:
-            self._lanes.put(name, command)
-
-    def _on_pong(self) -> None:
-        if self.state is not State.CONNECTED or not self._pong_by:
-            raise codes.malformed()
-        self._pong_by = 0.0
-
-    async def _run_of_lane(self, command: Command) -> None:
-        await self._execute(commands.of_lane(command), command)
-        self.flush()
-
-    async def _execute(self, handler: commands.Handler, command: Command) -> None:
-        try:
-            async with asyncio.timeout(COMMAND_SECONDS):
-                await handler(self, command)
-        except (ReplyError, AppError) as error:
-            self.fail(command.id, codes.reply_error(error))
-        except TimeoutError:
-            self.fail(command.id, codes.internal())
-        except Disconnect as end:
-            self.close(end)
-        except Exception:
-            log.exception("a realtime command failed")
-            self.fail(command.id, codes.internal())
+        self._deadlines.pong = 0.0
 
     # ------------------------------------------------------------ outgoing
 
+    def flush(self) -> None:
+        self._outbox.flush()
+
     def reply(self, reply: Reply) -> None:
-        """Replies of one tick share frames."""
-        if self.is_open:
-            self._outbox.append(self.wire.codec.reply(reply))
-            if len(self._outbox) >= REPLIES_PER_FRAME:
-                self.flush()
+        self._outbox.put(self.wire.codec.reply(reply))
 
     def fail(self, command_id: int, error: ReplyError) -> None:
         result = ErrorResult(error.code, error.message, error.temporary)
@@ -224,8 +164,8 @@ class Session:
 
     def admit(self, messages: Sequence[bytes], beginnings: Mapping[str, Beginning]) -> None:
         """Writes the messages and begins the subscriptions, all in this tick."""
-        self.flush()
-        if not self.is_open or self.outlet.is_closing():
+        self._outbox.flush()
+        if not self._outbox.takes:
             return
         hub = self.services.hub
         admissions = [Admission(s.channel, s.terms.wants, base) for s, base in beginnings.values()]
@@ -236,29 +176,15 @@ class Session:
                 lists = subscription.row.presence == "clients"
                 info = self.client_info(subscription.info) if lists else b""
                 hub.arrive_client(subscription.channel, self.client, self.user, info)
-        self._close_if_slow()
+        self._outbox.check_speed()
 
     def client_info(self, chan_info: bytes = b"") -> bytes:
         """The connection as others see it, encoded."""
         info = ClientInfo(self.user, self.client, embed(self.conn_info), embed(chan_info))
         return msgspec.json.encode(info)
 
-    def flush(self) -> None:
-        if self._outbox and self.is_open:
-            frame = self.wire.frame(self._outbox)
-            self._outbox.clear()
-            self._write(frame)
-
-    def _write(self, data: bytes) -> None:
-        if self.outlet.is_closing():
-            return  # the read loop is about to end this session
-        self.outlet.write(data)
-        BYTES.inc(len(data))
-        self._close_if_slow()
-
-    def _close_if_slow(self) -> None:
-        if self.outlet.get_write_buffer_size() > self.services.settings.max_queue_bytes:
-            self.on_slow()
+    def _push(self, push: Push) -> None:
+        self._outbox.send(self.wire.codec.push(push))
 
     # ------------------------------------------------------------ identity and deadlines
 
@@ -271,15 +197,15 @@ class Session:
             services.users.setdefault(self.user, {})[self] = None
         if self.state is State.CONNECTING:
             self.state = State.CONNECTED
-            self._connect_by = 0.0
+            self._deadlines.connect = 0.0
             # Connections that came together (after a restart) shall not be pinged together.
             spread = 0.5 + services.spread() / 2
-            self._ping_at = services.wheel.now() + services.settings.ping_seconds * spread
+            self._deadlines.ping = services.wheel.now() + services.settings.ping_seconds * spread
         return self._live_until(token.expires_at)
 
     def _live_until(self, expires_at: float) -> int:
-        ttl, self._expire_by = self._deadline(expires_at)
-        self.services.wheel.set(self, self._next_deadline())
+        ttl, self._deadlines.expiry = self._deadline(expires_at)
+        self.services.wheel.set(self, self._deadlines.nearest())
         return ttl
 
     def _deadline(self, expires_at: float) -> tuple[int, float]:
@@ -294,58 +220,43 @@ class Session:
     def expire_subscription(self, subscription: Subscription, expires_at: float) -> int:
         """Ends it then (Unix seconds, 0: never) and after the grace; returns the seconds left."""
         ttl, subscription.expire_by = self._deadline(expires_at)
-        self._expect_expiry(subscription)
-        self.services.wheel.set(self, self._next_deadline())
+        self._deadlines.expect_expiry(subscription.expire_by)
+        self.services.wheel.set(self, self._deadlines.nearest())
         return ttl
 
-    def _expect_expiry(self, subscription: Subscription) -> None:
-        """One deadline for all subscriptions, which looks through them when it comes."""
-        if subscription.expire_by:
-            nearest = self._subscriptions_expire_by or subscription.expire_by
-            self._subscriptions_expire_by = min(nearest, subscription.expire_by)
+    def on_time(self, now: float) -> float | None:
+        match self._deadlines.due(now):
+            case Due.HANGUP:
+                self._deadlines.hangup = 0.0
+                self.outlet.abort()
+            case Due.CONNECT:
+                self.close(codes.stale())
+            case Due.EXPIRY:
+                self.close(codes.expired())
+            case Due.PONG:
+                self.close(codes.no_pong())
+            case Due.SUBSCRIPTION:
+                self._expire_subscriptions(now)
+            case Due.PING:
+                self._send_ping(now)
+        return self._deadlines.nearest()
 
     def _expire_subscriptions(self, now: float) -> None:
-        self._subscriptions_expire_by = 0.0
+        self._deadlines.subscription = 0.0
         for name, subscription in list(self.subscriptions.items()):
             if subscription is None:
                 continue
             if subscription.expire_by and now >= subscription.expire_by:
                 self.end_subscription(name, subscription, codes.UNSUBSCRIBE_EXPIRED)
             else:
-                self._expect_expiry(subscription)
+                self._deadlines.expect_expiry(subscription.expire_by)
 
-    def on_time(self, now: float) -> float | None:
-        if self.state is State.CLOSED:
-            if self._close_by and now >= self._close_by:
-                self._close_by = 0.0
-                self.outlet.abort()
-        elif self._connect_by and now >= self._connect_by:
-            self.close(codes.stale())
-        elif self._expire_by and now >= self._expire_by:
-            self.close(codes.expired())
-        elif self._pong_by and now >= self._pong_by:
-            self.close(codes.no_pong())
-        elif self._subscriptions_expire_by and now >= self._subscriptions_expire_by:
-            self._expire_subscriptions(now)
-        elif self._ping_at and now >= self._ping_at:
-            settings = self.services.settings
-            self._ping_at = now + settings.ping_seconds
-            if self.answers_pings:
-                self._pong_by = self._pong_by or now + settings.pong_timeout_seconds
-            self._write(self.wire.frame((self.wire.codec.ping,)))
-        return self._next_deadline()
-
-    def _next_deadline(self) -> float | None:
-        if self.state is State.CLOSED:
-            return self._close_by or None
-        times = (
-            self._connect_by,
-            self._expire_by,
-            self._subscriptions_expire_by,
-            self._pong_by,
-            self._ping_at,
-        )
-        return min((when for when in times if when), default=None)
+    def _send_ping(self, now: float) -> None:
+        settings, deadlines = self.services.settings, self._deadlines
+        deadlines.ping = now + settings.ping_seconds
+        if self.answers_pings:
+            deadlines.pong = deadlines.pong or now + settings.pong_timeout_seconds
+        self._outbox.send(self.wire.codec.ping)
 
     # ------------------------------------------------------------ permissions
 
@@ -354,7 +265,7 @@ class Session:
         self.version += 1
         if not self._reauthorizing and self.is_connected:
             self._reauthorizing = True
-            self._lanes.spawn(self._reauthorize())
+            self.lanes.spawn(self._reauthorize())
 
     async def _reauthorize(self) -> None:
         checked = -1
@@ -402,11 +313,6 @@ class Session:
         if self.is_connected:
             self._push(Push(message=MessagePush(msgspec.Raw(single_line(data)))))
 
-    def _push(self, push: Push) -> None:
-        self.flush()
-        if self.is_open:
-            self._write(self.wire.frame((self.wire.codec.push(push),)))
-
     # ------------------------------------------------------------ ends
 
     def unsubscribe(self, name: str) -> None:
@@ -421,7 +327,7 @@ class Session:
             self.services.hub.depart_client(subscription.channel, self.client, self.user)
 
     def give_up_place(self, name: str) -> None:
-        """A subscription that was to be made was not; nothing where it was, or the session ended."""
+        """A subscription was not made after all; nothing where it was, or the session ended."""
         if name in self.subscriptions and self.subscriptions[name] is None:
             del self.subscriptions[name]
 
@@ -452,12 +358,12 @@ class Session:
             return
         CLOSES.labels(str(end.code)).inc()
         push = Push(disconnect=Ending(end.code, end.reason))
-        messages = [*self._outbox, self.wire.codec.push(push)]
+        messages = [*self._outbox.take(), self.wire.codec.push(push)]
         self._release()
         if not self.outlet.is_closing():
             self.outlet.write(self.wire.frame(messages) + self.wire.close(end))
-        self._close_by = self.services.wheel.now() + CLOSING_SECONDS
-        self.services.wheel.set(self, self._close_by)
+        self._deadlines.end(hangup=self.services.wheel.now() + CLOSING_SECONDS)
+        self.services.wheel.set(self, self._deadlines.nearest())
 
     def end(self) -> None:
         """The socket is gone. Idempotent."""
@@ -465,6 +371,7 @@ class Session:
             return
         self.services.sessions.discard(self)
         self._release()
+        self._deadlines.end(hangup=0.0)
         self.services.wheel.set(self, None)
         SOCKETS.dec()
 
@@ -475,5 +382,5 @@ class Session:
         for name in list(self.subscriptions):
             self.unsubscribe(name)
         self.subscriptions.clear()
-        self._outbox.clear()
-        self._lanes.close()
+        self._outbox.close()
+        self.lanes.close()

@@ -219,7 +219,7 @@ async def test_commands_of_a_channel_keep_order(server: RealtimeServer, client: 
 async def test_a_stuck_subscribe_is_answered(
     server: RealtimeServer, client: RawClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve_app.gateway.session.COMMAND_SECONDS", 0.05)
+    monkeypatch.setattr("serve_app.gateway.intake.COMMAND_SECONDS", 0.05)
     channel = thread()
     server.shard.create(channel)
     await client.connect()
@@ -233,7 +233,7 @@ async def test_a_stuck_subscribe_is_answered(
 async def test_shard_away_is_a_temporary_error(
     server: RealtimeServer, client: RawClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve_app.gateway.session.COMMAND_SECONDS", 0.05)
+    monkeypatch.setattr("serve_app.gateway.intake.COMMAND_SECONDS", 0.05)
     channel = thread()
     server.shard.create(channel)
     await client.connect()

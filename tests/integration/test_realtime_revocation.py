@@ -189,7 +189,7 @@ async def test_a_socket_that_ends_during_a_subscribe_is_no_defect(
         await client.send({"id": 2, "subscribe": {"channel": channel}})
         await wait_until(lambda: server.authorize_calls == 1)
         (session,) = server.realtime._services.sessions
-        (task,) = session._lanes._tasks
+        (task,) = session.lanes._tasks
     await wait_until(task.done)
     assert task.cancelled()
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -153,11 +153,11 @@ async def test_one_connection_cannot_fill_the_memory() -> None:
     reading = asyncio.create_task(session.receive(frame))
     await settle()
     assert not reading.done()
-    assert len(session._lanes._tasks) == IN_FLIGHT
+    assert len(session.lanes._tasks) == IN_FLIGHT
     session.end()
     await reading
     await settle()
-    assert not session._lanes._tasks
+    assert not session.lanes._tasks
 
 
 async def test_unknown_failures_are_internal_errors(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,51 @@
+"""The deadlines of one connection, pure: which is nearest, and which has come."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Final
+
+
+class Due(Enum):
+    """In the order in which they are looked at: an end comes before a ping."""
+
+    HANGUP = auto()
+    CONNECT = auto()
+    EXPIRY = auto()
+    PONG = auto()
+    SUBSCRIPTION = auto()
+    PING = auto()
+
+
+class Deadlines:
+    """Loop times, 0 for none. One thing is due at a time; who has dealt with it sets the next."""
+
+    __slots__ = ("connect", "expiry", "hangup", "ping", "pong", "subscription")
+
+    def __init__(self, connect: float) -> None:
+        self.connect = connect
+        self.expiry = self.pong = self.subscription = self.ping = self.hangup = 0.0
+
+    def end(self, hangup: float) -> None:
+        """Of a closing connection the client's answer alone is waited for; 0: not even that."""
+        self.connect = self.expiry = self.pong = self.subscription = self.ping = 0.0
+        self.hangup = hangup
+
+    def expect_expiry(self, subscription: float) -> None:
+        """One deadline for all subscriptions, that of the first to expire."""
+        if subscription:
+            self.subscription = min(self.subscription or subscription, subscription)
+
+    def nearest(self) -> float | None:
+        times = (getattr(self, name) for name in _NAMES)
+        return min((time for time in times if time), default=None)
+
+    def due(self, now: float) -> Due | None:
+        for name, due in _NAMES.items():
+            time = getattr(self, name)
+            if time and now >= time:
+                return due
+        return None
+
+
+_NAMES: Final = {due.name.lower(): due for due in Due}
