@@ -183,26 +183,20 @@ class ProtobufCodec:
     def decode(self, frame: bytes) -> list[p.Command]:
         """Commands of a frame in order, `PONG` for a pong. Raises nothing but Disconnect(3501)."""
         commands: list[p.Command] = []
-        position = 0
+        position, end = 0, len(frame)
         try:
-            while not commands or position < len(frame):
-                length, start = read_varint(frame, position)
-                position = start + length
-                if position > len(frame):
-                    raise ValueError("truncated")
-                commands.append(self._command(frame, start, position))
+            while position < end:
+                length = frame[position]
+                position += 1
+                if length >= 128:
+                    length, position = read_varint(frame, position - 1)
+                start, position = position, position + length
+                commands.append(_command(frame, start, position) if length else p.PONG)
         except (ValueError, IndexError):  # of ValueError: text that is not UTF-8
             raise malformed() from None
+        if not commands or position != end:
+            raise malformed()
         return commands
-
-    def _command(self, frame: bytes, start: int, end: int) -> p.Command:
-        if start == end:
-            return p.PONG
-        command = _COMMAND.decode(frame, start, end)
-        if command == p.PONG:
-            # Nothing but unknown fields or zeros reads like a pong, and is none.
-            raise ValueError("no command")
-        return command
 
     def reply(self, reply: p.Reply) -> bytes:
         return delimited(_REPLY.encode(reply))
@@ -249,6 +243,14 @@ class _Tags(msgspec.Struct, frozen=True):
 
 
 _TAGS: Final = Message(_Tags, tags=7)
+
+
+def _command(frame: bytes, start: int, end: int) -> p.Command:
+    command = _COMMAND.decode(frame, start, end)
+    if command == p.PONG:
+        # Nothing but unknown fields or zeros reads like a pong, and is none.
+        raise ValueError("no command")
+    return command
 
 
 def _push(push: bytes) -> bytes:
