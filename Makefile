@@ -13,6 +13,7 @@ JS := tests/e2e/js
 # Newest first. PYTHON=/path/to/python names another one.
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python)
 INSTALLED := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.runtime)
+COMPILED := build/.compiled
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-header --python-version 3.11
 NODE_MODULES := $(JS)/node_modules/.installed
@@ -23,10 +24,10 @@ NODE_MODULES := $(JS)/node_modules/.installed
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
 
-run: $(INSTALLED) ## Start Serai in the foreground; ARGS="..." passes options on
+run: $(INSTALLED) $(COMPILED) ## Start Serai in the foreground; ARGS="..." passes options on
 	@exec $(PY) -m serve_app up $(ARGS)
 
-demo: $(INSTALLED) ## Start Serai with the starter content imported
+demo: $(INSTALLED) $(COMPILED) ## Start Serai with the starter content imported
 	@exec $(PY) -m serve_app up --demo $(ARGS)
 
 # The tests run even when a check failed: both results are worth having. Pytest comes last.
@@ -81,9 +82,9 @@ lock: $(VENV)/.uv ## Pin what changed in requirements*.in; ARGS=--upgrade moves 
 bench: $(VENV)/.dev ## Measure the performance bars; ARGS="..." chooses
 	@exec $(PY) -m benchmarks $(ARGS)
 
-install: $(VENV)/.runtime ## Only install what running needs
+install: $(VENV)/.runtime $(COMPILED) ## Only install what running needs
 
-install-dev: $(VENV)/.dev $(NODE_MODULES) ## Only install what tests and checks need
+install-dev: $(VENV)/.dev $(NODE_MODULES) $(COMPILED) ## Only install what tests and checks need
 
 clean: ## Remove what was built or installed here; data directories stay
 	rm -rf $(VENV) .tools $(JS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
@@ -126,6 +127,10 @@ $(VENV)/.dev: $(VENV)/.uv requirements-dev.lock
 	@echo "Installing requirements-dev.lock"
 	@$(UV) pip sync --python $(PY) --require-hashes --quiet requirements-dev.lock
 	@touch $@
+
+# The send loop of the fan-out. Without a C compiler gateways run it in Python.
+$(COMPILED): serve_app/gateway/fan.c serve_app/gateway/fan.py | $(INSTALLED)
+	@$(PY) -m serve_app.gateway.fan && mkdir -p $(@D) && touch $@
 
 # The SDK driver needs Node 20 or newer: the system's, else one in .tools/node.
 $(NODE_MODULES): $(VENV)/.uv $(JS)/package.json $(JS)/package-lock.json requirements-node.lock
