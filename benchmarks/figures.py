@@ -48,7 +48,7 @@ class Check(msgspec.Struct, frozen=True):
     def shortfall(self) -> float:
         """How far from the bound, as a factor: above 1 is missed."""
         if self.bound == "<=":
-            return self.value / self.must
+            return self.value / self.must if self.must else float("inf" if self.value > 0 else 0)
         return self.must / self.value if self.value > 0 else float("inf")
 
 

@@ -191,6 +191,7 @@ class GatewayDeployment:
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         from serve_app.batched_handle import deployment_sender
+        from serve_app.gateway.collector import relax_collector
         from serve_app.gateway.gateway import Gateway
 
         _start_logging(settings)
@@ -204,6 +205,7 @@ class GatewayDeployment:
             shards=ShardClient(),
         )
         await self._gateway.start()
+        relax_collector()
 
     async def __del__(self) -> None:
         await self._gateway.stop()

@@ -20,6 +20,7 @@ from config.settings import Realtime as RealtimeSettings
 from config.settings import Settings
 from serve_app.gateway import codes
 from serve_app.gateway.account_sessions import AccountSessions
+from serve_app.gateway.admission import Admission
 from serve_app.gateway.catch_up import CatchUp
 from serve_app.gateway.channel import OnEvent
 from serve_app.gateway.channel_hub import ChannelHub
@@ -100,6 +101,7 @@ class Realtime:
             "uni_sse": (unidirectional.open_sse, listening),
             "uni_http_stream": (unidirectional.open_http_stream, listening),
         }
+        self._admission = Admission()
         self._draining = False
         self._control: ControlChannel | None = None
         self.server_api: ServerApi | None = None
@@ -137,14 +139,27 @@ class Realtime:
             self._control.start()
 
     async def handle_websocket(self, request: web.Request) -> web.StreamResponse:
-        if self._draining:
-            return web.Response(status=503, headers={"Retry-After": "1"})
+        try:
+            await self._admit()
+        except AppError as error:
+            retry = f"{error.retry_after_seconds:.0f}"
+            return web.Response(status=error.status, headers={"Retry-After": retry})
         address = self._address_of(request)
         return await websocket.serve(request, self._services, address, self._outlet_of)
 
-    async def handle_uni_websocket(self, request: web.Request) -> web.StreamResponse:
+    async def _admit(self) -> None:
+        """Raises AppError with `retry_after_seconds`."""
+        if not self._draining:
+            await self._admission.enter()
         if self._draining:
-            return web.Response(status=503, headers={"Retry-After": "1"})
+            raise AppError("unavailable", "This gateway is being stopped.", retry_after_seconds=1.0)
+
+    async def handle_uni_websocket(self, request: web.Request) -> web.StreamResponse:
+        try:
+            await self._admit()
+        except AppError as error:
+            retry = f"{error.retry_after_seconds:.0f}"
+            return web.Response(status=error.status, headers={"Retry-After": retry})
         address = self._address_of(request)
         return await unidirectional.serve_socket(request, self._services, address, self._outlet_of)
 
@@ -153,8 +168,7 @@ class Realtime:
     ) -> web.StreamResponse:
         """`sse`, `http_stream`, `uni_sse` or `uni_http_stream`; answers when the stream ends.
         Raises AppError for what never becomes one."""
-        if self._draining:
-            raise AppError("unavailable", "This gateway is being stopped.", retry_after_seconds=1.0)
+        await self._admit()
         open_stream, session_of = self._streams[name]
         address = self._address_of(request)
         return await open_stream(
@@ -208,5 +222,6 @@ class Realtime:
         return {
             "sockets": len(self._services.sessions),
             "shards_connected": self._links.connected,
+            **self._admission.statistics(),
             **self._hub.statistics(),
         }

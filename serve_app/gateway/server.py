@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 
 _Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 
-_BACKLOG: Final = 1_024
+# Who finds it full tries again after 1, 3, 7 s; Linux bounds it by net.core.somaxconn (4,096).
+_BACKLOG: Final = 4_096
 _LOOPBACK: Final = "127.0.0.1"
 _EVERYWHERE: Final = ("0.0.0.0", "::")
 _CODES: Final = {400: "invalid", 413: "too_large", 431: "too_large"}
