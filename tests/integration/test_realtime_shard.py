@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from actors import shard_messages as m
 from actors.community import CommunityShard
+from config.channels import Namespace
 from config.errors import AppError
 from config.settings import Postgres, Settings
 from storage.postgres import Pool, connect
@@ -23,6 +26,22 @@ from tests.realtime_server import RawClient, RealtimeServer, thread
 
 pytestmark = pytest.mark.integration
 
+OPEN = Namespace(
+    subscribe="anyone",
+    publish="subscribers",
+    presence="clients",
+    join_leave=True,
+    history="memory",
+    history_size=10,
+    history_ttl_seconds=60,
+    recovery="stream",
+    force_recovery=True,
+)
+CHANNELS = {
+    "room": OPEN,
+    "kept": msgspec.structs.replace(OPEN, history="postgres", presence="off", join_leave=False),
+}
+
 
 class RestartingShard(FakeShard):
     """The real one behind the tests' switchboard; after `kill` nobody answers until `begin`."""
@@ -33,7 +52,7 @@ class RestartingShard(FakeShard):
         self.real: CommunityShard | None = None
 
     async def begin(self) -> None:
-        shard = CommunityShard(0, 1, self.pool, Settings(), sweep_seconds=0.02)
+        shard = CommunityShard(0, 1, self.pool, Settings(channels=CHANNELS), sweep_seconds=0.02)
         await shard.start()
         self.real = shard
 
@@ -147,3 +166,68 @@ async def test_everybody_hears_how_many_are_there(shard: RestartingShard) -> Non
             for client in (a, b, c):
                 await hear(client, 3)
         await hear(a, 1)
+
+
+async def push(client: RawClient, member: str) -> Any:
+    """The next push of that kind."""
+    while True:
+        pushed = (await client.next()).get("push", {})
+        if member in pushed:
+            return pushed[member]
+
+
+async def test_a_channel_in_memory_over_two_gateways(shard: RestartingShard) -> None:
+    async with (
+        RealtimeServer(shard, channels=CHANNELS) as first,
+        RealtimeServer(shard, channels=CHANNELS) as second,
+        first.socket() as a,
+    ):
+        ids = [(await a.connect())["connect"]["client"]]
+        began = (await a.ask("subscribe", channel="room:1", join_leave=True))["subscribe"]
+        assert began["epoch"] and began.get("offset", 0) == 0
+        assert (await push(a, "join"))["info"]["client"] == ids[0]
+        async with second.socket() as b:
+            ids.append((await b.connect())["connect"]["client"])
+            await b.ask("subscribe", channel="room:1")
+            assert (await push(a, "join"))["info"]["client"] == ids[1]
+            assert (await a.ask("publish", channel="room:1", data=[1]))["publish"] == {}
+            live = await push(b, "pub")
+            assert (live["offset"], live["data"], live["info"]["client"]) == (1, [1], ids[0])
+            history = (await b.ask("history", channel="room:1", limit=-1))["history"]
+            assert history == {"epoch": began["epoch"], "offset": 1, "publications": [live]}
+            present = (await b.ask("presence", channel="room:1"))["presence"]["presence"]
+            assert set(present) == set(ids)
+        assert (await push(a, "leave"))["info"]["client"] == ids[1]
+        await shard.kill()
+        await shard.begin()
+        async with second.socket() as c:
+            await c.connect()
+            position = {"recover": True, "epoch": began["epoch"], "offset": 1}
+            anew = (await c.ask("subscribe", channel="room:1", **position))["subscribe"]
+            assert anew["epoch"] != began["epoch"]
+            assert not anew.get("recovered") and anew["was_recovering"]
+
+
+async def test_an_operators_channel_in_postgres_outlives_its_shard(
+    shard: RestartingShard,
+) -> None:
+    async with (
+        RealtimeServer(shard, channels=CHANNELS) as server,
+        server.socket() as a,
+        server.socket() as b,
+    ):
+        for client in (a, b):
+            await client.connect()
+            began = (await client.ask("subscribe", channel="kept:1"))["subscribe"]
+        await a.ask("publish", channel="kept:1", data={"n": 1})
+        assert (await push(b, "pub"))["offset"] == 1
+        await shard.kill()
+        await shard.begin()
+        assert (await a.ask("publish", channel="kept:1", data={"n": 2}))["publish"] == {}
+        assert (await push(b, "pub"))["data"] == {"n": 2}
+        async with server.socket() as c:
+            await c.connect()
+            position = {"recover": True, "epoch": began["epoch"], "offset": 0}
+            result = (await c.ask("subscribe", channel="kept:1", **position))["subscribe"]
+            assert result["recovered"]
+            assert [p["data"] for p in result["publications"]] == [{"n": 1}, {"n": 2}]
