@@ -70,6 +70,16 @@ class FakeRealtime:
         await socket.close()
         return socket
 
+    handle_uni_websocket = handle_websocket
+
+    async def handle_stream(
+        self, name: str, request: web.Request, complete: Callable[[web.StreamResponse], None]
+    ) -> web.StreamResponse:
+        return web.Response(text=name)
+
+    async def handle_emulation(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=204)
+
 
 class FakeLimiter:
     """Allows everything until `verdict` says otherwise; remembers what was charged."""

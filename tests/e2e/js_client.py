@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,7 +48,7 @@ class JsClient:
 
     def __init__(
         self,
-        url: str,
+        url: str | Sequence[Mapping[str, str]],
         token: str | None = None,
         *,
         refresh: bool = False,

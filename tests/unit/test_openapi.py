@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from config.errors import HTTP_STATUS
+from serve_app.api import connections
 from serve_app.api.errors import TITLES, Problem
 from serve_app.api.openapi import document
 from serve_app.api.routing import ROUTES
@@ -19,6 +20,7 @@ from serve_app.api.routing import ROUTES
 DOCUMENT: dict[str, Any] = msgspec.json.decode(
     msgspec.json.encode(document(ROUTES, "serai_refresh_8000"))
 )
+_CONNECTIONS: Final = {route.path for route in connections.ROUTES}
 
 
 def _references(node: Any) -> Iterator[str]:
@@ -39,14 +41,16 @@ def test_every_route_is_documented_and_nothing_else() -> None:
     }
     assert documented == shown
     hidden = {route.path for route in ROUTES if route.hidden and route.access != "api_key"}
-    assert hidden == {"/", "/api/docs/{asset}", "/connection/websocket"}
+    assert hidden == {"/", "/api/docs/{asset}", *_CONNECTIONS}
 
 
 def test_routes_are_unique_and_writes_are_for_members() -> None:
     keys = [(route.method, route.path) for route in ROUTES]
     assert len(keys) == len(set(keys))
     for route in ROUTES:
-        if route.method != "GET" and not route.path.startswith("/api/v1/auth/"):
+        # Connections are authorized by their first frame, commands of them by a secret id.
+        open_writes = route.path.startswith("/api/v1/auth/") or route.path in _CONNECTIONS
+        if route.method != "GET" and not open_writes:
             assert route.access in ("member", "api_key"), route.path
         if route.path.startswith("/api/v1/") and route.tag != "server":
             assert route.rate is not None, route.path

@@ -2,10 +2,13 @@
 //
 //   node client.mjs [url [token]]      (or {"op":"connect","url":…,"token":…} as the first line)
 //
+// A list of {"transport":…,"endpoint":…} in place of the URL chooses other transports.
+//
 // A command may carry "id": its outcome comes back as {"event":"result","id":…} or
 // {"event":"failed","id":…,"code":…,"message":…}. The end of stdin disconnects and exits.
 import { createInterface } from "node:readline";
 import { Centrifuge } from "centrifuge";
+import { EventSource } from "eventsource";
 import WebSocket from "ws";
 
 const sockets = new Set();
@@ -53,6 +56,7 @@ function problem(ctx) {
 function create({ url, token, refresh = false, options = {} }) {
   const made = new Centrifuge(url, {
     websocket: TrackedSocket,
+    eventsource: EventSource,
     minReconnectDelay: 50,
     maxReconnectDelay: 1000,
     ...(token ? { token } : {}),
