@@ -29,6 +29,7 @@ from storage.stream_writer import AppendedToChannel, append_to_channel
 
 MAX_APPENDING: Final = 1_000
 """Publications that wait for Postgres at a time; further ones are refused as overload."""
+MAX_KEY_CHARACTERS: Final = 255
 _KEYS: Final = uuid5(NAMESPACE_OID, "serai:idempotency-key")
 
 
@@ -61,12 +62,14 @@ class ChannelPublishing:
         self._connections = asyncio.Semaphore(connections)
 
     async def publish(self, request: PublishToChannel) -> PublishReply:
-        """Raises AppError: not_found (no such namespace), not_permitted (Serai's own), invalid (no
-        JSON for Postgres), overloaded, unavailable. After `unavailable` the publication may stand
-        in Postgres; the same key again finds that out."""
+        """Raises AppError: not_found (no such namespace), not_permitted (Serai's own), invalid (a
+        long key, no JSON for Postgres), overloaded, unavailable. After `unavailable` the
+        publication may stand in Postgres; the same key again finds that out."""
         namespace = self._namespace(request.channel)
         if namespace.subscribe == "content":
             raise AppError("not_permitted", "content is published by writing it")
+        if len(request.key) > MAX_KEY_CHARACTERS:
+            raise AppError("invalid", f"idempotency key: at most {MAX_KEY_CHARACTERS} characters")
         if namespace.history == "postgres" and request.keep:
             return await self._append(request)
         now = self._clock()

@@ -122,6 +122,14 @@ async def test_the_same_key_publishes_once(channel: str) -> None:
         assert len(answer.publications) == 1
 
 
+@pytest.mark.parametrize("channel", ["room:1", "bare:1", "kept:1"])
+async def test_long_keys_are_refused(channel: str) -> None:
+    async with running(StreamLog(), settings=SETTINGS) as shard:
+        with pytest.raises(AppError) as refused:
+            await publish(shard, channel, key="k" * 256)
+        assert refused.value.code == "invalid"
+
+
 async def test_what_is_not_kept_has_no_offset() -> None:
     async with running(StreamLog(), settings=SETTINGS) as shard:
         reply = await hello(shard, "room:1", "kept:1")
