@@ -181,6 +181,7 @@ class Reader:
         assert self.wants is None
         self.outlet = ReaderOutlet(self._bench.sender, self._read)
         self.wants, self.base, self.replied, self.events = wants, base, False, []
+        self.was_slow = False
         reply = self.wire.frame((b'{"id":1,"subscribe":{}}',))
         self._bench.hub.admit([Admission(self._bench.channel, wants, base)], self, reply)
         assert self.replied

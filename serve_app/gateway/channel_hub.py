@@ -337,10 +337,13 @@ class ChannelHub:
                 slow.append(subscriber)
 
     def _count(self) -> None:
-        DURABLE.inc(self._durable)
-        EPHEMERAL.inc(self._ephemeral)
-        DELIVERED.inc(self._delivered)
-        BYTES.inc(self._bytes)
+        if self._durable:
+            DURABLE.inc(self._durable)
+        if self._ephemeral:
+            EPHEMERAL.inc(self._ephemeral)
+        if self._delivered:
+            DELIVERED.inc(self._delivered)
+            BYTES.inc(self._bytes)
         self._durable = self._ephemeral = self._delivered = self._bytes = 0
 
     # ------------------------------------------------------------ losses
