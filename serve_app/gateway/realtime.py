@@ -28,6 +28,7 @@ from serve_app.gateway.client_tokens import ClientTokens
 from serve_app.gateway.commands.connection import SERVER_VERSION
 from serve_app.gateway.control_channel import ControlChannel, Node
 from serve_app.gateway.direct_send import DirectSender
+from serve_app.gateway.fossil import create_delta
 from serve_app.gateway.peers import Peers
 from serve_app.gateway.protocol import Outlet, Wire
 from serve_app.gateway.server_api import ServerApi
@@ -74,7 +75,9 @@ class Realtime:
         self._links = ShardLinks(shard_call, shard_count, gateway_id, shard_of)
         sender = send or DirectSender()
         self._outlet_of = sender.outlet
-        self._hub = ChannelHub(self._links, limits.max_queue_bytes, send=sender)
+        self._hub = ChannelHub(
+            self._links, limits.max_queue_bytes, send=sender, create_delta=create_delta
+        )
         catch_up = CatchUp(self._hub, self._links, limits)
         self._services = Services(
             settings=limits,

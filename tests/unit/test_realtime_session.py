@@ -6,13 +6,18 @@ import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
+import jwt
 import msgspec
 import pytest
 
 from actors.messages import Caller
 from actors.shard_messages import Publication
+from config.channels import Namespace
+from config.errors import AppError
 from serve_app.gateway.lanes import IN_FLIGHT
+from serve_app.gateway.session import Session
 from tests.realtime_session import Bench
+from tests.realtime_tokens import TOKEN_SECRET
 
 CHANNEL = "thread:018f0000-0000-7000-8000-000000000001"
 
@@ -173,3 +178,83 @@ async def test_unknown_failures_are_internal_errors(caplog: pytest.LogCaptureFix
     assert outlet.take()[0]["error"]["code"] == 100
     assert "a realtime command failed" in caplog.text
     assert session.subscriptions == {}
+
+
+# ---------------------------------------------------------------- subscriptions that expire
+
+ROOMS = {"room": Namespace(subscribe="token")}
+
+
+def room_token(bench: Bench, channel: str, seconds: float) -> str:
+    claims = {"sub": "", "channel": channel, "exp": bench.now + seconds}
+    return jwt.encode(claims, TOKEN_SECRET, "HS256")
+
+
+async def ask(session: Session, member: str, **fields: Any) -> None:
+    await session.receive(msgspec.json.encode({"id": 2, member: fields}))
+    await settle()
+
+
+async def test_subscriptions_expire_after_the_grace() -> None:
+    bench = Bench(ROOMS, ping_seconds=1_000.0, token_secret=TOKEN_SECRET)
+    session, outlet = await bench.connected()
+    for channel, seconds in (("room:1", 60), ("room:2", 90)):
+        await ask(session, "subscribe", channel=channel, token=room_token(bench, channel, seconds))
+        assert outlet.take()[0]["subscribe"] == {"expires": True, "ttl": seconds}
+    bench.pass_seconds(84)
+    assert outlet.take() == []
+    bench.pass_seconds(2)
+    expired = {"code": 2501, "reason": "subscription expired"}
+    assert outlet.take() == [{"push": {"channel": "room:1", "unsubscribe": expired}}]
+    bench.pass_seconds(28)
+    assert outlet.take() == []
+    bench.pass_seconds(2)
+    assert outlet.take() == [{"push": {"channel": "room:2", "unsubscribe": expired}}]
+    assert session.is_open and not session.subscriptions
+
+
+async def test_a_refreshed_subscription_lives_on() -> None:
+    bench = Bench(ROOMS, ping_seconds=1_000.0, token_secret=TOKEN_SECRET)
+    session, outlet = await bench.connected()
+    await ask(session, "subscribe", channel="room:1", token=room_token(bench, "room:1", 60))
+    bench.pass_seconds(80)
+    await ask(session, "sub_refresh", channel="room:1", token=room_token(bench, "room:1", 60))
+    assert outlet.take()[1]["sub_refresh"] == {"expires": True, "ttl": 60}
+    bench.pass_seconds(84)
+    assert outlet.take() == []
+    bench.pass_seconds(2)
+    assert outlet.take()[0]["push"]["unsubscribe"]["code"] == 2501
+
+
+async def test_a_subscription_of_the_server_expires_too() -> None:
+    bench = Bench(ROOMS, ping_seconds=1_000.0)
+    session, outlet = await bench.connected()
+    await session.subscribe_by_server("room:1", expire_at=bench.now + 10)
+    assert outlet.take()[0]["push"]["subscribe"] == {}
+    bench.pass_seconds(36)
+    assert outlet.take()[0]["push"]["unsubscribe"]["code"] == 2501
+
+
+async def test_who_is_left_alone_at_the_limit_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many requests for long: the end is one after which SDKs come back."""
+    monkeypatch.setattr("serve_app.gateway.faults.MOST_FAULTS", 2)
+    bench = Bench(ping_seconds=1_000.0)
+
+    async def check_rate(caller: Caller, address: str) -> None:
+        raise AppError("rate_limited")
+
+    object.__setattr__(bench.services, "check_rate", check_rate)
+    session, outlet = await bench.connected()
+    for _ in range(3):
+        for _ in range(2):
+            await ask(session, "history", channel=CHANNEL)
+            assert outlet.take()[0]["error"] == {
+                "code": 111,
+                "message": "too many requests",
+                "temporary": True,
+            }
+        bench.pass_seconds(61)
+        assert session.is_open
+    for _ in range(3):
+        await ask(session, "history", channel=CHANNEL)
+    assert closed_with(outlet.take()[3:]) == 3013
