@@ -229,10 +229,8 @@ class ProtobufCodec:
         if publication.time_ms:
             pub += _PUB_TIME + varint(publication.time_ms)
         name = channel.encode()
-        return _push(
-            b"%b%b%b%b%b%b"
-            % (_PUSH_CHANNEL, varint(len(name)), name, _PUSH_PUB, varint(len(pub)), pub)
-        )
+        head = _PUSH_CHANNEL + varint(len(name)) + name + _PUSH_PUB + varint(len(pub))
+        return _push(head, pub)
 
     def join(self, messages: Sequence[bytes]) -> bytes:
         return b"".join(messages)
@@ -247,15 +245,16 @@ _TAGS: Final = Message(_Tags, tags=7)
 
 def _command(frame: bytes, start: int, end: int) -> p.Command:
     command = _COMMAND.decode(frame, start, end)
-    if command == p.PONG:
+    if not command.id and command == p.PONG:
         # Nothing but unknown fields or zeros reads like a pong, and is none.
         raise ValueError("no command")
     return command
 
 
-def _push(push: bytes) -> bytes:
-    """A reply of nothing but a push."""
-    return delimited(_REPLY_PUSH + varint(len(push)) + push)
+def _push(head: bytes, rest: bytes = b"") -> bytes:
+    """A reply of nothing but a push of these two parts."""
+    reply = _REPLY_PUSH + varint(len(head) + len(rest)) + head
+    return varint(len(reply) + len(rest)) + reply + rest
 
 
 # The same members publish, come and leave again.

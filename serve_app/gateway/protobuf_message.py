@@ -32,8 +32,10 @@ def varint(number: int) -> bytes:
     """Groups of seven bits, the lowest first; 0 <= number < 2**64."""
     if number < 128:
         return _ONE_BYTE[number]
-    if number < 16_384:
+    if number < 1 << 14:
         return bytes((number & 0x7F | 0x80, number >> 7))
+    if number < 1 << 21:
+        return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
     groups = bytearray()
     while number >= 128:
         groups.append(number & 0x7F | 0x80)
@@ -93,8 +95,7 @@ class Message(Generic[_Struct]):
     def encode(self, value: _Struct) -> bytes:
         content = b""
         for name, write in self._writers:
-            member = getattr(value, name)
-            if member:
+            if member := getattr(value, name):
                 content += write(member)
         return content
 
@@ -161,18 +162,23 @@ def _field(name: str, number: int, type_: inspect.Type, form: Message[Any] | Non
         case inspect.IntType():
             return _integer_field(name, varint(number << 3 | _VARINT), type_)
         case inspect.StrType():
-            return _Field(name, _BYTES, False, _read_text, lambda v: key + delimited(v.encode()))
+            return _Field(name, _BYTES, False, _read_text, lambda v: _tagged(key, v.encode()))
         case inspect.RawType():
-            return _Field(name, _BYTES, False, _read_raw, lambda v: key + delimited(bytes(v)))
+            return _Field(name, _BYTES, False, _read_raw, lambda v: _tagged(key, bytes(v)))
         case inspect.StructType() if form is not None:
             encode = form.encode
-            return _Field(name, _BYTES, False, form.decode, lambda v: key + delimited(encode(v)))
+            return _Field(name, _BYTES, False, form.decode, lambda v: _tagged(key, encode(v)))
         case inspect.ListType() if form is not None:
             return _list_field(name, key, form)
         case inspect.DictType():
             return _map_field(name, key, form)
         case _:
             raise TypeError(f"{name}: no form in Protobuf for {type_}")
+
+
+def _tagged(key: bytes, content: bytes) -> bytes:
+    length = len(content)
+    return key + (_ONE_BYTE[length] if length < 128 else varint(length)) + content
 
 
 def _read_text(data: bytes, start: int, end: int) -> str:
@@ -204,7 +210,7 @@ def _list_field(name: str, key: bytes, form: Message[Any]) -> _Field:
         raise TypeError(name)
 
     def write(values: list[Any]) -> bytes:
-        return b"".join([key + delimited(form.encode(value)) for value in values])
+        return b"".join([_tagged(key, form.encode(value)) for value in values])
 
     return _Field(name, _BYTES, False, read, write)
 
@@ -226,7 +232,7 @@ def _map_field(name: str, key: bytes, form: Message[Any] | None) -> _Field:
         content = b""
         for name, value in values.items():
             encoded = value.encode() if form is None else form.encode(value)
-            content += key + delimited(_ENTRY.encode(_Entry(name, msgspec.Raw(encoded))))
+            content += _tagged(key, _ENTRY.encode(_Entry(name, msgspec.Raw(encoded))))
         return content
 
     return _Field(name, _BYTES, True, read, write)

@@ -118,7 +118,9 @@ def test_number_of_fields_is_bounded() -> None:
     assert refused(frame(FIELDS_MOST + 1))
 
 
-@pytest.mark.parametrize("number", [0, 1, 127, 128, 16_383, 16_384, 2**32, 2**63, 2**64 - 1])
+@pytest.mark.parametrize(
+    "number", [0, 1, 127, 128, 16_383, 16_384, 2**21 - 1, 2**21, 2**32, 2**63, 2**64 - 1]
+)
 def test_varints(number: int) -> None:
     encoded = varint(number)
     assert read_varint(encoded, 0) == (number, len(encoded))
