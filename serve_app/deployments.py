@@ -190,6 +190,8 @@ class GatewayDeployment:
     """A gateway: it gets no Serve requests, its clients come to its own port."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
+        import ray
+
         from serve_app.batched_handle import deployment_sender
         from serve_app.gateway.collector import relax_collector
         from serve_app.gateway.gateway import Gateway
@@ -203,6 +205,7 @@ class GatewayDeployment:
             accounts=deployment_sender(_handle("accounts")),
             rate_limit=deployment_sender(_handle("rate_limit")),
             shards=ShardClient(),
+            advertised_host=ray.util.get_node_ip_address(),  # type: ignore[no-untyped-call]
         )
         await self._gateway.start()
         relax_collector()

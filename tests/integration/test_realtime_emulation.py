@@ -279,8 +279,9 @@ async def test_what_no_session_takes(server: EmulationServer) -> None:
 
 
 async def test_frames_of_a_session_are_taken_in_one_after_the_other(
-    server: EmulationServer,
+    server: EmulationServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("serve_app.gateway.transports.emulation.FRAMES_WAITING", 2)
     channels = [thread() for _ in range(128)]
     for channel in channels:
         server.shard.create(channel)
@@ -298,6 +299,7 @@ async def test_frames_of_a_session_are_taken_in_one_after_the_other(
         [session] = server.realtime._services.sessions
         await wait_until(lambda: session._waiting == 2)  # type: ignore[attr-defined]
         assert not many.done() and not one.done()
+        assert await client.post(server.base, {"id": 4, "ping": {}}) == 429
         server.authorize_gate.set()
         ids = [(await client.next())["id"] for _ in range(130)]
         assert ids.index(2) < ids.index(3)

@@ -26,7 +26,7 @@ from serve_app.gateway.transports.stream import StreamSession, read_body
 PATH: Final = "/emulation"
 _SESSION_BYTES: Final = 16
 # A client that has more than this on the way sends faster than its commands are carried out.
-FRAMES_WAITING: Final = 32
+FRAMES_WAITING: Final = 128
 _TURN_SECONDS: Final = 4.0
 # The frame is a JSON string, in which each quote and backslash takes two bytes.
 _ESCAPES: Final = 2
