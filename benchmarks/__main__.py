@@ -21,7 +21,9 @@ BARS: Final = {
     4: ("benchmarks.durable_writes", "durable writes"),
     5: ("benchmarks.feed_reads", "feed reads"),
     7: ("benchmarks.idle_sockets", "idle sockets"),
+    8: ("benchmarks.reconnect_storm", "reconnect storm"),
     10: ("benchmarks.batched_handles", "batched handles"),
+    13: ("benchmarks.many_communities", "many communities"),
 }
 
 

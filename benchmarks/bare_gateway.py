@@ -1,8 +1,9 @@
 """A real gateway whose only shard is a fake in its own process that publishes at a steady rate.
 
-`python -m benchmarks.bare_gateway PORT PER_SECOND [together] [burst=N]`. Everything from the
-shard's poll on is the product: link, hub, encoding, sessions, transports. The fake stands in for
-Ray's call and for the stores, so that the figure is that of fan-out alone; the whole path is bar 3.
+`python -m benchmarks.bare_gateway PORT PER_SECOND [together] [burst=N] [channels=N]`. Everything
+from the shard's poll on is the product: link, hub, encoding, sessions, transports. The fake stands
+in for Ray's call and for the stores, so that the figure is that of fan-out alone; the whole path is
+bar 3.
 """
 
 from __future__ import annotations
@@ -40,9 +41,15 @@ from config.settings import load
 from serve_app.gateway.gateway import Gateway
 
 PUBLICATION_BYTES: Final = 200
-CHANNEL: Final = "thread:01900000-0000-7000-8000-000000000001"
 _EPOCH: Final = "bench"
 _KEPT: Final = 1_000
+
+
+def channel_name(number: int) -> str:
+    return f"thread:01900000-0000-7000-8000-{number + 1:012x}"
+
+
+CHANNEL: Final = channel_name(0)
 
 
 def payload(number: int) -> bytes:
@@ -52,16 +59,21 @@ def payload(number: int) -> bytes:
 
 
 class SteadyShard:
-    """Publishes on CHANNEL from its first reader on. What is late comes late, but it comes: one by
-    one in ticks of their own, or `together` as from a real shard, which answers with all it has.
-    Each time `burst` publications, in one answer."""
+    """Publishes on the channels in turn, from when each has a reader. What is late comes late, but
+    it comes: one by one in ticks of their own, or `together` as from a real shard, which answers
+    with all it has. Each time `burst` publications, in one answer."""
 
-    def __init__(self, per_second: float, *, together: bool, burst: int = 1) -> None:
+    def __init__(
+        self, per_second: float, *, together: bool, burst: int = 1, channels: int = 1
+    ) -> None:
         self._per_second = per_second
         self._together = together
         self._burst = burst
+        self._channels = [channel_name(number) for number in range(channels)]
+        self._tops = dict.fromkeys(self._channels, 0)
+        self._unread = set(self._channels)
         self._sequence = 0
-        self._kept: deque[Publication] = deque(maxlen=_KEPT)
+        self._kept: deque[tuple[int, Publication]] = deque(maxlen=_KEPT)
         self._more = asyncio.Event()
         self._followed = asyncio.Event()
 
@@ -80,25 +92,33 @@ class SteadyShard:
 
     def _add(self) -> None:
         for _ in range(self._burst):
+            name = self._channels[self._sequence % len(self._channels)]
             self._sequence += 1
-            self._kept.append(Publication(CHANNEL, self._sequence, payload(self._sequence)))
+            self._tops[name] += 1
+            publication = Publication(name, self._tops[name], payload(self._sequence))
+            self._kept.append((self._sequence, publication))
 
     async def call(self, index: int, request: ShardRequest) -> ShardReply:
-        top = StreamPosition(_EPOCH, self._sequence)
         match request:
             case Hello():
-                return HelloReply("bench", [top] * len(request.channels))
+                return HelloReply("bench", [self._top(name) for name in request.channels])
             case Attach():
-                self._followed.set()
-                return AttachReply(True, [top] * len(request.channels))
+                self._unread.difference_update(request.channels)
+                if not self._unread:
+                    self._followed.set()
+                return AttachReply(True, [self._top(name) for name in request.channels])
             case Poll():
                 return await self._poll(request)
             case ReadHistory():
-                return HistoryReply(top, [], True)
+                return HistoryReply(self._top(request.channel), [], True)
             case ReadPresence():
                 return PresenceReply(0, 0)
             case _:
                 return None
+
+    def _top(self, name: str) -> StreamPosition | None:
+        top = self._tops.get(name)
+        return None if top is None else StreamPosition(_EPOCH, top)
 
     async def _poll(self, request: Poll) -> PollReply:
         if self._sequence <= request.ack and request.wait_seconds:
@@ -106,7 +126,7 @@ class SteadyShard:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(request.wait_seconds):
                     await self._more.wait()
-        return PollReply(self._sequence, [p for p in self._kept if p.offset > request.ack])
+        return PollReply(self._sequence, [p for number, p in self._kept if number > request.ack])
 
 
 async def _grant_everything(request: bytes) -> bytes:
@@ -123,7 +143,7 @@ async def _not_there(_: bytes) -> bytes:
     raise RuntimeError("readers of a channel ask for nothing else")
 
 
-async def _serve(port: int, per_second: float, *, together: bool, burst: int) -> None:
+async def _serve(port: int, shard: SteadyShard) -> None:
     settings = load(
         {
             "SERAI_GATEWAY__PORT": str(port),
@@ -135,7 +155,6 @@ async def _serve(port: int, per_second: float, *, together: bool, burst: int) ->
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    shard = SteadyShard(per_second, together=together, burst=burst)
     gateway = Gateway(
         settings, gateway_id="bench", thread=_not_there, feed=_not_there,
         accounts=_grant_everything, rate_limit=_not_there, shards=shard,
@@ -154,8 +173,13 @@ def main() -> int:
     # uvloop, as in a Serve replica.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         options = dict(option.partition("=")[::2] for option in sys.argv[3:])
-        together, burst = "together" in options, int(options.get("burst", "1"))
-        runner.run(_serve(int(sys.argv[1]), float(sys.argv[2]), together=together, burst=burst))
+        shard = SteadyShard(
+            float(sys.argv[2]),
+            together="together" in options,
+            burst=int(options.get("burst", "1")),
+            channels=int(options.get("channels", "1")),
+        )
+        runner.run(_serve(int(sys.argv[1]), shard))
     return 0
 
 
