@@ -35,7 +35,7 @@ SUBSCRIBERS: Final = 10
 PER_SECOND: Final = 300.0
 _SECONDS: Final = 10.0
 _WARMUP_SECONDS: Final = 1.0
-_AT_ONCE: Final = 50
+_AT_ONCE: Final = 10
 _READY_SECONDS: Final = 120.0
 
 
