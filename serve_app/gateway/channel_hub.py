@@ -269,15 +269,15 @@ class ChannelHub:
         loop = asyncio.get_running_loop()
         self._tick = None
         until = loop.time() + _HOLD_SECONDS
-        while self._dirty:
-            self.flush(self._dirty.popleft())
-            if loop.time() > until:
-                break
-        if self._dirty:
-            self._tick = loop.call_soon(self._on_tick)
-        else:
-            self._flushed.set()
-        self._count()
+        try:
+            while self._dirty and loop.time() < until:
+                self.flush(self._dirty.popleft())
+        finally:  # also when one channel fails: the others and who waits must go on
+            if self._dirty:
+                self._tick = loop.call_soon(self._on_tick)
+            else:
+                self._flushed.set()
+            self._count()
 
     def flush_all(self) -> None:
         """Nothing waits any more afterwards, neither here nor in the sender."""

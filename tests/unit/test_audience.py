@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from prometheus_client import REGISTRY
 
 from actors.shard_messages import KIND_JOIN, KIND_LEAVE, Publication, StreamPosition
 from serve_app.gateway.audience import Audience
-from serve_app.gateway.channel import Wants
+from serve_app.gateway.channel import Admission, Wants
 from serve_app.gateway.channel_hub import PENDING_BYTES
-from tests.hub_bench import CHANNEL, MAX_BUFFERED, HubBench
+from tests.hub_bench import CHANNEL, MAX_BUFFERED, HubBench, Reader
 
 TEXT = b'"a fairly long text that stays the same from one publication to the next, number %d"'
 DELTA, PASSIVE, JOIN_LEAVE = Wants.DELTA, Wants.PASSIVE, Wants.JOIN_LEAVE
@@ -253,3 +255,25 @@ async def test_counters_are_told_once_a_tick(bench: HubBench) -> None:
         counted(f"serai_realtime_{name}") - old for name, old in zip(names, before, strict=True)
     )
     assert delivered == 2 and sent > 0
+
+
+async def test_a_channel_that_fails_does_not_hold_up_the_others(bench: HubBench) -> None:
+    reader = bench.reader()
+    reader.admit()
+    raised: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, c: raised.append(c["exception"]))
+    broken = bench.hub.pin("room:2")
+    await broken.wait_live()
+
+    class Broken(Reader):
+        def on_slow(self) -> None:
+            raise RuntimeError("broken")
+
+    other = Broken(bench, bench.wires[0])
+    bench.hub.admit([Admission(broken)], other, b"{}\n")
+    other.outlet.unsent = MAX_BUFFERED + 1
+    other.wants, other.replied = Wants(0), True
+    bench.hub.on_publication(Publication("room:2", 1, b"1"))
+    bench.publish(b"2")
+    await bench.tick()
+    assert len(raised) == 1 and reader.events == [("durable", b"2")]
