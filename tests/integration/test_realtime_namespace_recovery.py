@@ -17,8 +17,8 @@ from tests.realtime_tokens import TOKEN_SECRET, connection_token, subscription_t
 
 __all__ = ["client"]
 
-MEMORY: Final = {"history": "memory", "history_size": 100, "history_ttl_seconds": 60.0}
-ASKED: Final = {"recover": True, "epoch": "epoch-1"}
+MEMORY: Final[dict[str, Any]] = {"history": "memory", "history_size": 100, "history_ttl_seconds": 60.0}
+ASKED: Final[dict[str, Any]] = {"recover": True, "epoch": "epoch-1"}
 
 
 @pytest.fixture

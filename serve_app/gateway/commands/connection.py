@@ -34,6 +34,8 @@ async def connect(session: Session, command: Command) -> None:
     if max(len(request.name), len(request.version)) > NAME_CHARACTERS:
         raise codes.bad_request()
     token = await _identity(session, request.token)
+    if not session.is_open:
+        return
     account = token.caller.account_id
     own = "" if account is None else f"user:{account}"
     subscriptions = ServerSubscriptions(session, _asked(session, token, own))
