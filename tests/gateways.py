@@ -106,6 +106,7 @@ class Gateways:
     def __init__(self, settings: Sequence[Settings], shard: OneShard, accounts: Accounts) -> None:
         self.shard = shard
         self.accounts = accounts
+        self.secret = settings[0].auth.secret
         self.urls = [f"http://127.0.0.1:{s.gateway.port}" for s in settings]
         self.gateways = [
             Gateway(
@@ -156,12 +157,13 @@ async def running_gateways(
     async with pool.acquire() as connection:
         await ensure_partitions(connection, datetime.now(UTC).date(), 1)
     options = {"api_key": API_KEY, "token_secret": TOKEN_SECRET, **realtime}
+    secret = uuid4().hex
     settings = [
         Settings(
             gateway=GatewaySettings(port=free_port(), drain_seconds=0.0),
             realtime=Realtime(**options),
             channels=NAMESPACES,
-            auth=Auth(secret=uuid4().hex),
+            auth=Auth(secret=secret),
             rate_limit=RateLimitSettings(enabled=False),
         )
         for _ in range(count)

@@ -139,7 +139,7 @@ async def test_commands_about_one_user_are_applied_in_order(
         for _ in range(10):
             await api.subscribe(SubscribeRequest(user="42", channel="chat:a"))
             await api.unsubscribe(UnsubscribeRequest(user="42", channel="chat:a"))
-        heard = []
+        heard: list[str] = []
         while len(heard) < 20:
             push = (await client.next())["push"]
             heard += [member for member in ("subscribe", "unsubscribe") if member in push]
