@@ -95,7 +95,7 @@ class _Delta:
 def _boundary(text: bytes, position: int, step: int) -> int:
     """The position, or the next one by steps that is not inside a character of UTF-8."""
     for _ in range(_CONTINUED_MOST):
-        if position >= len(text) or text[position] & 0xC0 != 0x80:
+        if not 0 <= position < len(text) or text[position] & 0xC0 != 0x80:
             break
         position += step
     return position

@@ -30,6 +30,8 @@ def apply(source: bytes, delta: bytes) -> bytes:
 
 @given(blobs, blobs)
 @example(b"", b"")
+@example(b"", b"\x80")
+@example(b"\x80" * 40, b"\x80" * 41)
 @example(b"", b"x" * 100)
 @example(b"x" * 100, b"")
 @example(b"ab" * 50, b"ab" * 60)
