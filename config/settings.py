@@ -93,6 +93,11 @@ class Gateway(_Section, frozen=True):
     """0 keeps no page."""
     edge_cache_seconds: Seconds = 5.0
     drain_seconds: Seconds = 5.0
+    sockets_per_replica: Annotated[int, Meta(ge=1, le=1_000_000)] = 5_000
+    """Where `deployments.gateway.max_replicas` is above `replicas`: one more gateway beyond it."""
+    scale_up_seconds: Seconds = 10.0
+    scale_down_seconds: Seconds = 300.0
+    """How long fewer gateways must have been enough before one is drained and taken away."""
 
     def __post_init__(self) -> None:
         for network in self.trusted_proxies:

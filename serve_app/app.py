@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import ray
 from ray import serve
-from ray.serve.config import AutoscalingConfig
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import LoggingConfig
 
 from config.errors import AppError
@@ -26,6 +26,7 @@ from serve_app.deployments import (
     WorkerLightDeployment,
     app_name,
 )
+from serve_app.gateway_scaling import SocketsPolicy
 from serve_app.shard_client import NAMESPACE, shard_name
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ _LOGGING: Final = LoggingConfig(log_level="WARNING", enable_access_log=False)
 _START_SECONDS: Final = 180.0
 _STATUS_SECONDS: Final = 0.1
 _CLOSING_SECONDS: Final = 1.0
+_METRICS_SECONDS: Final = 2.0
 _ONE_MORE_PERCENT: Final = 1  # Serve rounds up: one more replica than usual while they are replaced
 _FAILED: Final = ("DEPLOY_FAILED", "UNHEALTHY")
 _OBJECT_STORE_BYTES: Final = 100 * 1024 * 1024  # nothing of ours goes through it
@@ -121,7 +123,22 @@ def _gateways(settings: Settings) -> Any:
         settings.deployments.gateway,
         shutdown_seconds=gateway_shutdown_seconds(settings),
     )
-    return deployment.options(max_surge_percent=_ONE_MORE_PERCENT).bind(settings)
+    size, gateway = settings.deployments.gateway, settings.gateway
+    options: dict[str, Any] = {"max_surge_percent": _ONE_MORE_PERCENT}
+    if size.max_replicas > size.replicas:
+        options["autoscaling_config"] = AutoscalingConfig(
+            min_replicas=size.replicas,
+            max_replicas=size.max_replicas,
+            policy=AutoscalingPolicy(
+                policy_function=SocketsPolicy,
+                policy_kwargs={"per_gateway": gateway.sockets_per_replica},
+            ),
+            metrics_interval_s=_METRICS_SECONDS,
+            look_back_period_s=2 * _METRICS_SECONDS,
+            upscale_delay_s=gateway.scale_up_seconds,
+            downscale_delay_s=gateway.scale_down_seconds,
+        )
+    return deployment.options(**options).bind(settings)
 
 
 def _run(*applications: Any) -> None:

@@ -210,5 +210,8 @@ class GatewayDeployment:
         await self._gateway.start()
         relax_collector()
 
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        return {"sockets": self._gateway.sockets}
+
     async def __del__(self) -> None:
         await self._gateway.stop()

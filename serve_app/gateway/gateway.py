@@ -168,6 +168,10 @@ class Gateway:
         await self._realtime.start()
         await self._server.start()
 
+    @property
+    def sockets(self) -> int:
+        return self._realtime.statistics()["sockets"]
+
     async def stop(self) -> None:
         """Closes sockets in slices, so that clients come back elsewhere, then the ports."""
         seconds = self._settings.gateway.drain_seconds
