@@ -127,6 +127,24 @@ async def test_what_moves_while_another_one_recovers_is_not_lost(
     assert offsets == {"a": [2, 3], "b": [2, 3, 4]}
 
 
+async def test_what_one_reply_recovers_is_bounded() -> None:
+    async with RealtimeServer(
+        channels={"default": DEFAULT}, token_secret=TOKEN_SECRET, recovery_bytes=2_000
+    ) as server:
+        for name in "abc":
+            server.shard.create(name)
+            server.shard.publish(name, b'"%b"' % (b"x" * (900 if name == "c" else 1_500)))
+        position = {"recover": True, "epoch": "epoch-1", "offset": 0}
+        token = connection_token("42", channels=["a", "b", "c"])
+        for turn in (["a", "b", "c"], ["b", "c"]):
+            async with server.socket() as client:
+                subs = dict.fromkeys(turn, position)
+                subs = (await client.connect(token, subs=subs))["connect"]["subs"]
+                recovered = [name for name in "abc" if subs[name].get("recovered")]
+                assert recovered == turn[:1]
+                assert subs["c"]["offset"] == 1 and subs["c"]["was_recovering"] is True
+
+
 @pytest.mark.parametrize(
     ("channels", "code"),
     [(["nowhere:1"], 102), ([thread()], 103), (["user:1"], 102), (["bad\nname"], 107)],

@@ -7,7 +7,7 @@ are sent with the next connect, and who loses continuity on one must reconnect.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -61,10 +61,19 @@ class ServerSubscriptions:
                 request = requests.get(name, SubscribeRequest())
                 start = await _start(self._session, subscription, request)
                 starts[name] = _mark(subscription.channel), start
+        room = self._session.services.settings.recovery_bytes
         results = {}
         for name, (_, start) in starts.items():
-            data = embed(self._asked[name].data)
-            results[name] = msgspec.structs.replace(start.result, data=data)
+            size = sum(len(p.data) for p in start.result.publications)
+            fields: dict[str, Any] = {"data": embed(self._asked[name].data)}
+            if size > room:
+                # Recovered one by one they fit; all in one reply they would end the connection as
+                # a slow one, and the next one too.
+                last = self._subscriptions[name].channel.position.last
+                fields |= {"recovered": False, "publications": [], "offset": last}
+            else:
+                room -= size
+            results[name] = msgspec.structs.replace(start.result, **fields)
         beginnings = {
             name: Beginning(subscription) for name, subscription in self._subscriptions.items()
         }
