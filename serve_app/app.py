@@ -129,7 +129,7 @@ def _gateways(settings: Settings) -> Any:
         options["autoscaling_config"] = AutoscalingConfig(
             min_replicas=size.replicas,
             max_replicas=size.max_replicas,
-            policy=AutoscalingPolicy(
+            policy=AutoscalingPolicy(  # type: ignore[no-untyped-call]
                 policy_function=SocketsPolicy,
                 policy_kwargs={"per_gateway": gateway.sockets_per_replica},
             ),

@@ -39,7 +39,9 @@ def scaling_server() -> Iterator[RunningServer]:
 
 async def _wait_gateways(server: RunningServer, count: int) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while len(await asyncio.to_thread(server.pids, "gateway")) != count:
+        while True:
+            if len(await asyncio.to_thread(server.pids, "gateway")) == count:
+                return
             await asyncio.sleep(0.2)
 
 
