@@ -99,6 +99,7 @@ class KeepingSender:
 
     def __init__(self) -> None:
         self.at_once = 1_000
+        self.spent_seconds = 0.0
         self.kept: deque[tuple[Outlet, bytes]] = deque()
 
     def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:

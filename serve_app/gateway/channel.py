@@ -4,6 +4,7 @@ those who give publications, take them and write them out."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Collection
 from enum import IntFlag
@@ -98,11 +99,25 @@ class Sender(Protocol):
     def settle(self) -> None:
         """Sends what is kept, in this tick."""
 
+    @property
+    def spent_seconds(self) -> float:
+        """CPU of the loop's thread so far, for everything that was sent to many."""
+
 
 class TransportSender:
     """Keeps nothing: each transport buffers for itself."""
 
+    def __init__(self) -> None:
+        self.spent_seconds = 0.0
+
     def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
+        began = time.thread_time()
+        try:
+            return self._write(outlets, data, max_buffered)
+        finally:
+            self.spent_seconds += time.thread_time() - began
+
+    def _write(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
         slow = []
         for outlet in outlets:
             if outlet.is_closing():

@@ -148,11 +148,19 @@ class DirectSender:
         self._kept_bytes = 0
         self._max_buffered = 0
         self._slow: dict[DirectOutlet, None] = {}
+        self.spent_seconds = 0.0
 
     def outlet(self, transport: asyncio.WriteTransport) -> DirectOutlet:
         return DirectOutlet(transport, self)
 
     def __call__(self, outlets: Collection[Any], data: bytes, max_buffered: int) -> list[Outlet]:
+        began = time.thread_time()
+        try:
+            return self._send(outlets, data, max_buffered)
+        finally:
+            self.spent_seconds += time.thread_time() - began
+
+    def _send(self, outlets: Collection[Any], data: bytes, max_buffered: int) -> list[Outlet]:
         self._max_buffered = max_buffered
         try:
             fds = array("i", [outlet.fd for outlet in outlets])
@@ -177,8 +185,10 @@ class DirectSender:
         return self._take_slow(outlets) if self._slow else []
 
     def settle(self) -> None:
+        began = time.thread_time()
         while self._runs:
             self._go_on(_NO_DEADLINE)
+        self.spent_seconds += time.thread_time() - began
 
     # ------------------------------------------------------------ for outlets
 
@@ -213,8 +223,10 @@ class DirectSender:
         self._tick = None
         if self._runs:
             self._begin_tick()
+            began = time.thread_time()
             while self._runs and self._go_on(self._deadline_ns):
                 pass
+            self.spent_seconds += time.thread_time() - began
 
     def _keep(self, outlets: list[DirectOutlet], data: bytes) -> None:
         last = self._runs[-1]

@@ -17,7 +17,11 @@ from tests.realtime_tokens import TOKEN_SECRET, connection_token, subscription_t
 
 __all__ = ["client"]
 
-MEMORY: Final[dict[str, Any]] = {"history": "memory", "history_size": 100, "history_ttl_seconds": 60.0}
+MEMORY: Final[dict[str, Any]] = {
+    "history": "memory",
+    "history_size": 100,
+    "history_ttl_seconds": 60.0,
+}
 ASKED: Final[dict[str, Any]] = {"recover": True, "epoch": "epoch-1"}
 
 
@@ -142,6 +146,20 @@ def texts(count: int) -> list[bytes]:
         board[f"player-{n % 40}"] += n + 1
         made.append(msgspec.json.encode({"board": board, "who": "é"}))
     return made
+
+
+async def test_the_first_of_a_chain_is_the_base_byte_for_byte(
+    server: RealtimeServer, ada: RawClient
+) -> None:
+    """White space stays: a patch against other bytes would have a bad checksum."""
+    boards = [msgspec.json.format(board, indent=2) for board in texts(3)]
+    server.shard.create("stream:1")
+    for board in boards:
+        server.shard.publish("stream:1", board)
+    result = await subscribe(ada, "stream:1", **ASKED, offset=1, delta="fossil")
+    first, second = result["publications"]
+    assert first["data"].encode() == boards[1]
+    assert apply_delta(boards[1], second["data"].encode()) == boards[2]
 
 
 async def test_recovered_publications_are_chained_deltas(

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from actors.shard_messages import Publication
 from serve_app.gateway.audience import Audience, no_delta
-from serve_app.gateway.channel import RING_BYTES, RING_PUBLICATIONS, Admission, Channel
+from serve_app.gateway.channel import (
+    RING_BYTES,
+    RING_PUBLICATIONS,
+    Admission,
+    Channel,
+    send_by_transport,
+)
+from serve_app.gateway.protocol import Outlet
 from tests.realtime_session import Bench, FakeOutlet
 
 CHANNEL = "thread:018f0000-0000-7000-8000-000000000001"
@@ -48,6 +56,41 @@ async def test_publications_of_a_tick_are_one_write() -> None:
     assert first.writes == second.writes == 1
     assert first.written == second.written
     assert offsets(first) == [1, 2, 3, 4, 5, 0]
+
+
+class CostlySender:
+    """Says of each call that it took `costs` seconds."""
+
+    def __init__(self, costs: float) -> None:
+        self.costs = costs
+        self.spent_seconds = 0.0
+        self.sent: list[float] = []
+
+    def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
+        self.sent.append(asyncio.get_running_loop().time())
+        self.spent_seconds += self.costs
+        return send_by_transport(outlets, data, max_buffered)
+
+    def settle(self) -> None:
+        return None
+
+
+async def test_sending_takes_half_of_the_loop_at_most() -> None:
+    bench = Bench()
+    sender = CostlySender(0.05)
+    bench.hub._send = sender
+    outlet = await subscribed(bench)
+    publish(bench)
+    await settle()
+    assert len(sender.sent) == 1
+    for _ in range(3):
+        publish(bench)
+        await settle()
+    assert len(sender.sent) == 1, "the loop rests from sending"
+    await bench.hub.wait_flushed()
+    assert len(sender.sent) == 2, "what came meanwhile goes out together"
+    assert sender.sent[1] - sender.sent[0] >= 2 * 0.05
+    assert offsets(outlet) == [1, 2, 3, 4]
 
 
 async def test_a_connection_that_is_closing_does_not_keep_the_others_from_it() -> None:

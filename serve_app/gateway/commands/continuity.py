@@ -103,7 +103,7 @@ def _chain(publications: Sequence[Publication]) -> list[PublicationResult]:
         data = publication.data
         patch = b"" if previous is None else fossil.create_delta(previous, data)
         is_delta = 0 < len(patch) < len(data)
-        content = patch if is_delta else single_line(data)
+        content = patch if is_delta else data
         results.append(_result(publication, msgspec.Raw(content), is_delta))
         previous = data
     return results
