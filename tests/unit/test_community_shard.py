@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from actors import shard_messages as m
-from actors.community import SILENCE_SECONDS, CommunityShard
+from actors.community import CommunityShard
 from actors.mailbox import Mailbox
+from actors.shard_presence import SILENCE_SECONDS
 from config.errors import AppError
 from config.settings import Settings
 from storage.postgres import Pool
