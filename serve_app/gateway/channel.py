@@ -11,6 +11,7 @@ from enum import IntFlag
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from actors.shard_messages import HistoryReply, Publication
+from config.channels import OWN
 from serve_app.gateway.protocol import Outlet, Wire
 from serve_app.gateway.stream_position import ChannelPosition
 
@@ -148,6 +149,7 @@ class Channel:
     something waits for this tick's end."""
 
     __slots__ = (
+        "_has_ring",
         "audience",
         "clients",
         "dirty",
@@ -179,6 +181,8 @@ class Channel:
         self.public_until = 0.0
         self.fill: asyncio.Task[None] | None = None
         # The newest publications, contiguous up to position.last: short recoveries cost no call.
+        # Only of Serai's own: an operator's history may expire or be removed, its shard knows.
+        self._has_ring = name.partition(":")[0] in OWN
         self.ring: deque[Publication] = deque()
         self.ring_bytes = 0
         self.purges = 0
@@ -192,6 +196,8 @@ class Channel:
         await asyncio.shield(self.live)
 
     def remember(self, publication: Publication) -> None:
+        if not self._has_ring:
+            return
         if _REMOVAL in publication.data:
             # The log was overwritten where the removed text stood: read it again from there.
             self.forget()

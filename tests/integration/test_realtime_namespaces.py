@@ -14,7 +14,11 @@ from tests.integration.realtime_socket import error_of
 from tests.realtime_server import RawClient, RealtimeServer, member, thread
 from tests.realtime_tokens import TOKEN_SECRET, connection_token, subscription_token
 
-MEMORY: Final[dict[str, Any]] = {"history": "memory", "history_size": 5, "history_ttl_seconds": 60.0}
+MEMORY: Final[dict[str, Any]] = {
+    "history": "memory",
+    "history_size": 5,
+    "history_ttl_seconds": 60.0,
+}
 CHANNELS: Final = {
     "default": Namespace(
         subscribe="anyone", publish="subscribers", presence="clients", join_leave=True,

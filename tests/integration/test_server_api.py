@@ -252,6 +252,21 @@ async def test_pages_of_a_history(api: AsyncClient) -> None:
         assert await refused(api.history_remove(HistoryRemoveRequest(channel=channel))) == 108
 
 
+async def test_what_was_removed_is_recovered_by_nobody(
+    gateways: Gateways, api: AsyncClient
+) -> None:
+    async with gateways.connected("42") as there, gateways.connected("43") as back:
+        await there.ask("subscribe", channel="chat:a")
+        for n in range(3):
+            await api.publish(PublishRequest(channel="chat:a", data=n))
+        epoch = (await api.history(HistoryRequest(channel="chat:a"))).epoch
+        await api.history_remove(HistoryRemoveRequest(channel="chat:a"))
+        reply = await back.ask("subscribe", channel="chat:a", recover=True, epoch=epoch, offset=1)
+        result = reply["subscribe"]
+        assert result["was_recovering"] and "recovered" not in result
+        assert "publications" not in result and result["offset"] == 3
+
+
 # ---------------------------------------------------------------- batches and bad requests
 
 
