@@ -158,7 +158,7 @@ async def test_presence_counts_connections_of_a_user() -> None:
 
 async def test_the_ring_is_bounded_both_ways() -> None:
     live = asyncio.get_running_loop().create_future()
-    channel = Channel("c", live, Audience(no_delta))
+    channel = Channel(CHANNEL, live, Audience(no_delta))
     for offset in range(1, 1_001):
         channel.remember(Publication("c", offset, b"x"))
     assert len(channel.ring) == RING_PUBLICATIONS and channel.ring[-1].offset == 1_000
