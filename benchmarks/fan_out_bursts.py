@@ -15,8 +15,7 @@ from benchmarks.program import run_bar
 MUST: Final = 1.6
 GOAL: Final = 1.2
 IN_FLIGHT: Final = 16
-# At 30 a second the readers' own work would fill a core.
-BURSTS_PER_SECOND: Final = 10.0
+BURSTS_PER_SECOND: Final = 30.0
 
 
 async def measure(plan: Plan) -> int:
