@@ -24,6 +24,7 @@ BARS: Final = {
     8: ("benchmarks.reconnect_storm", "reconnect storm"),
     10: ("benchmarks.batched_handles", "batched handles"),
     13: ("benchmarks.many_communities", "many communities"),
+    14: ("benchmarks.scale_out", "scale out"),
 }
 
 

@@ -33,8 +33,10 @@ log = logging.getLogger(__name__)
 
 _Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 
-# Who finds it full tries again after 1, 3, 7 s; Linux bounds it by net.core.somaxconn (4,096).
+# Who finds it full tries again after 1, 3, 7 s; Linux bounds it by net.core.somaxconn (4,096). Each
+# listener of the shared port has one of its own.
 _BACKLOG: Final = 4_096
+_LISTENERS: Final = 2
 _LOOPBACK: Final = "127.0.0.1"
 _EVERYWHERE: Final = ("0.0.0.0", "::")
 _CODES: Final = {400: "invalid", 413: "too_large", 431: "too_large"}
@@ -69,8 +71,9 @@ class GatewayServer:
             private = await self._listen(runner, self._private_host, 0)
             self.private_port = private.port
             self._app[PRIVATE_PORT].append(private.port)
-            shared = await self._listen(runner, self._gateway.host, self._gateway.port)
-            self.port = shared.port
+            for _ in range(_LISTENERS):
+                shared = await self._listen(runner, self._gateway.host, self._gateway.port)
+                self.port = shared.port
         except BaseException:
             await self.stop()
             raise
