@@ -1,20 +1,22 @@
 """Recovery of a subscription by (epoch, offset): what it missed, or that nobody can say.
 
 recovered = (epoch empty or equal) and all of (offset, top] is at hand, in order, within limits.
-Equal recoveries that overlap share one history read.
+Equal recoveries that overlap share one history read, but none that began before text was removed or
+another epoch came. What is published during the read is kept beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextvars import Context
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import Counter
 
 from actors.shard_messages import HistoryReply, Publication
 from config.settings import Realtime as RealtimeSettings
-from serve_app.gateway.channel import Channel, Source
+from serve_app.gateway.channel import Channel, Source, Tail
 from serve_app.gateway.channel_hub import ChannelHub
 
 _ATTEMPTS: Final = 3
@@ -24,13 +26,30 @@ RECOVERIES = Counter(
 )
 
 
+class _Read:
+    """`waiting`: recoveries that want its answer, with all of `tail` up to that moment."""
+
+    __slots__ = ("tail", "task", "waiting")
+
+    def __init__(self, task: asyncio.Task[HistoryReply], tail: Tail) -> None:
+        self.task = task
+        self.tail = tail
+        self.waiting = 0
+
+
+class _Found(NamedTuple):
+    reply: HistoryReply
+    publications: list[Publication]
+
+
 class CatchUp:
     def __init__(self, hub: ChannelHub, source: Source, settings: RealtimeSettings) -> None:
         self._hub = hub
         self._source = source
         self._publications = settings.recovery_publications
         self._bytes = settings.recovery_bytes
-        self._reads: dict[tuple[str, int], asyncio.Task[HistoryReply]] = {}
+        # (channel, after, purges of the channel when it began)
+        self._reads: dict[tuple[Channel, int, int], _Read] = {}
 
     async def recover(self, channel: Channel, epoch: str, offset: int) -> list[Publication] | None:
         """Everything after `offset` up to the channel's `position.last`, None if unrecoverable.
@@ -52,11 +71,11 @@ class CatchUp:
             last, purges = position.last, channel.purges
             if not last:
                 return None
-            reply = await self._read(channel.name, last - 1)
-            if reply.top is None or reply.top.epoch != position.epoch:
+            found = await self._read(channel, last - 1)
+            if found.reply.top is None or found.reply.top.epoch != position.epoch:
                 return None
-            if (position.last, channel.purges) == (last, purges):
-                return next((p for p in reply.publications if p.offset == last), None)
+            if channel.purges == purges:
+                return next((p for p in found.publications if p.offset == position.last), None)
         return None
 
     async def _find(self, channel: Channel, epoch: str, offset: int) -> list[Publication] | None:
@@ -74,12 +93,13 @@ class CatchUp:
             missed = self._from_ring(channel, offset)
             if missed is None:
                 purges = channel.purges
-                reply = await self._read(channel.name, offset)
-                if epoch not in ("", position.epoch) or reply.top is None:
+                found = await self._read(channel, offset)
+                top = found.reply.top
+                if epoch not in ("", position.epoch) or top is None or top.epoch != position.epoch:
                     return None
                 if channel.purges != purges:
                     continue  # what was read may hold text that has been removed since
-                missed = self._merge(channel, offset, reply.publications)
+                missed = self._merge(channel, offset, found.publications)
                 if missed is None:
                     return None
             return missed if sum(len(p.data) for p in missed) <= self._bytes else None
@@ -93,10 +113,10 @@ class CatchUp:
         return [p for p in channel.ring if p.offset > offset]
 
     def _merge(
-        self, channel: Channel, offset: int, history: list[Publication]
+        self, channel: Channel, offset: int, found: Iterable[Publication]
     ) -> list[Publication] | None:
         last = channel.position.last
-        known = {p.offset: p for p in (*history, *channel.ring) if offset < p.offset <= last}
+        known = {p.offset: p for p in (*found, *channel.ring) if offset < p.offset <= last}
         if len(known) != last - offset:
             return None
         return [known[o] for o in range(offset + 1, last + 1)]
@@ -112,22 +132,40 @@ class CatchUp:
             await asyncio.shield(channel.fill)
         return True
 
-    async def _read(self, name: str, after: int) -> HistoryReply:
-        key = (name, after)
-        task = self._reads.get(key)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(
-                self._source_read(name, after), context=Context()
-            )
-            self._reads[key] = task
-            task.add_done_callback(lambda _: self._reads.pop(key, None))
-        return await asyncio.shield(task)
+    async def _read(self, channel: Channel, after: int) -> _Found:
+        """The answer holds in the tick in which it is returned."""
+        key = channel, after, channel.purges
+        read = self._reads.get(key) or self._begin(key)
+        read.waiting += 1
+        try:
+            reply = await asyncio.shield(read.task)
+            return _Found(reply, [*reply.publications, *read.tail.publications])
+        finally:
+            read.waiting -= 1
+            if not read.waiting and read.task.done():
+                channel.tails.discard(read.tail)
+
+    def _begin(self, key: tuple[Channel, int, int]) -> _Read:
+        channel, after, _ = key
+        task = asyncio.get_running_loop().create_task(
+            self._source_read(channel.name, after), context=Context()
+        )
+        read = self._reads[key] = _Read(task, Tail(self._publications))
+        channel.tails.add(read.tail)
+
+        def end(_: asyncio.Task[HistoryReply]) -> None:
+            del self._reads[key]
+            if not read.waiting:
+                channel.tails.discard(read.tail)
+
+        task.add_done_callback(end)
+        return read
 
     async def _source_read(self, name: str, after: int) -> HistoryReply:
         return await self._source.history(name, after, self._publications)
 
     async def stop(self) -> None:
-        tasks = list(self._reads.values())
+        tasks = [read.task for read in self._reads.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -144,6 +144,16 @@ class Admission(NamedTuple):
     base: bytes | None = None
 
 
+class Tail:
+    """What a channel delivers while its history is read: together they reach the newest.
+    Beyond `most` publications the oldest go, which shows as a gap."""
+
+    __slots__ = ("publications",)
+
+    def __init__(self, most: int) -> None:
+        self.publications: deque[Publication] = deque(maxlen=most)
+
+
 class Channel:
     """One followed channel. `public_until` (loop time): until then everybody may read it. `dirty`:
     something waits for this tick's end."""
@@ -163,6 +173,7 @@ class Channel:
         "purges",
         "ring",
         "ring_bytes",
+        "tails",
         "users",
         "watcher",
     )
@@ -186,6 +197,7 @@ class Channel:
         self.ring: deque[Publication] = deque()
         self.ring_bytes = 0
         self.purges = 0
+        self.tails: set[Tail] = set()
 
     @property
     def used(self) -> bool:
@@ -196,6 +208,8 @@ class Channel:
         await asyncio.shield(self.live)
 
     def remember(self, publication: Publication) -> None:
+        for tail in self.tails:
+            tail.publications.append(publication)
         if not self._has_ring:
             return
         if _REMOVAL in publication.data:

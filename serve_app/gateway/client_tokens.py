@@ -220,9 +220,12 @@ def _header(token: str) -> dict[str, Any]:
     if len(token) > MAX_TOKEN_CHARACTERS:
         raise _forged()
     try:
-        return jwt.get_unverified_header(token)
-    except (jwt.PyJWTError, ValueError, RecursionError):
+        header = jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
         raise _forged() from None
+    if not all(isinstance(header.get(name, ""), str) for name in ("alg", "typ", "kid")):
+        raise _forged()
+    return header
 
 
 def _payload(token: str, key: Any, algorithm: str) -> bytes:

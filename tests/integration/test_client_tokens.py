@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,6 +119,17 @@ async def test_info_may_be_base64() -> None:
 async def test_what_is_no_connection_token(token: str) -> None:
     checked = tokens(token_secret=APPLICATION_SECRET)
     assert await refused(checked.connection(token)) == "unauthenticated"
+
+
+@pytest.mark.parametrize("name", ["alg", "typ", "kid"])
+@pytest.mark.parametrize("value", [["HS256"], {"a": 1}, 7, None, True])
+async def test_header_members_of_any_type(name: str, value: Any) -> None:
+    checked = tokens(token_secret=APPLICATION_SECRET)
+    _, payload, signature = signed({"sub": "1"}).split(".")
+    header = json.dumps({"alg": "HS256", "typ": "JWT", name: value}).encode()
+    token = f"{base64.urlsafe_b64encode(header).decode().rstrip('=')}.{payload}.{signature}"
+    assert await refused(checked.connection(token)) == "unauthenticated"
+    assert await refused(checked.subscription(token, "1", "news")) == "unauthenticated"
 
 
 async def test_without_a_secret_no_application_is_believed() -> None:
