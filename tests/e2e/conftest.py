@@ -1,4 +1,9 @@
-"""One server for most end-to-end tests: two gateways, two shards, accounts and posts per test."""
+"""One server for most end-to-end tests: two gateways, two shards, accounts and posts per test.
+
+Its profile is the sandbox, which is the laptop and one namespace more: a second server for what
+applications of Centrifugo's do would cost another start. The laptop as it is runs in
+test_processes.py and tests/fault.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +14,23 @@ import pytest
 
 from tests.e2e.api_client import ApiClient
 from tests.e2e.server import RunningServer
+from tests.realtime_tokens import TOKEN_SECRET
 from tests.stores import short_directory
 
 TWO_OF_EACH = {"SERAI_DEPLOYMENTS__GATEWAY__REPLICAS": "2", "SERAI_SHARDS__COUNT": "2"}
+API_KEY = "the key of an application's own backend"
+SANDBOX = {
+    "SERAI_PROFILE": "sandbox",
+    "SERAI_REALTIME__API_KEY": API_KEY,
+    "SERAI_REALTIME__TOKEN_SECRET": TOKEN_SECRET,
+}
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[RunningServer]:
     """Tests leave it healthy; they may not stop or kill parts of it."""
     directory = short_directory()
-    with RunningServer(directory / "data", TWO_OF_EACH) as running:
+    with RunningServer(directory / "data", TWO_OF_EACH | SANDBOX) as running:
         yield running
     shutil.rmtree(directory)
 

@@ -43,7 +43,8 @@ class JsClient:
 
     `events` is everything that the SDK reported, in order, from the start of the process.
     Without a token the client is a guest. With `refresh=True` the SDK asks for new tokens by a
-    `token_needed` event, answered by `give_token`. `options` go to the SDK unchanged.
+    `token_needed` event, answered by `give_token`. `options` go to the SDK unchanged. With
+    `protobuf` payloads are still JSON values on this side.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class JsClient:
         token: str | None = None,
         *,
         refresh: bool = False,
+        protobuf: bool = False,
         connect: bool = True,
         deadline_seconds: float = 20.0,
         options: Mapping[str, object] | None = None,
@@ -61,6 +63,7 @@ class JsClient:
             "url": url,
             "token": token,
             "refresh": refresh,
+            "protobuf": protobuf,
             "options": dict(options or {}),
         }
         self._connect_on_enter = connect
@@ -176,17 +179,22 @@ class JsClient:
     async def give_token(self, token: str) -> None:
         await self.command("token", token=token)
 
+    async def give_subscription_token(self, channel: str, token: str) -> None:
+        await self.command("subscriptionToken", channel=channel, token=token)
+
     async def subscribe(
         self,
         channel: str,
         since: Position | None = None,
         *,
         token: str | None = None,
+        refresh: bool = False,
         options: Mapping[str, object] | None = None,
     ) -> Event:
         """Subscribe, from the position {"offset", "epoch"} where given, and wait for the answer.
 
-        Raises JsClientError with the code when the server refuses for good.
+        With `refresh` the SDK asks for tokens by `subscription_token_needed` events. Raises
+        JsClientError with the code when the server refuses for good.
         """
         after = self.mark()
         await self.command(
@@ -194,6 +202,7 @@ class JsClient:
             channel=channel,
             since=dict(since) if since else None,
             token=token,
+            refresh=refresh,
             options=dict(options or {}),
         )
         event = await self.wait_for(
@@ -214,6 +223,10 @@ class JsClient:
         """Returns when the server accepted; needs a subscription to the channel."""
         await self.command("publish", channel=channel, data=data)
 
+    async def presence(self, channel: str) -> Event:
+        """`clients`: ClientInfo by connection, `connInfo` and `chanInfo` where there are any."""
+        return await self._mapping("presence", channel=channel)
+
     async def presence_stats(self, channel: str) -> Event:
         """As the SDK names them: `numClients` and `numUsers`."""
         return await self._mapping("presenceStats", channel=channel)
@@ -221,6 +234,13 @@ class JsClient:
     async def history(self, channel: str, **fields: object) -> Event:
         """`limit` (-1: all, 0: only the position), `since`, `reverse`."""
         return await self._mapping("history", channel=channel, **fields)
+
+    async def rpc(self, method: str, data: object = None) -> Any:
+        return (await self._mapping("rpc", method=method, data=data))["data"]
+
+    async def delta_stats(self, channel: str) -> Event:
+        """`numDeltaPayloads`, `numFullPayloads`, `bytesReceived`, `bytesDecoded`."""
+        return await self._mapping("deltaStats", channel=channel)
 
     async def command(self, op: str, **fields: object) -> object:
         """Run one operation of the driver; raises JsClientError with the code on refusal."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
-import jwt
 import pytest
 from cent import (
     AsyncClient,
@@ -24,45 +22,29 @@ from cent import (
 )
 
 from tests.conditions import wait_until
+from tests.e2e.conftest import API_KEY
 from tests.e2e.python_client import PythonClient
 from tests.e2e.server import RunningServer, websocket_url
-from tests.stores import short_directory
+from tests.realtime_tokens import connection_token
 
 pytestmark = pytest.mark.e2e
 
-API_KEY: Final = "the key of an application's own backend"
-TOKEN_SECRET: Final = "the secret of an application's own backend"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[RunningServer]:
-    directory = short_directory()
-    settings = {
-        "SERAI_PROFILE": "sandbox",
-        "SERAI_DEPLOYMENTS__GATEWAY__REPLICAS": "2",
-        "SERAI_REALTIME__API_KEY": API_KEY,
-        "SERAI_REALTIME__TOKEN_SECRET": TOKEN_SECRET,
-    }
-    with RunningServer(directory / "data", settings) as running:
-        yield running
-    shutil.rmtree(directory)
-
 
 @pytest.fixture
-async def api(sandbox: RunningServer) -> AsyncIterator[AsyncClient]:
+async def api(server: RunningServer) -> AsyncIterator[AsyncClient]:
     timeout: Any = aiohttp.ClientTimeout(10)  # a bare number warns
-    client = AsyncClient(f"{sandbox.url}/api", API_KEY, timeout=timeout)
+    client = AsyncClient(f"{server.url}/api", API_KEY, timeout=timeout)
     yield client
     await client._session.close()
 
 
-def client_of(sandbox: RunningServer, user: str, gateway: int) -> PythonClient:
-    token = jwt.encode({"sub": user}, TOKEN_SECRET, "HS256")
-    return PythonClient(websocket_url(sandbox.gateway_urls()[gateway]), token)
+def client_of(server: RunningServer, user: str, gateway: int) -> PythonClient:
+    url = websocket_url(server.gateway_urls()[gateway])
+    return PythonClient(url, connection_token(user))
 
 
-async def test_an_application_runs_unchanged(sandbox: RunningServer, api: AsyncClient) -> None:
-    async with client_of(sandbox, "42", 0) as ada, client_of(sandbox, "7", 1) as ben:
+async def test_an_application_runs_unchanged(server: RunningServer, api: AsyncClient) -> None:
+    async with client_of(server, "42", 0) as ada, client_of(server, "7", 1) as ben:
         following = [await client.follow("news") for client in (ada, ben)]
         done = await api.publish(PublishRequest(channel="news", data={"text": "hello"}))
         await api.broadcast(BroadcastRequest(channels=["news", "other"], data={"text": "all"}))

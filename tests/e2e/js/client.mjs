@@ -2,12 +2,14 @@
 //
 //   node client.mjs [url [token]]      (or {"op":"connect","url":…,"token":…} as the first line)
 //
-// A list of {"transport":…,"endpoint":…} in place of the URL chooses other transports.
+// A list of {"transport":…,"endpoint":…} in place of the URL chooses other transports, "protobuf":true
+// in the connect command the SDK's Protobuf build. Payloads are JSON values here in either encoding.
 //
 // A command may carry "id": its outcome comes back as {"event":"result","id":…} or
 // {"event":"failed","id":…,"code":…,"message":…}. The end of stdin disconnects and exits.
 import { createInterface } from "node:readline";
 import { Centrifuge } from "centrifuge";
+import { Centrifuge as BinaryCentrifuge } from "centrifuge/build/protobuf";
 import { EventSource } from "eventsource";
 import WebSocket from "ws";
 
@@ -23,14 +25,33 @@ class TrackedSocket extends WebSocket {
 }
 
 let client = null;
+let binary = false;
 let giveToken = null;
+const giveSubscriptionToken = new Map();
+
+// The Protobuf build has bytes where the other has JSON values.
+function shown(key, value) {
+  const given = this[key]; // `value` of a Buffer is what its toJSON made
+  if (!(given instanceof Uint8Array)) return value;
+  return given.length ? JSON.parse(new TextDecoder().decode(given)) : null;
+}
+
+function payload(value) {
+  return binary ? new TextEncoder().encode(JSON.stringify(value ?? null)) : value;
+}
 
 function emit(event, fields = {}) {
-  process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
+  process.stdout.write(`${JSON.stringify({ event, ...fields }, shown)}\n`);
 }
 
 function publication(ctx) {
-  return { channel: ctx.channel, offset: ctx.offset ?? null, data: ctx.data, info: ctx.info };
+  return {
+    channel: ctx.channel,
+    offset: ctx.offset ?? null,
+    data: ctx.data,
+    info: ctx.info,
+    tags: ctx.tags,
+  };
 }
 
 function subscribed(ctx) {
@@ -53,8 +74,9 @@ function problem(ctx) {
   return { channel: ctx.channel, kind: ctx.type, code: ctx.error?.code, message: ctx.error?.message };
 }
 
-function create({ url, token, refresh = false, options = {} }) {
-  const made = new Centrifuge(url, {
+function create({ url, token, refresh = false, protobuf = false, options = {} }) {
+  binary = protobuf;
+  const made = new (protobuf ? BinaryCentrifuge : Centrifuge)(url, {
     websocket: TrackedSocket,
     eventsource: EventSource,
     minReconnectDelay: 50,
@@ -82,10 +104,12 @@ function create({ url, token, refresh = false, options = {} }) {
   made.on("subscribed", (ctx) => emit("server_subscribed", subscribed(ctx)));
   made.on("unsubscribed", (ctx) => emit("server_unsubscribed", { channel: ctx.channel }));
   made.on("publication", (ctx) => emit("server_publication", publication(ctx)));
+  made.on("join", (ctx) => emit("server_join", { channel: ctx.channel, info: ctx.info }));
+  made.on("leave", (ctx) => emit("server_leave", { channel: ctx.channel, info: ctx.info }));
   return made;
 }
 
-function subscribe({ channel, since, token, options = {} }) {
+function subscribe({ channel, since, token, refresh = false, options = {} }) {
   const old = client.getSubscription(channel);
   if (old) {
     old.subscribe();
@@ -96,6 +120,15 @@ function subscribe({ channel, since, token, options = {} }) {
     maxResubscribeDelay: 1000,
     ...(since ? { since } : {}),
     ...(token ? { token } : {}),
+    ...(refresh
+      ? {
+          getToken: () =>
+            new Promise((resolve) => {
+              giveSubscriptionToken.set(channel, resolve);
+              emit("subscription_token_needed", { channel });
+            }),
+        }
+      : {}),
     ...options,
   });
   sub.on("subscribing", (ctx) => emit("subscribing", reason(ctx)));
@@ -125,6 +158,12 @@ const operations = {
   drop() {
     for (const socket of sockets) socket.terminate();
   },
+  subscriptionToken({ channel, token }) {
+    const give = giveSubscriptionToken.get(channel);
+    if (!give) throw new Error("no token was asked for");
+    giveSubscriptionToken.delete(channel);
+    give(token);
+  },
   token({ token }) {
     if (!giveToken) throw new Error("no token was asked for");
     giveToken(token);
@@ -136,12 +175,13 @@ const operations = {
     sub.unsubscribe();
     if (forget) client.removeSubscription(sub);
   },
-  publish: ({ channel, data }) => subscription(channel).publish(data),
+  publish: ({ channel, data }) => subscription(channel).publish(payload(data)),
   presence: ({ channel }) => client.presence(channel),
   presenceStats: ({ channel }) => client.presenceStats(channel),
   history: ({ channel, limit = -1, since, reverse = false }) =>
     client.history(channel, { limit, reverse, ...(since ? { since } : {}) }),
-  rpc: ({ method, data }) => client.rpc(method, data),
+  rpc: ({ method, data }) => client.rpc(method, payload(data)),
+  deltaStats: ({ channel }) => subscription(channel).deltaStats(),
 };
 
 async function perform(line) {
