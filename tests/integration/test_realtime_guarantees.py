@@ -6,10 +6,13 @@ import asyncio
 from typing import Any, Final
 
 import pytest
-from cent import PublishRequest
+from cent import DisconnectRequest, PublishRequest, SubscribeRequest
 
+from actors import shard_messages as m
 from config.channels import Namespace
+from config.errors import AppError
 from tests.conditions import wait_until
+from tests.fake_shard import FakeShard
 from tests.gateways import running_gateways
 from tests.integration.realtime_socket import error_of
 from tests.realtime_server import RawClient, RealtimeServer, thread
@@ -221,6 +224,42 @@ async def test_a_lost_shard_of_a_channel_in_memory(database_url: str) -> None:
         result = again["subscribe"]
         assert result["was_recovering"] and "recovered" not in result
         assert result["epoch"] != before["epoch"] and result.get("offset", 0) == 0
+
+
+class _NoHistory(FakeShard):
+    async def __call__(self, shard: int, request: m.ShardRequest) -> m.ShardReply:
+        if isinstance(request, m.ReadHistory):
+            raise AppError("unavailable")
+        return await super().__call__(shard, request)
+
+
+async def test_a_gap_that_nobody_fills_ends_in_2500(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve_app.gateway.gaps.FILL_SECONDS", 0.05)
+    channel = thread()
+    async with RealtimeServer(_NoHistory()) as server, server.socket() as client:
+        server.shard.create(channel)
+        await client.connect()
+        await client.ask("subscribe", channel=channel)
+        server.shard.publish(channel, deliver=False)
+        server.shard.publish(channel)
+        assert (await client.next())["push"]["unsubscribe"]["code"] == 2500
+
+
+# ---------------------------------------------------------------- the server API
+
+
+async def test_a_command_concerns_who_is_there(database_url: str) -> None:
+    async with (
+        running_gateways(database_url, 2) as gateways,
+        gateways.connected("42", 1) as there,
+        gateways.api() as api,
+    ):
+        await api.disconnect(DisconnectRequest(user="7"))
+        await api.subscribe(SubscribeRequest(user="42", channel="chat:a"))
+        while "subscribe" not in (await there.next()).get("push", {}):
+            continue  # now the gateway has heard both
+        async with gateways.connected("7", 1) as later:
+            assert "subscribe" in await later.ask("subscribe", channel="chat:b")
 
 
 # ---------------------------------------------------------------- permissions
