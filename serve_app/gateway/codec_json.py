@@ -134,8 +134,9 @@ def is_json(data: bytes) -> bool:
 
 
 def single_line(data: bytes) -> bytes:
-    """Encoded JSON without raw line feeds, which would end the message in the middle."""
-    if b"\n" not in data:
+    """Encoded JSON without raw line ends, which would cut the message: LF in frames of many
+    messages, either in server-sent events."""
+    if b"\n" not in data and b"\r" not in data:
         return data
-    # A line feed inside a JSON string is always escaped: these are all white space.
-    return data.replace(b"\n", b" ")
+    # Inside a JSON string they are always escaped: these are all white space.
+    return data.replace(b"\n", b" ").replace(b"\r", b" ")

@@ -74,6 +74,14 @@ def test_data_is_embedded_and_never_breaks_a_line() -> None:
     assert b"\n" not in CODEC.reply(reply)
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_no_line_end_is_left(end: bytes) -> None:
+    data = b'{%b"text":%b"a\\r\\nb"}' % (end, end)
+    message = CODEC.publication(CHANNEL, Publication(CHANNEL, 3, data))
+    assert not set(message) & set(b"\r\n")
+    assert msgspec.json.decode(message)["push"]["pub"]["data"] == {"text": "a\r\nb"}
+
+
 def test_pushes() -> None:
     assert CODEC.push(Push("c", unsubscribe=Ending(2500, "insufficient state"))) == (
         b'{"push":{"channel":"c","unsubscribe":{"code":2500,"reason":"insufficient state"}}}'
