@@ -235,9 +235,16 @@ class ServerApi:
     # ------------------------------------------------------------ connections
 
     async def _subscribe(self, request: api.SubscribeRequest) -> api.Nothing:
-        if self._row(request.channel).subscribe == "content":
+        row = self._row(request.channel)
+        if row.subscribe == "content":
             raise codes.permission_denied()
-        since = request.recover_since
+        given = request.recover_since
+        since = (given.epoch, given.offset) if given is not None else None
+        if since is None and row.recovery == "stream":
+            # Gateways apply it after the answer: what is published in between is caught up with.
+            ask = m.ReadHistory(request.channel, 0, 0, False)
+            top = (await self._ask_for(m.HistoryReply, request.channel, ask)).top
+            since = (top.epoch, top.offset) if top is not None else None
         return await self._command(
             SubscribeUser(
                 request.user,
@@ -246,7 +253,7 @@ class ServerApi:
                 channel=request.channel,
                 info=_json(request.info, request.b64info),
                 data=_json(request.data, request.b64data),
-                since=(since.epoch, since.offset) if since is not None else None,
+                since=since,
                 expire_at=float(request.expire_at or 0),
                 override=request.override or Override(),
             )
