@@ -21,6 +21,7 @@ from cent import (
     UnsubscribeRequest,
 )
 
+from storage.identity import new_id
 from tests.conditions import wait_until
 from tests.e2e.conftest import API_KEY
 from tests.e2e.python_client import PythonClient
@@ -28,6 +29,7 @@ from tests.e2e.server import RunningServer, websocket_url
 from tests.realtime_tokens import connection_token
 
 pytestmark = pytest.mark.e2e
+NEWS = f"news-{new_id(276)}"
 
 
 @pytest.fixture
@@ -45,20 +47,20 @@ def client_of(server: RunningServer, user: str, gateway: int) -> PythonClient:
 
 async def test_an_application_runs_unchanged(server: RunningServer, api: AsyncClient) -> None:
     async with client_of(server, "42", 0) as ada, client_of(server, "7", 1) as ben:
-        following = [await client.follow("news") for client in (ada, ben)]
-        done = await api.publish(PublishRequest(channel="news", data={"text": "hello"}))
-        await api.broadcast(BroadcastRequest(channels=["news", "other"], data={"text": "all"}))
+        following = [await client.follow(NEWS) for client in (ada, ben)]
+        done = await api.publish(PublishRequest(channel=NEWS, data={"text": "hello"}))
+        await api.broadcast(BroadcastRequest(channels=[NEWS, "other"], data={"text": "all"}))
         for one in following:
             await wait_until(lambda one=one: len(one.publications) >= 2)  # type: ignore[misc]
             assert [data for _, data in one.publications] == [{"text": "hello"}, {"text": "all"}]
-        history = await api.history(HistoryRequest(channel="news", limit=10))
+        history = await api.history(HistoryRequest(channel=NEWS, limit=10))
         assert [p.data["text"] for p in history.publications] == ["hello", "all"]
         assert history.epoch == done.epoch
 
         async with asyncio.timeout(30):
             while True:
-                stats = await api.presence_stats(PresenceStatsRequest(channel="news"))
-                present = (await api.presence(PresenceRequest(channel="news"))).presence
+                stats = await api.presence_stats(PresenceStatsRequest(channel=NEWS))
+                present = (await api.presence(PresenceRequest(channel=NEWS))).presence
                 if stats.num_users == len(present) == 2:
                     break
                 await asyncio.sleep(0.05)
@@ -68,7 +70,7 @@ async def test_an_application_runs_unchanged(server: RunningServer, api: AsyncCl
         await wait_until(lambda: "private" in [c.channel for c in ben.events.server_subscribed])
         await api.publish(PublishRequest(channel="private", data=1))
         await wait_until(lambda: ("private", 1) in [(c, d) for c, _, d in ben.events.publications])
-        await api.unsubscribe(UnsubscribeRequest(user="7", channel="news"))
+        await api.unsubscribe(UnsubscribeRequest(user="7", channel=NEWS))
         await wait_until(lambda: following[1].unsubscribed == [2000])
 
         async with asyncio.timeout(30):

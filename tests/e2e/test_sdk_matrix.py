@@ -171,6 +171,7 @@ async def test_a_room_of_an_application(cell: Cell, server: RunningServer) -> No
         await wait_told(reader, room, 5)
         await writer.publish(room, boards[5])
         await wait_told(reader, room, 6)
+        await wait_told(writer, room, 6)
         assert reader.told(room) == list(enumerate(boards, 1)) == writer.told(room)
         assert reader.recovered(room) == [False, True]
         # The first one after the break is whole, those behind it are not.
