@@ -326,7 +326,7 @@ class ChannelHub:
         """Leaves the ephemeral part out for who reads slowly; returns whose chain breaks by it."""
         most = self._max_buffered // 2
         late = {outlet for outlet in group.members if outlet.get_write_buffer_size() > most}
-        prompt = [o for o in group.members if o not in late] if late else group.members
+        prompt = dict.fromkeys(o for o in group.members if o not in late) if late else group.members
         if prompt:
             self._write(group, prompt, b"".join(group.pending), slow)
             self._delivered += len(group.pending) * len(prompt)

@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from serve_app.gateway.channel import send_by_transport
 from serve_app.gateway.fan import BY_TRANSPORT, GONE, Fan, fan, send_once
 from serve_app.gateway.protocol import Outlet
 
@@ -34,10 +33,12 @@ class DirectOutlet:
     """A connection's only writer. `fd` is that of the duplicate while it may be written to, else
     BY_TRANSPORT. Call `release` when the connection is gone."""
 
-    __slots__ = ("_duplicate", "_may_duplicate", "_sender", "_transport", "fd")
+    __slots__ = ("_duplicate", "_may_duplicate", "_sender", "_transport", "fd", "kept_in")
 
     def __init__(self, transport: asyncio.WriteTransport, sender: DirectSender) -> None:
         self.fd = BY_TRANSPORT
+        # For the sender alone: where it waits, in order.
+        self.kept_in: list[_Run] = []
         self._transport = transport
         self._sender = sender
         self._duplicate = -1
@@ -57,8 +58,8 @@ class DirectOutlet:
         return self._transport.is_closing()
 
     def get_write_buffer_size(self) -> int:
-        unsent = 0 if self.fd >= 0 else self._transport.get_write_buffer_size()
-        return unsent + self._sender.kept_for(self)
+        """What the client has not read: not what the sender keeps, whose bound is its own."""
+        return 0 if self.fd >= 0 else self._transport.get_write_buffer_size()
 
     def close(self) -> None:
         self._sender.send_kept(self)
@@ -119,23 +120,27 @@ class _Run:
         self.at = 0
         self._places: dict[DirectOutlet, int] | None = None
 
-    def find(self, outlet: DirectOutlet) -> int:
-        """Its place if it waits, else -1."""
+    def go_on(self, at: int) -> None:
+        """Those up to `at` have been served."""
+        for outlet in self.outlets[self.at : at]:
+            if outlet is not _GONE:
+                del outlet.kept_in[0]  # runs are served in order, so it is this one
+        self.at = at
+
+    def take_out(self, outlet: DirectOutlet) -> None:
+        """One that waits."""
         if self._places is None:
             self._places = {o: n for n, o in enumerate(self.outlets)}
-        place = self._places.get(outlet, -1)
-        return place if place >= self.at and self.outlets[place] is outlet else -1
-
-    def take_out(self, place: int) -> None:
+        place = self._places[outlet]
         self.outlets[place] = _GONE
         if self.fds is not None:
             self.fds[place] = GONE
 
 
 class DirectSender:
-    """A `Sender` (channel.py) for one event loop. Other outlets than its own are written to at
-    once. What is kept is at most `max_buffered` bytes over all messages; beyond that it sends
-    without regard to time, which holds back whoever publishes."""
+    """A `Sender` (channel.py) for one event loop and outlets of its own. What is kept is at most
+    `max_buffered` bytes over all messages; beyond that it sends without regard to time, which holds
+    back whoever publishes."""
 
     def __init__(
         self, send_to_all: Fan | None = None, *, tick_nanoseconds: int = TICK_NANOSECONDS
@@ -162,10 +167,7 @@ class DirectSender:
 
     def _send(self, outlets: Collection[Any], data: bytes, max_buffered: int) -> list[Outlet]:
         self._max_buffered = max_buffered
-        try:
-            fds = array("i", [outlet.fd for outlet in outlets])
-        except AttributeError:
-            return self._send_to_strangers(outlets, data, max_buffered)
+        fds = array("i", [outlet.fd for outlet in outlets])
         if self._tick is None:
             self._begin_tick()
         if self._runs:
@@ -178,8 +180,7 @@ class DirectSender:
                 run.at = end
                 self._make_up(run, shortfalls)
                 if end < len(fds):
-                    self._runs.append(run)
-                    self._kept_bytes += len(data)
+                    self._append(run)
         while self._kept_bytes > max_buffered:
             self._go_on(_NO_DEADLINE)
         return self._take_slow(outlets) if self._slow else []
@@ -194,24 +195,17 @@ class DirectSender:
 
     def send_kept(self, outlet: DirectOutlet) -> None:
         """Before its turn in the runs, so that others need not wait."""
-        for run in self._runs:
-            place = run.find(outlet)
-            if place >= 0:
-                run.take_out(place)
-                if not outlet.is_closing():
-                    outlet.write_by_transport(run.data)
-
-    def kept_for(self, outlet: DirectOutlet) -> int:
-        if not self._runs:
-            return 0
-        return sum(len(run.data) for run in self._runs if run.find(outlet) >= 0)
+        for run in outlet.kept_in:
+            run.take_out(outlet)
+            if not outlet.is_closing():
+                outlet.write_by_transport(run.data)
+        outlet.kept_in.clear()
 
     def forget(self, outlet: DirectOutlet) -> None:
         self._slow.pop(outlet, None)
-        for run in self._runs:
-            place = run.find(outlet)
-            if place >= 0:
-                run.take_out(place)
+        for run in outlet.kept_in:
+            run.take_out(outlet)
+        outlet.kept_in.clear()
 
     # ------------------------------------------------------------ runs
 
@@ -232,16 +226,23 @@ class DirectSender:
         last = self._runs[-1]
         if last.fds is None and last.outlets == outlets:
             last.data += data  # under load messages join, as within a tick
+            self._kept_bytes += len(data)
         else:
-            self._runs.append(_Run(outlets, data))
-        self._kept_bytes += len(data)
+            self._append(_Run(outlets, data))
+
+    def _append(self, run: _Run) -> None:
+        for outlet in run.outlets[run.at :]:
+            outlet.kept_in.append(run)
+        self._runs.append(run)
+        self._kept_bytes += len(run.data)
 
     def _go_on(self, deadline_ns: int) -> bool:
         """Sends of the first run; False when the time is up."""
         run = self._runs[0]
         if run.fds is None:
             run.fds = array("i", [outlet.fd for outlet in run.outlets])
-        run.at, shortfalls = self._fan(run.fds, run.at, run.data, deadline_ns)
+        end, shortfalls = self._fan(run.fds, run.at, run.data, deadline_ns)
+        run.go_on(end)
         self._make_up(run, shortfalls)
         if run.at < len(run.fds):
             return False
@@ -265,11 +266,3 @@ class DirectSender:
         for outlet in slow:
             del self._slow[outlet]  # type: ignore[arg-type]
         return slow
-
-    def _send_to_strangers(
-        self, outlets: Collection[Any], data: bytes, max_buffered: int
-    ) -> list[Outlet]:
-        own = [outlet for outlet in outlets if isinstance(outlet, DirectOutlet)]
-        others = [outlet for outlet in outlets if not isinstance(outlet, DirectOutlet)]
-        slow = send_by_transport(others, data, max_buffered)
-        return [*slow, *self(own, data, max_buffered)] if own else slow
