@@ -18,6 +18,7 @@ DEFAULT: Final = "default"
 """The namespace of channel names without a colon. There is none unless the profile says so."""
 CONTROL: Final = "serai-control"
 """Where gateways talk to each other: closed to clients and to the server API."""
+USER_BOUNDARY: Final = "#"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 Subscribe = Literal["content", "token", "members", "anyone"]
@@ -111,6 +112,19 @@ OWN: Final[Mapping[str, Namespace]] = {
 }
 
 
+def users_of(channel: str) -> frozenset[str] | None:
+    """The users that what follows the last `#` limits the channel to; None without one. Nobody
+    whose id holds a `#` or a comma is ever among them."""
+    _, limited, users = channel.rpartition(USER_BOUNDARY)
+    return frozenset(users.split(",")) - {""} if limited else None
+
+
+def personal_channel(user: str) -> str:
+    """ "" where there is none: for guests, and for ids that would name the channel of others."""
+    channel = f"{USER_BOUNDARY}{user}"
+    return channel if users_of(channel) == frozenset((user,)) else ""
+
+
 class Namespaces:
     """The table: Serai's own rows and the operator's."""
 
@@ -133,7 +147,7 @@ class Namespaces:
 
         A `$` before the name marks a channel that always needs a token, what follows a `#` names
         its users; neither changes the namespace."""
-        name, colon, _ = channel.removeprefix("$").partition("#")[0].partition(":")
+        name, colon, _ = channel.removeprefix("$").partition(USER_BOUNDARY)[0].partition(":")
         if not colon:
             return self._rows.get(DEFAULT)
         return self._rows.get(name) if name != DEFAULT else None

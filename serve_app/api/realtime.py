@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from msgspec import Meta
 
 from actors.messages import AuthorizeChannel, Reply
-from config.channels import CONTROL, OWN, Namespaces
+from config.channels import CONTROL, OWN, Namespaces, users_of
 from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.endpoint import read_raw
@@ -50,10 +50,10 @@ async def _check_right(call: Call[Nothing, TokenQuery], channel: str) -> None:
     if row.subscribe == "content":
         await call.backends.accounts_read(AuthorizeChannel(call.caller, channel))
         return
-    _, limited, users = channel.rpartition("#")
-    if limited and str(call.caller.account_id) not in users.split(","):
+    users = users_of(channel)
+    if users is not None and str(call.caller.account_id) not in users:
         raise AppError("not_permitted", "This channel is for other users.")
-    if channel.startswith("$") or (row.subscribe == "token" and not limited):
+    if channel.startswith("$") or (row.subscribe == "token" and users is None):
         raise AppError("not_permitted", "The application that owns this channel issues its tokens.")
 
 

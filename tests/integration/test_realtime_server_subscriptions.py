@@ -191,6 +191,15 @@ async def test_refresh_of_an_applications_token(server: RealtimeServer, client: 
     assert await client.close_code() == 3500
 
 
+@pytest.mark.parametrize("user", ["42,7", "x#42"])
+async def test_nobody_gets_the_personal_channel_of_others(
+    server: RealtimeServer, client: RawClient, user: str
+) -> None:
+    result = (await client.connect(connection_token(user)))["connect"]
+    assert "subs" not in result
+    assert error_of(await client.ask("subscribe", channel=f"#{user}")) == 103
+
+
 async def test_an_account_is_not_what_an_application_says(server: RealtimeServer) -> None:
     """The user of a foreign token may look like an account's id; it opens none of its channels."""
     ada = member()

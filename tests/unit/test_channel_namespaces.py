@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from config.channels import DEFAULT, OWN, Namespace, Namespaces
+from config.channels import DEFAULT, OWN, Namespace, Namespaces, personal_channel, users_of
 from config.settings import SettingsError, load
 
 MEMORY: dict[str, Any] = {"history": "memory", "history_size": 1, "history_ttl_seconds": 1.0}
@@ -34,6 +34,27 @@ ROOM, FREE = Namespace(subscribe="token"), Namespace(subscribe="anyone")
 )
 def test_which_row_a_channel_belongs_to(channel: str, row: Namespace | None) -> None:
     assert Namespaces({"room": ROOM, DEFAULT: FREE}).of(channel) is row
+
+
+@pytest.mark.parametrize(
+    ("channel", "users"),
+    [
+        ("news", None),
+        ("#42", {"42"}),
+        ("room:a#b#7,42,", {"7", "42"}),
+        ("#", set()),
+        ("#alice,bob", {"alice", "bob"}),
+        ("#x#alice", {"alice"}),
+    ],
+)
+def test_whom_a_channel_is_limited_to(channel: str, users: set[str] | None) -> None:
+    assert users_of(channel) == users
+
+
+@pytest.mark.parametrize("user", ["", "alice,bob", "x#alice", "alice,", ",", "#"])
+def test_ids_that_would_name_the_channel_of_others_have_none(user: str) -> None:
+    assert personal_channel(user) == ""
+    assert user not in (users_of(f"#{user}") or ())
 
 
 def test_without_a_default_row_there_are_no_bare_names() -> None:

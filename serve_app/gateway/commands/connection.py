@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors.messages import GUEST
+from config.channels import personal_channel
 from config.errors import AppError
 from serve_app.gateway import codes
 from serve_app.gateway.client_tokens import ConnectionToken, ServerSubscription
-from serve_app.gateway.commands.rights import USER_BOUNDARY, row_of
+from serve_app.gateway.commands.rights import row_of
 from serve_app.gateway.commands.server_subscriptions import ServerSubscriptions
 from serve_app.gateway.protocol import Command, ConnectResult, RefreshResult, Reply
 
@@ -90,8 +91,9 @@ def _asked(session: Session, token: ConnectionToken, own: str) -> dict[str, Serv
         if name != own and row_of(session, name).subscribe == "content":
             raise codes.permission_denied()
         asked[name] = subscription
-    if session.services.settings.personal_channels and token.user:
-        asked.setdefault(f"{USER_BOUNDARY}{token.user}", ServerSubscription())
+    personal = personal_channel(token.user)
+    if personal and session.services.settings.personal_channels:
+        asked.setdefault(personal, ServerSubscription())
     return asked
 
 

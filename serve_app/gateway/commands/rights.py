@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
 from actors.messages import ChannelGrant
-from config.channels import CONTROL, Namespace, Read
+from config.channels import CONTROL, Namespace, Read, users_of
 from config.errors import AppError
 from serve_app.gateway import codes
 from serve_app.gateway.client_tokens import SubscriptionToken
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from serve_app.gateway.session import Session
 
 TOKEN_ONLY: Final = "$"
-USER_BOUNDARY: Final = "#"
 # How long one caller's public grant lets others in without asking: a community may become private.
 PUBLIC_GRANT_SECONDS: Final = 30.0
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -67,13 +66,13 @@ async def permit(session: Session, name: str, row: Namespace, token: str = "") -
     token or not; a token opens what is left."""
     if row.subscribe == "content":
         return Permission(grant=await _ask_accounts(session, name))
-    _, limited, users = name.rpartition(USER_BOUNDARY)
-    if limited and (not session.user or session.user not in users.split(",")):
+    users = users_of(name)
+    if users is not None and session.user not in users:
         raise codes.permission_denied()
     if token:
         return Permission(token=await check_token(session, name, token))
     open_to_all = row.subscribe == "anyone" or (row.subscribe == "members" and session.user)
-    if name.startswith(TOKEN_ONLY) or not (limited or open_to_all):
+    if name.startswith(TOKEN_ONLY) or not (users or open_to_all):
         raise codes.permission_denied()
     return Permission()
 
