@@ -150,6 +150,7 @@ class CommunityShard:
             m.Attach: self._attach,
             m.Detach: self._detach,
             m.Poll: self._poll,
+            m.TellPresence: self._tell_presence,
             m.ReadHistory: self._read_history,
             m.ReadPresence: self._presence.read_presence,
             m.ReadClients: self._presence.read_clients,
@@ -282,7 +283,6 @@ class CommunityShard:
         if gateway is None or not gateway.mailbox.acknowledge(request.ack):
             return m.PollReply(-1, [])
         gateway.heard = self._clock()
-        self._presence.take(gateway.id, request)
         gateway.wake()  # a poll that is still held has been given up by its caller
         if not len(gateway.mailbox) and request.wait_seconds > 0:
             await self._wait_for_mail(gateway, min(request.wait_seconds, MAX_WAIT_SECONDS))
@@ -290,6 +290,13 @@ class CommunityShard:
                 return m.PollReply(-1, [])
         sequence, publications = gateway.mailbox.batch(POLL_PUBLICATIONS, POLL_BYTES)
         return m.PollReply(sequence or request.ack, publications)
+
+    async def _tell_presence(self, request: m.TellPresence) -> m.PresenceTaken:
+        gateway = self._hub.known(request.gateway_id, request.incarnation)
+        if gateway is None:
+            return m.PresenceTaken(False)
+        self._presence.take(gateway.id, request)
+        return m.PresenceTaken(gateway.alive)  # what it told may have filled its own mailbox
 
     async def _wait_for_mail(self, gateway: GatewayEntry, seconds: float) -> None:
         waiter = gateway.waiter = asyncio.get_running_loop().create_future()

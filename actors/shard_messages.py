@@ -136,16 +136,12 @@ class ClientChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 class Poll(Message, frozen=True):
     """Asks for everything after `ack` (the highest sequence number taken in). Held open for at most
-    `wait_seconds` until there is something. `presence` and `clients` carry what changed since the
-    last poll, after a Hello all there is; `more`: that did not fit, and goes on in the next one."""
+    `wait_seconds` until there is something."""
 
     gateway_id: str
     incarnation: str
     ack: int
     wait_seconds: float = 5.0
-    presence: list[PresenceChange] = msgspec.field(default_factory=list)
-    clients: list[ClientChange] = msgspec.field(default_factory=list)
-    more: bool = False
 
 
 class PollReply(Message, frozen=True):
@@ -154,6 +150,24 @@ class PollReply(Message, frozen=True):
 
     sequence: int
     publications: list[Publication]
+
+
+class TellPresence(Message, frozen=True):
+    """What changed since the last one, after a Hello all there is, also if that is nothing; `more`:
+    it did not fit, and goes on in the next one. A gateway awaits the answer before it sends the
+    next: calls of one gateway overtake each other, and the newest word on a client must win."""
+
+    gateway_id: str
+    incarnation: str
+    presence: list[PresenceChange]
+    clients: list[ClientChange] = msgspec.field(default_factory=list)
+    more: bool = False
+
+
+class PresenceTaken(Message, frozen=True):
+    """`known` False: say Hello again."""
+
+    known: bool
 
 
 class ReadHistory(Message, frozen=True):
@@ -216,6 +230,7 @@ ShardRequest = (
     | Attach
     | Detach
     | Poll
+    | TellPresence
     | ReadHistory
     | ReadPresence
     | ReadClients
@@ -226,6 +241,7 @@ ShardReply = (
     | HelloReply
     | AttachReply
     | PollReply
+    | PresenceTaken
     | HistoryReply
     | PresenceReply
     | ClientsReply

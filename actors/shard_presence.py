@@ -1,7 +1,7 @@
-"""Presence of a shard's channels: what gateways say in their polls, and what is told of it.
+"""Presence of a shard's channels: what gateways say, and what is told of it.
 
-    Hello ─▶ expect ─▶ polls up to one without `more`: all it holds ─▶ polls: what changed
-      ▲                                                                     │
+    Hello ─▶ expect ─▶ messages up to one without `more`: all it holds ─▶ messages: what changed
+      ▲                                                                           │
       └──────── forgotten: what it held stays, at most SILENCE_SECONDS after it was heard
 
 So a gateway that says Hello again with the same clients changes nothing, and one that died takes
@@ -54,7 +54,7 @@ class ShardPresence:
     # ------------------------------------------------------------ what gateways say
 
     def expect(self, gateway_id: str, channels: Collection[str], *, known: bool) -> None:
-        """A gateway said Hello: its next polls carry all it holds. `known`: this shard has had it
+        """A gateway said Hello: its next messages say all it holds. `known`: this shard has had it
         before."""
         known = self._forgotten.pop(gateway_id, None) is not None or known
         restored = not known and self._clock() - self._began < RESTORE_SECONDS
@@ -62,12 +62,12 @@ class ShardPresence:
         self._counts.begin_introduction(gateway_id)
         self._clients.begin_introduction(gateway_id, frozenset(channels) if restored else ())
 
-    def take(self, gateway_id: str, poll: m.Poll) -> None:
-        for change in poll.presence:
+    def take(self, gateway_id: str, told: m.TellPresence) -> None:
+        for change in told.presence:
             self._counts.change(gateway_id, change.channel, change.user, change.clients)
-        listed = [change for change in poll.clients if self._lists_clients(change.channel)]
+        listed = [change for change in told.clients if self._lists_clients(change.channel)]
         self._tell(self._clients.change(gateway_id, listed))
-        if gateway_id in self._introducing and not poll.more:
+        if gateway_id in self._introducing and not told.more:
             self._introducing.discard(gateway_id)
             self._counts.end_introduction(gateway_id)
             self._tell(self._clients.end_introduction(gateway_id))

@@ -30,12 +30,14 @@ from actors.shard_messages import (
     Poll,
     PollReply,
     PresenceReply,
+    PresenceTaken,
     Publication,
     ReadHistory,
     ReadPresence,
     ShardReply,
     ShardRequest,
     StreamPosition,
+    TellPresence,
 )
 from config.settings import load
 from serve_app.gateway.gateway import Gateway
@@ -111,6 +113,8 @@ class SteadyShard:
                 return await self._poll(request)
             case ReadHistory():
                 return HistoryReply(self._top(request.channel), [], True)
+            case TellPresence():
+                return PresenceTaken(True)
             case ReadPresence():
                 return PresenceReply(0, 0)
             case _:

@@ -131,6 +131,8 @@ class FakeShard:
                 return None
             case m.Poll():
                 return await self._poll(request)
+            case m.TellPresence():
+                return self._tell_presence(request)
             case m.ReadHistory():
                 reply = self._history(request)
                 await self.history_gate.wait()
@@ -189,11 +191,9 @@ class FakeShard:
             kind = m.KIND_JOIN if change.info else m.KIND_LEAVE
             self._put(m.Publication(change.channel, 0, change.info or before, kind))
 
-    async def _poll(self, request: m.Poll) -> m.PollReply:
-        gateway = self._known(request.gateway_id, request.incarnation)
-        if gateway is None:
-            return m.PollReply(-1, [])
-        gateway.mailbox = [item for item in gateway.mailbox if item[0] > request.ack]
+    def _tell_presence(self, request: m.TellPresence) -> m.PresenceTaken:
+        if self._known(request.gateway_id, request.incarnation) is None:
+            return m.PresenceTaken(False)
         for change in request.presence:
             key = (request.gateway_id, change.channel, change.user)
             self.presence.pop(key, None)
@@ -201,6 +201,13 @@ class FakeShard:
                 self.presence[key] = change.clients
         for visit in request.clients:
             self._visit(request.gateway_id, visit)
+        return m.PresenceTaken(True)
+
+    async def _poll(self, request: m.Poll) -> m.PollReply:
+        gateway = self._known(request.gateway_id, request.incarnation)
+        if gateway is None:
+            return m.PollReply(-1, [])
+        gateway.mailbox = [item for item in gateway.mailbox if item[0] > request.ack]
         if not gateway.mailbox and request.wait_seconds:
             gateway.news.clear()
             try:

@@ -1,7 +1,8 @@
-"""One conversation per (gateway, shard): Hello, then Poll for ever; Attach and Detach beside it.
+"""One conversation per (gateway, shard): Hello, then Poll for ever; the rest beside it.
 
     Hello(all channels) ─▶ tops ─▶ Poll(ack) ─▶ publications ─▶ Poll(ack) …
-        ▲                              └ Attach / Detach of what changed, one call at a time
+        ▲                              ├ Attach / Detach of what changed, one call at a time
+        │                              └ TellPresence of what changed, one call at a time
         └── backoff 20 ms … 1 s ── shard away, restarted, or it forgot this gateway
 
 The tops of a Hello are compared with what was delivered: a gap is filled from history, another
@@ -31,12 +32,14 @@ from actors.shard_messages import (
     Poll,
     PollReply,
     PresenceChange,
+    PresenceTaken,
     Publication,
     PublishEphemeral,
     ReadHistory,
     ShardReply,
     ShardRequest,
     StreamPosition,
+    TellPresence,
 )
 from config.errors import AppError
 
@@ -55,10 +58,10 @@ _BACKOFF_MOST_SECONDS: Final = 1.0
 _ATTACH_AT_ONCE: Final = 5_000
 _ATTACH_RETRY_SECONDS: Final = 0.25
 _HISTORY_AT_ONCE: Final = 16
-# Presence also travels with every poll; this bounds its delay while a poll is held open.
 _PRESENCE_SECONDS: Final = 0.2
+"""Changes of this time travel together."""
 _CHANGES_AT_ONCE: Final = 4_000
-"""Users and clients in one poll, some 300 KB: after a Hello with many of them the rest follows."""
+"""Users and clients in one message, some 300 KB; after a Hello with many the rest follows."""
 _SLICE_BYTES: Final = 65_536
 _PUBLICATION_BYTES: Final = 128
 """What a publication weighs besides its data."""
@@ -95,9 +98,8 @@ class ShardLink:
         self._detach: dict[str, None] = {}
         self._presence: dict[tuple[str, str], int] = {}
         self._clients: dict[tuple[str, str], bytes] = {}
-        self._presence_due = 0.0
-        self._presence_timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
+        self._presence_wake = asyncio.Event()
         self._incarnation = ""
         self._ack = 0
         self._backoff = _BACKOFF_SECONDS
@@ -122,11 +124,11 @@ class ShardLink:
 
     def presence(self, name: str, user: str, clients: int) -> None:
         self._presence[name, user] = clients
-        self._wake.set()
+        self._presence_wake.set()
 
     def client(self, name: str, client: str, info: bytes) -> None:
         self._clients[name, client] = info
-        self._wake.set()
+        self._presence_wake.set()
 
     async def history(
         self, channel: str, after: int, limit: int, reverse: bool = False
@@ -150,9 +152,6 @@ class ShardLink:
                 log.exception("shard %d: the conversation failed", self._shard)
             finally:
                 self.connected = False
-                if self._presence_timer is not None:
-                    self._presence_timer.cancel()
-                    self._presence_timer = None
             await asyncio.sleep(self._backoff)
             self._backoff = min(self._backoff * 2, _BACKOFF_MOST_SECONDS)
 
@@ -162,6 +161,7 @@ class ShardLink:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll(follower))
             tasks.create_task(self._control(follower))
+            tasks.create_task(self._tell_presence())
 
     async def _hello(self, follower: Follower) -> None:
         names = list(self._names)
@@ -195,42 +195,43 @@ class ShardLink:
 
     async def _poll(self, follower: Follower) -> None:
         while True:
-            reply = await self._ask_poll(POLL_SECONDS)
+            reply = await self.ask(
+                Poll(self._gateway_id, self._incarnation, self._ack, POLL_SECONDS),
+                POLL_SECONDS + _POLL_GRACE_SECONDS,
+            )
+            assert isinstance(reply, PollReply)
+            if reply.sequence < 0:
+                raise _Forgotten
             await _hand_over(reply.publications, follower)
             self._ack = reply.sequence
             self._backoff = _BACKOFF_SECONDS
 
-    async def _ask_poll(self, wait_seconds: float) -> PollReply:
-        users = [
-            PresenceChange(*key, count) for key, count in _take(self._presence, _CHANGES_AT_ONCE)
-        ]
-        clients = [
-            ClientChange(*key, info)
-            for key, info in _take(self._clients, _CHANGES_AT_ONCE - len(users))
-        ]
-        more = bool(self._presence or self._clients)
-        if more:
-            self._wake.set()  # the rest goes with the next, which must not wait for this one
-        reply = await self.ask(
-            Poll(
-                self._gateway_id,
-                self._incarnation,
-                self._ack,
-                wait_seconds,
-                users,
-                clients,
-                more,
-            ),
-            wait_seconds + _POLL_GRACE_SECONDS,
-        )
-        assert isinstance(reply, PollReply)
-        if reply.sequence < 0:
-            raise _Forgotten
-        return reply
+    async def _tell_presence(self) -> None:
+        """The only carrier: calls may overtake each other, so each is awaited before the next.
+        The first of a conversation goes out whatever it holds."""
+        while True:
+            self._presence_wake.clear()
+            users = [
+                PresenceChange(*key, count)
+                for key, count in _take(self._presence, _CHANGES_AT_ONCE)
+            ]
+            clients = [
+                ClientChange(*key, info)
+                for key, info in _take(self._clients, _CHANGES_AT_ONCE - len(users))
+            ]
+            more = bool(self._presence or self._clients)
+            reply = await self.ask(
+                TellPresence(self._gateway_id, self._incarnation, users, clients, more)
+            )
+            assert isinstance(reply, PresenceTaken)
+            if not reply.known:
+                raise _Forgotten
+            if not more:
+                await asyncio.sleep(_PRESENCE_SECONDS)
+                await self._presence_wake.wait()
 
     async def _control(self, follower: Follower) -> None:
         """Sends what changed, one call at a time: detach and the attach after it stay in order."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -255,20 +256,6 @@ class ShardLink:
                 if not reply.known:
                     raise _Forgotten
                 self._place(follower, names, reply.tops)
-            if self._presence or self._clients:
-                if self._presence_due > loop.time():
-                    if self._presence_timer is None:
-                        self._presence_timer = loop.call_at(
-                            self._presence_due, self._end_presence_pause
-                        )
-                    continue
-                self._presence_due = loop.time() + _PRESENCE_SECONDS
-                # Its publications come by the long poll too, which alone acknowledges.
-                await self._ask_poll(0.0)
-
-    def _end_presence_pause(self) -> None:
-        self._presence_timer = None
-        self._wake.set()
 
     async def ask(self, request: ShardRequest, seconds: float = _CALL_SECONDS) -> ShardReply:
         """Raises AppError; 'unavailable' also when no answer comes in time."""

@@ -73,7 +73,7 @@ class SayingGateway:
         self.incarnation = (await hello(shard, *channels, gateway=self.id)).incarnation
 
     async def poll(self, shard: CommunityShard, at_once: int = 100) -> None:
-        """At most `at_once` clients: the rest goes with a later poll."""
+        """Says at most `at_once` clients: the rest goes with a later one."""
         if not self.incarnation:
             await self.say_hello(shard)
         said = list(self.changed)[:at_once]
@@ -89,10 +89,12 @@ class SayingGateway:
         ]
         more = bool(self.changed)
         reply = await shard.handle(
-            m.Poll(self.id, self.incarnation, 0, 0.0, presence, clients, more)
+            m.TellPresence(self.id, self.incarnation, presence, clients, more)
         )
-        assert isinstance(reply, m.PollReply)
-        if reply.sequence < 0:
+        assert isinstance(reply, m.PresenceTaken)
+        if reply.known:
+            await poll(shard, self.incarnation, gateway=self.id)
+        else:
             self.incarnation = ""
             await self.poll(shard)
 

@@ -141,7 +141,7 @@ async def test_silent_gateways_are_forgotten_with_their_presence() -> None:
         held = await hello(shard, A, gateway="held")
         for gateway, reply in (("silent", silent), ("held", held)):
             change = m.PresenceChange(A, "ann", 1)
-            await shard.handle(m.Poll(gateway, reply.incarnation, 0, 0, [change]))
+            await shard.handle(m.TellPresence(gateway, reply.incarnation, [change]))
         assert await shard.handle(m.ReadPresence(A)) == m.PresenceReply(2, 1)
         waiting = asyncio.create_task(poll(shard, held.incarnation, wait=10, gateway="held"))
         await asyncio.sleep(0)
@@ -273,7 +273,7 @@ async def test_counts_are_told_once_a_second_to_who_follows() -> None:
         second = await hello(shard, A, gateway="second")
         joins = [m.PresenceChange(A, f"u{n}", 1) for n in range(5)]
         joins.append(m.PresenceChange("user:ann", "ann", 1))
-        await shard.handle(m.Poll("first", first.incarnation, 0, 0, joins))
+        await shard.handle(m.TellPresence("first", first.incarnation, joins))
         shard.tell_presence()
         answer = await poll(shard, first.incarnation, gateway="first")
         (told,) = answer.publications
@@ -286,9 +286,9 @@ async def test_counts_are_told_once_a_second_to_who_follows() -> None:
         )
         now[0] = 0.9
         more = [m.PresenceChange(A, "", 2)]
-        reply = await shard.handle(m.Poll("second", second.incarnation, 0, 0, more))
+        await shard.handle(m.TellPresence("second", second.incarnation, more))
+        reply = await poll(shard, second.incarnation, gateway="second")
         shard.tell_presence()
-        assert isinstance(reply, m.PollReply)
         assert (await poll(shard, second.incarnation, gateway="second")) == reply
         now[0] = 1.0
         shard.tell_presence()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
@@ -26,18 +25,22 @@ class Shard:
         self.attach_gate.set()
         self.hello_gate = asyncio.Event()
         self.hello_gate.set()
+        self.presence_gate = asyncio.Event()
+        self.presence_gate.set()
         self.polls: asyncio.Queue[m.PollReply | AppError] = asyncio.Queue()
         self.top = 0
+        self.forgotten: set[str] = set()
 
     async def __call__(self, shard: int, request: m.ShardRequest) -> m.ShardReply:
         self.asked.append(request)
         if isinstance(request, m.Poll):
-            if not request.wait_seconds:
-                return m.PollReply(request.ack, [])
             answer = await self.polls.get()
             if isinstance(answer, AppError):
                 raise answer
             return answer
+        if isinstance(request, m.TellPresence):
+            await self.presence_gate.wait()
+            return m.PresenceTaken(request.incarnation not in self.forgotten)
         self.top += 1
         if isinstance(request, m.Hello):
             top = m.StreamPosition("e", self.top)
@@ -51,6 +54,11 @@ class Shard:
 
     def of(self, kind: type[Message]) -> list[m.ShardRequest]:
         return [request for request in self.asked if isinstance(request, kind)]
+
+    def told(self, incarnation: str = "i1") -> list[m.TellPresence]:
+        """Without the first one of the conversation, where it was empty."""
+        asked = [r for r in self.asked if isinstance(r, m.TellPresence)]
+        return [r for r in asked if r.incarnation == incarnation and (r.presence or r.clients)]
 
 
 class Follower:
@@ -151,10 +159,11 @@ async def test_hello_again_with_everything(talk: Conversation, end: m.PollReply 
     hello = talk.shard.of(m.Hello)[1]
     assert isinstance(hello, m.Hello) and hello.channels == ["a"]
     await wait_until(lambda: len(talk.follower.positions) == 2)
-    await wait_until(lambda: isinstance(talk.shard.asked[-1], m.Poll))
+    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 2 and bool(talk.shard.told("i3")))
     poll = talk.shard.of(m.Poll)[-1]
     assert isinstance(poll, m.Poll) and poll.ack == 0 and poll.incarnation == "i3"
-    assert {(c.channel, c.user, c.clients) for c in poll.presence} == {
+    (told,) = talk.shard.told("i3")
+    assert {(c.channel, c.user, c.clients) for c in told.presence} == {
         ("a", "", 2),
         ("a", "ada", 1),
     }
@@ -163,35 +172,55 @@ async def test_hello_again_with_everything(talk: Conversation, end: m.PollReply 
 async def test_presence_does_not_wait_for_a_held_poll(talk: Conversation) -> None:
     talk.link.presence("a", "ada", 1)
     talk.link.presence("a", "ada", 2)
-    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 2)
-    short = talk.shard.of(m.Poll)[1]
-    assert isinstance(short, m.Poll) and short.wait_seconds == 0
-    assert short.presence == [m.PresenceChange("a", "ada", 2)]
+    await wait_until(lambda: bool(talk.shard.told()))
+    (told,) = talk.shard.told()
+    assert told.presence == [m.PresenceChange("a", "ada", 2)]
+    assert len(talk.shard.of(m.Poll)) == 1
 
 
-async def test_presence_that_waits_for_its_turn_takes_one_timer(
+async def test_a_change_waits_until_the_one_before_is_taken(talk: Conversation) -> None:
+    """Calls overtake each other: the newest word on a client must not."""
+    await wait_until(lambda: len(talk.shard.of(m.TellPresence)) == 1)
+    talk.shard.presence_gate.clear()
+    talk.link.client("a", "c1", b"info")
+    await wait_until(lambda: len(talk.shard.told()) == 1)
+    talk.link.client("a", "c1", b"")
+    talk.shard.polls.put_nowait(m.PollReply(0, []))  # a poll goes out meanwhile
+    talk.link.attach("b")  # and another call
+    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 2 and bool(talk.shard.of(m.Attach)))
+    assert len(talk.shard.told()) == 1
+    talk.shard.presence_gate.set()
+    await wait_until(lambda: len(talk.shard.told()) == 2)
+    assert [told.clients for told in talk.shard.told()] == [
+        [m.ClientChange("a", "c1", b"info")],
+        [m.ClientChange("a", "c1", b"")],
+    ]
+
+
+async def test_changes_of_a_while_travel_together(
     talk: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(shard_link, "_PRESENCE_SECONDS", 0.01)
+    talk.shard.presence_gate.clear()
     talk.link.presence("a", "ada", 1)
-    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 2)
-    loop = asyncio.get_running_loop()
-    call_at, due = loop.call_at, talk.link._presence_due
-    timers: list[float] = []
-
-    def counted(when: float, *arguments: Any, **context: Any) -> asyncio.TimerHandle:
-        timers.append(when)
-        return call_at(when, *arguments, **context)
-
-    monkeypatch.setattr(loop, "call_at", counted)
+    await wait_until(lambda: len(talk.shard.told()) == 1)
     for clients in range(2, 22):
         talk.link.presence("a", "ada", clients)
         await asyncio.sleep(0)
-        await asyncio.sleep(0)
-    monkeypatch.undo()
-    assert timers.count(due) == 1
-    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 3)
-    late = talk.shard.of(m.Poll)[2]
-    assert isinstance(late, m.Poll) and late.presence == [m.PresenceChange("a", "ada", 21)]
+    talk.shard.presence_gate.set()
+    await wait_until(lambda: len(talk.shard.told()) == 2)
+    assert talk.shard.told()[1].presence == [m.PresenceChange("a", "ada", 21)]
+
+
+async def test_an_introduction_ends_also_where_nobody_is_there(talk: Conversation) -> None:
+    await wait_until(lambda: bool(talk.shard.of(m.TellPresence)))
+    assert talk.shard.of(m.TellPresence) == [m.TellPresence("gateway", "i1", [])]
+
+
+async def test_hello_again_where_presence_is_not_taken(talk: Conversation) -> None:
+    talk.shard.forgotten.add("i1")
+    talk.link.presence("a", "ada", 1)
+    await wait_until(lambda: len(talk.shard.of(m.Hello)) == 2)
 
 
 async def test_connected_from_hello_to_the_first_failure(talk: Conversation) -> None:
@@ -208,9 +237,9 @@ async def test_clients_travel_beside_the_counts(talk: Conversation) -> None:
     talk.link.client("a", "c1", b'{"client":"c1"}')
     talk.link.client("a", "c2", b'{"client":"c2"}')
     talk.link.client("a", "c2", b"")
-    await wait_until(lambda: len(talk.shard.of(m.Poll)) == 2)
-    short = talk.shard.of(m.Poll)[1]
-    assert isinstance(short, m.Poll) and not short.more
+    await wait_until(lambda: bool(talk.shard.told()))
+    (short,) = talk.shard.told()
+    assert not short.more
     assert short.presence == [m.PresenceChange("a", "ada", 1)]
     assert short.clients == [
         m.ClientChange("a", "c1", b'{"client":"c1"}'),
@@ -218,11 +247,10 @@ async def test_clients_travel_beside_the_counts(talk: Conversation) -> None:
     ]
 
 
-async def test_after_a_hello_all_clients_come_over_several_polls(
+async def test_after_a_hello_all_clients_come_over_several_messages(
     talk: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard_link, "_CHANGES_AT_ONCE", 3)
-    monkeypatch.setattr(shard_link, "_PRESENCE_SECONDS", 0.0)
     talk.link.attach("a")
     talk.follower.users["a"] = {"ada": 4, "bob": 3}
     held = {f"c{n}": b"info %d" % n for n in range(7)}
@@ -230,15 +258,14 @@ async def test_after_a_hello_all_clients_come_over_several_polls(
     await wait_until(lambda: bool(talk.follower.positions))
     talk.shard.polls.put_nowait(m.PollReply(-1, []))
 
-    def polls() -> list[m.Poll]:
-        asked = [p for p in talk.shard.of(m.Poll) if isinstance(p, m.Poll)]
-        return [p for p in asked if p.incarnation == "i3"]
+    def told() -> list[m.TellPresence]:
+        return talk.shard.told("i3")
 
-    await wait_until(lambda: bool(polls()) and not polls()[-1].more)
-    assert [len(p.presence) + len(p.clients) for p in polls()] == [3, 3, 3]
-    assert [p.more for p in polls()] == [True, True, False]
-    assert {c.client: c.info for p in polls() for c in p.clients} == held
-    assert sum(len(p.presence) for p in polls()) == 2
+    await wait_until(lambda: bool(told()) and not told()[-1].more)
+    assert [len(p.presence) + len(p.clients) for p in told()] == [3, 3, 3]
+    assert [p.more for p in told()] == [True, True, False]
+    assert {c.client: c.info for p in told() for c in p.clients} == held
+    assert sum(len(p.presence) for p in told()) == 2
 
 
 async def test_a_large_reply_is_handed_over_in_slices(talk: Conversation) -> None:

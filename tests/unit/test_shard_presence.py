@@ -51,8 +51,8 @@ async def say(
     shard: CommunityShard, gateway: str, incarnation: str, clients: list[m.ClientChange]
 ) -> None:
     counts = [m.PresenceChange(c.channel, c.client, 1 if c.info else 0) for c in clients]
-    reply = await shard.handle(m.Poll(gateway, incarnation, 0, 0.0, counts, clients))
-    assert isinstance(reply, m.PollReply) and reply.sequence >= 0
+    told = m.TellPresence(gateway, incarnation, counts, clients)
+    assert await shard.handle(told) == m.PresenceTaken(True)
 
 
 async def listed(shard: CommunityShard, channel: str = ROOM) -> list[str]:
@@ -106,7 +106,7 @@ async def test_the_same_clients_after_another_hello_are_no_news() -> None:
         assert await listed(shard) == ["bob", "cyd"]
 
 
-async def test_an_introduction_may_take_several_polls() -> None:
+async def test_an_introduction_may_take_several_messages() -> None:
     async with running(StreamLog(), settings=SETTINGS) as shard:
         watcher = Watcher(shard)
         await watcher.look()
@@ -115,7 +115,7 @@ async def test_an_introduction_may_take_several_polls() -> None:
         await watcher.look()
         again = (await hello(shard, gateway="g")).incarnation
         counts = [m.PresenceChange(ROOM, "bob", 1)]
-        await shard.handle(m.Poll("g", again, 0, 0.0, counts, came("bob"), more=True))
+        await shard.handle(m.TellPresence("g", again, counts, came("bob"), more=True))
         assert await listed(shard) == ["ann", "bob"]
         assert await shard.handle(m.ReadPresence(ROOM)) == m.PresenceReply(2, 2)
         await say(shard, "g", again, came("cyd"))
