@@ -36,6 +36,7 @@ async def accept(session: Session, command: Command) -> None:
     name = commands.lane_of(command)
     if command.connect is not None:
         await _execute(session, commands.connect, command)
+        session.refuse()  # or it is connected by now
     elif command.refresh is not None:
         await _execute(session, commands.refresh, command)
     elif name is None:

@@ -53,9 +53,13 @@ CLOSES = Counter("serai_realtime_closes_total", "Connections that the server end
 
 
 class State(IntEnum):
+    """REFUSED: its connect failed. The client is to hang up; nothing else it says is looked at, for
+    what it had sent already is no mistake of its own."""
+
     CONNECTING = 0
     CONNECTED = 1
-    CLOSED = 2
+    REFUSED = 2
+    CLOSED = 3
 
 
 class Session:
@@ -72,6 +76,7 @@ class Session:
         "caller",
         "client",
         "conn_info",
+        "connected_at",
         "lanes",
         "outlet",
         "services",
@@ -89,6 +94,7 @@ class Session:
         self.outlet = outlet
         self.wire = wire
         self.address = address
+        self.connected_at = services.clock()
         self.client = str(uuid4())
         # What the commands of an emulated connection name it by; only its client knows it.
         self.session = ""
@@ -116,6 +122,10 @@ class Session:
         return self.state is not State.CLOSED
 
     @property
+    def listens(self) -> bool:
+        return self.state <= State.CONNECTED
+
+    @property
     def is_connected(self) -> bool:
         return self.state is State.CONNECTED
 
@@ -129,14 +139,14 @@ class Session:
     async def receive(self, frame: bytes) -> None:
         """Takes one frame in. Waits while too many commands of this connection are in flight, which
         stops reading from its socket. Protocol errors close the session and raise nothing."""
-        if self.state is State.CLOSED:
+        if not self.listens:
             return
         try:
             for command in self.wire.codec.decode(frame):
                 await intake.accept(self, command)
                 await self.lanes.wait_room()
-                if not self.is_open:
-                    return
+                if not self.listens:
+                    break
         except Disconnect as end:
             self.close(end)
         self._outbox.flush()
@@ -177,6 +187,11 @@ class Session:
                 info = self.client_info(subscription.info) if lists else b""
                 hub.arrive_client(subscription.channel, self.client, self.user, info)
         self._outbox.check_speed()
+
+    def refuse(self) -> None:
+        """The answer to connect was an error, or an end."""
+        if self.state is State.CONNECTING:
+            self.state = State.REFUSED
 
     def client_info(self, chan_info: bytes = b"") -> bytes:
         """The connection as others see it, encoded."""

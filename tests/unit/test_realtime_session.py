@@ -44,6 +44,31 @@ async def test_who_never_connects_is_stale() -> None:
     assert not session.is_open
 
 
+@pytest.mark.parametrize(("failure", "code"), [("token_expired", 109), ("unavailable", 100)])
+async def test_what_follows_a_failed_connect_is_ignored(failure: str, code: int) -> None:
+    """SDKs send their subscribes in the frame of the connect, and go by its error."""
+    bench = Bench()
+
+    def verify(token: str) -> tuple[Caller, float]:
+        raise AppError(failure)
+
+    object.__setattr__(bench.services.tokens, "_verify_access_token", verify)
+    session, outlet = bench.session()
+    await session.receive(
+        b'{"id":1,"connect":{"token":"t"}}\n{"id":2,"subscribe":{"channel":"%b"}}\n{}'
+        % CHANNEL.encode()
+    )
+    await session.receive(b'{"id":3,"connect":{}}')
+    await session.receive(b"nonsense")
+    await settle()
+    (reply,) = outlet.take()
+    assert (reply["id"], reply["error"]["code"]) == (1, code)
+    bench.pass_seconds(14)
+    assert session.is_open and outlet.take() == []
+    bench.pass_seconds(2)
+    assert closed_with(outlet.take()) == 3502
+
+
 async def test_ping_pong_and_silence() -> None:
     bench = Bench()
     session, outlet = await bench.connected()
