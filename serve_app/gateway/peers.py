@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Final
 
 import aiohttp
+from prometheus_client import Counter
 
 from config.errors import AppError
 
 SIGNATURE: Final = "Serai-Gateway"
 """The header of a request from another gateway."""
 FORWARD_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 2.0
 
 _CONTEXT: Final = b"serai between gateways"
 _NAME: Final = b"name\n"
@@ -27,6 +29,10 @@ _BODY: Final = b"body\n"
 _CONNECTIONS: Final = 128
 _CONNECTIONS_OF_ONE: Final = 16
 _ERRORS: Final = {404: "not_found", 400: "invalid", 413: "too_large", 429: "rate_limited"}
+
+UNANSWERED: Final = Counter(
+    "serai_realtime_forwards_unanswered_total", "Frames sent to another gateway without an answer"
+)
 
 
 class Peers:
@@ -63,8 +69,10 @@ class Peers:
         return hmac.compare_digest(made, signature.encode(errors="replace"))
 
     async def forward(self, address: str, path: str, body: bytes, content_type: str) -> None:
-        """Raises AppError: what the other one answered, `not_found` where nothing listens any more,
-        `unavailable` where it does not answer in time."""
+        """Returns when the other one has taken it, or may have: what was sent and not answered in
+        time is never reported as failed, as it would be sent again and carried out twice. Raises
+        AppError: what the other one answered, `not_found` where nothing listens any more,
+        `unavailable` where it can't be reached in time."""
         if self._stopped:
             raise AppError("unavailable", "This gateway is being stopped.")
         if self._client is None:
@@ -72,7 +80,10 @@ class Peers:
             self._client = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=FORWARD_SECONDS),
+                timeout=aiohttp.ClientTimeout(
+                    total=FORWARD_SECONDS,
+                    connect=_CONNECT_SECONDS,  # the wait for a free connection too
+                ),
             )
         headers = {"Content-Type": content_type, SIGNATURE: self._mac(_BODY + body)}
         try:
@@ -82,8 +93,11 @@ class Peers:
                 status = response.status
         except aiohttp.ClientConnectorError:
             raise AppError("not_found", "That gateway is no more.") from None
+        except aiohttp.ConnectionTimeoutError:
+            raise AppError("unavailable", "That gateway can't be reached.") from None
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
-            raise AppError("unavailable", "That gateway does not answer.") from None
+            UNANSWERED.inc()
+            return
         if not 200 <= status < 300:
             raise AppError(_ERRORS.get(status, "unavailable"), "The session's gateway refused.")
 

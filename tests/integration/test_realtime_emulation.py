@@ -14,7 +14,13 @@ from centrifuge.protocol import client_pb2 as pb
 
 from serve_app.gateway.peers import SIGNATURE
 from tests.conditions import wait_until
-from tests.emulated_clients import ORIGIN, EmulationServer, connect_frame, stream
+from tests.emulated_clients import (
+    ORIGIN,
+    EmulationServer,
+    StreamClient,
+    connect_frame,
+    stream,
+)
 from tests.fake_shard import FakeShard
 from tests.protobuf_messages import frame_of, messages_of
 from tests.realtime_server import member, thread
@@ -278,32 +284,160 @@ async def test_what_no_session_takes(server: EmulationServer) -> None:
         assert (await client.next())["id"] == 2
 
 
-async def test_frames_of_a_session_are_taken_in_one_after_the_other(
-    server: EmulationServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("serve_app.gateway.transports.emulation.FRAMES_WAITING", 2)
+async def _hold_up(server: EmulationServer, client: StreamClient, base: str) -> None:
+    """One frame with as many slow commands as may be under way, and one behind them: id 2."""
     channels = [thread() for _ in range(128)]
     for channel in channels:
         server.shard.create(channel)
     server.private.update(channels)
+    server.authorize_gate.clear()
+    slow = [
+        {"id": number, "subscribe": {"channel": channel}}
+        for number, channel in enumerate(channels, 1_000)
+    ]
+    assert await client.post(base, *slow, {"id": 2, "ping": {}}) == 204
+    await wait_until(lambda: server.authorize_calls > 0)
+
+
+async def test_no_frame_waits_for_earlier_ones_and_all_keep_their_order(
+    server: EmulationServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve_app.gateway.transports.emulation.FRAMES_WAITING", 3)
     async with stream(server.base, "http_stream") as client:
         await client.connected()
-        server.authorize_gate.clear()
-        commands = [
-            {"id": n, "subscribe": {"channel": channel}}
-            for n, channel in enumerate(channels, 1_000)
-        ]
-        many = asyncio.create_task(client.post(server.base, *commands, {"id": 2, "ping": {}}))
-        await wait_until(lambda: server.authorize_calls > 0)
-        one = asyncio.create_task(client.post(server.base, {"id": 3, "ping": {}}))
-        [session] = server.realtime._services.sessions
-        await wait_until(lambda: session._waiting == 2)  # type: ignore[attr-defined]
-        assert not many.done() and not one.done()
-        assert await client.post(server.base, {"id": 4, "ping": {}}) == 429
+        await _hold_up(server, client, server.base)
+        for number in (3, 4):
+            assert await client.post(server.base, {"id": number, "ping": {}}) == 204
+        assert await client.post(server.base, {"id": 5, "ping": {}}) == 429
         server.authorize_gate.set()
-        ids = [(await client.next())["id"] for _ in range(130)]
-        assert ids.index(2) < ids.index(3)
-        assert await many == await one == 204
+        ids = [(await client.next())["id"] for _ in range(131)]
+        assert [number for number in ids if number < 1_000] == [2, 3, 4]
+        assert (await client.ask(server.base, "ping"))["ping"] == {}
+
+
+async def test_what_waits_is_bounded_in_bytes_too() -> None:
+    async with (
+        EmulationServer(max_queue_bytes=65_536) as server,
+        stream(server.base, "http_stream") as client,
+    ):
+        await client.connected()
+        await _hold_up(server, client, server.base)
+        large = {"id": 3, "rpc": {"method": "none", "data": "x" * 60_000}}
+        assert await client.post(server.base, large) == 429
+        server.authorize_gate.set()
+
+
+async def test_one_client_does_not_hold_up_frames_of_others_between_two_gateways(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serve_app.gateway.intake.COMMAND_SECONDS", 30.0)
+    shard = FakeShard()
+    async with (
+        EmulationServer(shard) as owner,
+        EmulationServer(shard) as other,
+        stream(owner.base, "sse") as slow,
+        stream(owner.base, "sse") as healthy,
+    ):
+        await slow.connected()
+        await healthy.connected()
+        await _hold_up(owner, slow, other.base)
+        async with asyncio.TaskGroup() as tasks:
+            posts = [
+                tasks.create_task(slow.post(other.base, {"id": number, "ping": {}}))
+                for number in range(3, 53)
+            ]
+            assert (await healthy.ask(other.base, "ping"))["ping"] == {}
+        assert [post.result() for post in posts] == [204] * 50
+        owner.authorize_gate.set()
+        ids = [(await slow.next())["id"] for _ in range(179)]
+        assert next(number for number in ids if number < 1_000) == 2
+        assert sorted(number for number in ids if number < 1_000) == list(range(2, 53))
+
+
+async def test_forwards_of_one_session_are_bounded_and_keep_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serve_app.gateway.transports.emulation.FORWARDS_WAITING", 3)
+    shard = FakeShard()
+    async with (
+        EmulationServer(shard) as owner,
+        EmulationServer(shard) as other,
+        stream(owner.base, "sse") as client,
+    ):
+        await client.connected()
+        emulation = other.realtime._emulation
+        forward, gate = other.realtime._peers.forward, asyncio.Event()
+        under_way: list[int] = []
+
+        async def forward_late(*request: Any) -> None:
+            under_way.append(len(under_way))
+            await gate.wait()
+            await forward(*request)
+
+        monkeypatch.setattr(other.realtime._peers, "forward", forward_late)
+        posts: list[asyncio.Task[int]] = []
+        for number in (2, 3, 4):
+            post = client.post(other.base, {"id": number, "ping": {}})
+            posts.append(asyncio.create_task(post))
+            turns = emulation._forwards._turns
+            await wait_until(
+                lambda: sum(t.waiting for t in turns.values()) == len(posts)  # noqa: B023
+            )
+        assert under_way == [0]
+        assert await client.post(other.base, {"id": 5, "ping": {}}) == 429
+        gate.set()
+        assert await asyncio.gather(*posts) == [204, 204, 204]
+        assert [(await client.next())["id"] for _ in range(3)] == [2, 3, 4]
+        assert not emulation._forwards._turns
+
+
+async def test_a_forward_that_was_sent_is_never_reported_as_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client would send its publish again."""
+    heard: list[bytes] = []
+
+    async def take_in_and_die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"}"))
+        writer.close()
+
+    deaf = await asyncio.start_server(take_in_and_die, "127.0.0.1", 0)
+    address = "{}:{}".format(*deaf.sockets[0].getsockname())
+    async with deaf, EmulationServer() as server, aiohttp.ClientSession(server.base) as http:
+        body = {"session": "0" * 32, "node": server.realtime._peers._name(address), "data": "{}"}
+        async with http.post("/emulation", json=body) as response:
+            assert response.status == 204
+        assert len(heard) == 1
+
+
+async def test_a_failure_while_a_frame_is_taken_in_ends_the_session(
+    server: EmulationServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stream(server.base, "sse") as client:
+        await client.connected()
+
+        def fail(*_: Any) -> None:
+            raise ValueError("a defect")
+
+        monkeypatch.setattr("serve_app.gateway.intake.accept", fail)
+        assert await client.post(server.base, {"id": 2, "ping": {}}) == 204
+        assert await client.disconnect_code() == 3004
+    await wait_until(lambda: server.sockets == 0)
+
+
+async def test_a_frame_may_be_written_with_escapes(server: EmulationServer) -> None:
+    letters = server.limits.max_message_bytes // 2 - 100
+    async with (
+        aiohttp.ClientSession(server.base) as http,
+        stream(server.base, "sse") as client,
+    ):
+        await client.connected()
+        frame = '{"id":2,"rpc":{"method":"none","data":"%s"}}' % ("д" * letters)
+        body = {"session": client.session, "node": client.node, "data": frame}
+        # `json=` escapes each of the letters, with six bytes.
+        async with http.post("/emulation", json=body) as response:
+            assert response.status == 204
+        assert (await client.next())["id"] == 2
 
 
 async def test_any_gateway_takes_a_frame_and_passes_it_to_the_owner() -> None:

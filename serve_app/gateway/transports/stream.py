@@ -129,10 +129,10 @@ async def serve(opening: Opening, stream: StreamFormat, first: bytes) -> web.Str
     wire = stream.wire_for(request)
     outlet = opening.outlet_of(transport)
     session = opening.session_of(opening.services, outlet, wire, opening.address)
-    hangup = _Hangup(session)
-    parser: Any = hangup
-    request.protocol.set_parser(parser)
     try:
+        hangup = _Hangup(session)
+        parser: Any = hangup
+        request.protocol.set_parser(parser)
         if stream.preamble and not outlet.is_closing():
             outlet.write(wire.chunk(stream.preamble))
         await session.receive(first)
