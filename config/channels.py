@@ -106,7 +106,7 @@ OWN: Final[Mapping[str, Namespace]] = {
         read_history="nobody",
         read_presence="nobody",
         history="memory",
-        history_size=1_000,
+        history_size=10_000,
         history_ttl_seconds=300.0,
     ),
 }

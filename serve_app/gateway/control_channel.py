@@ -1,14 +1,16 @@
 """What the server API asks of a user's connections, told to every gateway; who the gateways are.
 
     ServerApi ─▶ send ─▶ history of serai-control:all ─▶ every gateway ─▶ sessions of the user
-    each gateway, every few seconds ─▶ its own figures ─▶ the same channel ─▶ `nodes` of the others
+    each gateway, every few seconds ─▶ its figures ─▶ serai-control:nodes ─▶ `nodes` of the others
 
 Guarantee: a command is answered once it is in the channel's history. Every gateway that follows the
 channel then applies it, once; commands of one user in the order of the channel. Gaps are filled
 from the history. When the shard that holds the history is lost, the gateway that took a command
 sends it again, for a minute, and every gateway reads what the new history holds. A gateway that
-cannot reach the shard for longer than the history lasts (five minutes) misses what was said
-meanwhile. A command concerns the connections that there are when it arrives, none that come later.
+cannot reach the shard for longer than the history lasts (five minutes, of 10,000 commands at most)
+misses what was said meanwhile. A command concerns the connections that there are when it is issued,
+none that come later, whenever and how often it is read: so clocks of nodes must agree within
+`SKEW_SECONDS`.
 """
 
 from __future__ import annotations
@@ -38,6 +40,10 @@ from serve_app.gateway.shard_link import ShardLinks
 log = logging.getLogger(__name__)
 
 CHANNEL: Final = f"{CONTROL}:all"
+NODES: Final = f"{CONTROL}:nodes"
+"""Of reports alone, which would push commands out of their history."""
+SKEW_SECONDS: Final = 2.0
+"""By how much a connection may seem younger than a command that was issued after it came."""
 REPORT_SECONDS: Final = 3.0
 NODE_SECONDS: Final = 3 * REPORT_SECONDS + 1.0
 """A gateway that was silent for longer is no longer counted."""
@@ -113,8 +119,11 @@ Command = SubscribeUser | UnsubscribeUser | DisconnectUser | RefreshUser
 
 
 class _Message(msgspec.Struct, frozen=True):
+    """`at`: when it was issued, in Unix seconds."""
+
     id: str
     body: Command | Node
+    at: float
 
 
 _DECODER: Final = msgspec.json.Decoder(_Message)
@@ -127,6 +136,10 @@ class ControlledSession(Protocol):
     def client(self) -> str: ...
     @property
     def session(self) -> str: ...
+    @property
+    def connected_at(self) -> float:
+        """Unix seconds."""
+
     async def subscribe_by_server(
         self,
         channel: str,
@@ -143,7 +156,8 @@ class ControlledSession(Protocol):
 
 
 class ControlChannel:
-    """The watcher of the control channel of one gateway. `describe` is asked for each report."""
+    """The watcher of both channels of one gateway. `describe` is asked for each report; `clock` is
+    any monotonic one, `now` Unix time."""
 
     def __init__(
         self,
@@ -152,27 +166,30 @@ class ControlChannel:
         sessions_of: Callable[[str], Collection[ControlledSession]],
         describe: Callable[[], Node],
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._hub = hub
         self._links = links
         self._sessions_of = sessions_of
         self._describe = describe
         self._clock = clock
+        self._now = now
         self._nodes: dict[str, tuple[Node, float]] = {}
         self._applied: OrderedDict[str, None] = OrderedDict()
         self._sent: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
-        self._lanes: dict[str, deque[SubscribeUser | UnsubscribeUser]] = {}
+        self._lanes: dict[str, deque[tuple[SubscribeUser | UnsubscribeUser, float]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._watched: Channel | None = None
 
     def start(self) -> None:
         self._watched = self._hub.watch(CHANNEL, self)
-        self._spawn(self._report(self._watched))
+        self._spawn(self._report(self._hub.watch(NODES, self)))
 
     async def stop(self) -> None:
         if self._watched is not None:
             self._watched = None
             self._hub.unwatch(CHANNEL)
+            self._hub.unwatch(NODES)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -181,7 +198,7 @@ class ControlChannel:
         """Returns once the command is in the history. Raises AppError; it may be applied all the
         same where no answer came."""
         id = uuid4().hex
-        data = msgspec.json.encode(_Message(id, command))
+        data = msgspec.json.encode(_Message(id, command, self._now()))
         now = self._clock()
         while self._sent and (
             next(iter(self._sent.values()))[0] <= now or len(self._sent) >= _REMEMBERED
@@ -218,24 +235,25 @@ class ControlChannel:
         self._applied[message.id] = None
         if len(self._applied) > _REMEMBERED:
             self._applied.popitem(last=False)
-        self._apply(message.body)
+        self._apply(message.body, message.at)
 
     def on_loss(self, channel: Channel) -> None:
-        LOST.inc()
-        self._spawn(self._recover())
+        if channel.name == CHANNEL:  # lost reports are followed by others
+            LOST.inc()
+            self._spawn(self._recover())
 
     # ------------------------------------------------------------ commands
 
-    def _apply(self, command: Command) -> None:
+    def _apply(self, command: Command, at: float) -> None:
         APPLIED.labels(str(command.__struct_config__.tag)).inc()
         match command:
             case DisconnectUser():
                 end = Disconnect(command.code, command.reason)
-                for session in self._concerned(command):
+                for session in self._concerned(command, at):
                     if session.client not in command.whitelist:
                         session.close(end)
             case RefreshUser():
-                for session in self._concerned(command):
+                for session in self._concerned(command, at):
                     if command.expired:
                         session.close(codes.expired())
                     else:
@@ -243,29 +261,33 @@ class ControlChannel:
             case _:
                 lane = self._lanes.get(command.user)
                 if lane is not None:
-                    lane.append(command)
+                    lane.append((command, at))
                 elif self._sessions_of(command.user):
-                    lane = self._lanes[command.user] = deque((command,))
+                    lane = self._lanes[command.user] = deque(((command, at),))
                     self._spawn(self._run_lane(command.user, lane))
 
-    def _concerned(self, command: ToUser) -> list[ControlledSession]:
+    def _concerned(self, command: ToUser, at: float) -> list[ControlledSession]:
         return [
             session
             for session in self._sessions_of(command.user)
-            if command.client in ("", session.client) and command.session in ("", session.session)
+            if session.connected_at <= at + SKEW_SECONDS
+            and command.client in ("", session.client)
+            and command.session in ("", session.session)
         ]
 
-    async def _run_lane(self, user: str, lane: deque[SubscribeUser | UnsubscribeUser]) -> None:
+    async def _run_lane(
+        self, user: str, lane: deque[tuple[SubscribeUser | UnsubscribeUser, float]]
+    ) -> None:
         """A subscribe takes time: what follows it for the same user waits."""
         try:
             while lane:
-                command = lane.popleft()
+                command, at = lane.popleft()
                 if isinstance(command, SubscribeUser):
                     async with asyncio.TaskGroup() as group:
-                        for session in self._concerned(command):
+                        for session in self._concerned(command, at):
                             group.create_task(_subscribe(session, command))
                 else:
-                    for session in self._concerned(command):
+                    for session in self._concerned(command, at):
                         session.unsubscribe_by_server(command.channel)
         finally:
             del self._lanes[user]
@@ -276,11 +298,11 @@ class ControlChannel:
         try:
             await channel.wait_live()
         except AppError as error:
-            log.warning("the control channel: %s", error)
+            log.warning("the channel of reports: %s", error)
         while True:
-            data = msgspec.json.encode(_Message("", self._describe()))
+            data = msgspec.json.encode(_Message("", self._describe(), self._now()))
             try:
-                await self._links.ask(CHANNEL, PublishToChannel(CHANNEL, data))
+                await self._links.ask(NODES, PublishToChannel(NODES, data))
             except AppError as error:
                 log.info("telling of this gateway failed: %s", error)
             await asyncio.sleep(REPORT_SECONDS)

@@ -77,6 +77,7 @@ class Session:
         "client",
         "conn_info",
         "connected_at",
+        "connected_at",
         "lanes",
         "outlet",
         "services",
@@ -93,7 +94,7 @@ class Session:
         self.services = services
         self.outlet = outlet
         self.wire = wire
-        self.address = address
+        self.address, self.connected_at = address, services.clock()
         self.connected_at = services.clock()
         self.client = str(uuid4())
         # What the commands of an emulated connection name it by; only its client knows it.
