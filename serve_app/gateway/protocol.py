@@ -124,19 +124,25 @@ class Command(Incoming, frozen=True):
     sub_refresh: SubRefreshRequest | None = None
 
 
+class UnreadableCommand(Command, frozen=True):
+    """A command with an id and content that can't be read, which is answered with error 107. The
+    members say which command it is, and nothing else."""
+
+
 PONG = Command()
 """What a codec returns for the client's answer to a server ping."""
 
 
 class Outgoing(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Base of what the server sends: zero values are left out."""
+    """Base of what the server sends: zero values are left out, but for the members that Centrifugo
+    always sends and applications rely on: ClientInfo, presence, presence_stats, history."""
 
 
 Json = msgspec.Raw | msgspec.UnsetType
 """Encoded JSON of one line, UNSET where there is none."""
 
 
-class ClientInfo(Outgoing, frozen=True):
+class ClientInfo(Outgoing, frozen=True, omit_defaults=False):
     """A connection as others see it; `user` is "" for guests."""
 
     user: str = ""
@@ -201,18 +207,18 @@ class SubRefreshResult(Outgoing, frozen=True):
     ttl: int = 0
 
 
-class PresenceResult(Outgoing, frozen=True):
+class PresenceResult(Outgoing, frozen=True, omit_defaults=False):
     """By client."""
 
     presence: dict[str, ClientInfo] = {}
 
 
-class PresenceStatsResult(Outgoing, frozen=True):
+class PresenceStatsResult(Outgoing, frozen=True, omit_defaults=False):
     num_clients: int = 0
     num_users: int = 0
 
 
-class HistoryResult(Outgoing, frozen=True):
+class HistoryResult(Outgoing, frozen=True, omit_defaults=False):
     publications: list[PublicationResult] = []
     epoch: str = ""
     offset: int = 0
