@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,11 +17,16 @@ from serve_app.gateway.protocol import (
     Push,
     Reply,
     SubscribeResult,
+    UnreadableCommand,
 )
 
 _DECODER: Final = msgspec.json.Decoder(Command)
 _ENCODER: Final = msgspec.json.Encoder()
 _ANY: Final = msgspec.json.Decoder(msgspec.Raw)
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_REPLACEMENT: Final = rb"\\ufffd"  # as a template of re: one backslash
+_FIRST_ID: Final = re.compile(rb'\s*\{\s*"id"\s*:\s*([1-9]\d{0,8})\s*,')
+_LAST_ID: Final = re.compile(rb',\s*"id"\s*:\s*([1-9]\d{0,8})\s*\}\s*')
 
 
 class JsonCodec:
@@ -32,10 +38,34 @@ class JsonCodec:
             # msgspec does not look into raw JSON, and a single text frame that is not UTF-8 makes
             # the browsers of all subscribers hang up (RFC 6455, 8.1).
             _check_utf8(frame)
-            return [self._command(line) for line in frame.removesuffix(b"\n").split(b"\n")]
-        # RecursionError: msgspec's answer to deep nesting.
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            lines = frame.removesuffix(b"\n").split(b"\n")
+            return [self._command(line) for line in lines]
+        except (UnicodeDecodeError, msgspec.ValidationError):
             raise malformed() from None
+        # RecursionError: msgspec's answer to deep nesting.
+        except (msgspec.DecodeError, RecursionError):
+            return [self._questionable(line) for line in lines]
+
+    def _questionable(self, line: bytes) -> Command:
+        """What an application may say by accident must not end its connection for good: a text that
+        was cut inside an emoji (JSON.stringify writes half a surrogate pair), or nesting without
+        end. Raises Disconnect(3501) for the rest."""
+        try:
+            return self._command(line)
+        except msgspec.ValidationError:
+            raise malformed() from None
+        except (msgspec.DecodeError, RecursionError):
+            pass
+        try:
+            command = self._command(_SURROGATE.sub(_REPLACEMENT, line))
+        except msgspec.DecodeError:
+            raise malformed() from None
+        except RecursionError:
+            found = _FIRST_ID.match(line) or _LAST_ID.fullmatch(line, line.rfind(b","))
+            if found is None:
+                raise malformed() from None
+            return UnreadableCommand(int(found[1]))
+        return UnreadableCommand(**msgspec.structs.asdict(command))
 
     def _command(self, line: bytes) -> Command:
         command = _DECODER.decode(line)

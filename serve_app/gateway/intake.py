@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from config.errors import AppError
 from serve_app.gateway import codes, commands
 from serve_app.gateway.codes import Disconnect, ReplyError
-from serve_app.gateway.protocol import PONG, Command
+from serve_app.gateway.protocol import PONG, Command, UnreadableCommand
 
 if TYPE_CHECKING:
     from serve_app.gateway.session import Session
@@ -33,6 +33,9 @@ async def accept(session: Session, command: Command) -> None:
         raise codes.malformed()
     if (command.connect is None) != session.is_connected:
         raise codes.malformed()  # something before connect, or connect again
+    if type(command) is UnreadableCommand:
+        _refuse(session, command)
+        return
     name = commands.lane_of(command)
     if command.connect is not None:
         await _execute(session, commands.connect, command)
@@ -48,6 +51,12 @@ async def accept(session: Session, command: Command) -> None:
         await commands.unsubscribe(session, command)
     else:
         session.lanes.put(name, command)
+
+
+def _refuse(session: Session, command: Command) -> None:
+    if command.id:
+        session.fail(command.id, codes.bad_request())
+    session.refuse()  # where it was to connect
 
 
 async def run(session: Session, command: Command) -> None:

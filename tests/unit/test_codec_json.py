@@ -17,6 +17,7 @@ from serve_app.gateway.protocol import (
     Push,
     Reply,
     SubscribeResult,
+    UnreadableCommand,
 )
 
 CODEC = JsonCodec()
@@ -42,6 +43,47 @@ def test_malformed(frame: bytes) -> None:
     with pytest.raises(Disconnect) as end:
         CODEC.decode(frame)
     assert end.value.code == 3501
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        rb'{"publish":{"channel":"a","data":"\\ud83d, cut \ud83d"},"id":7}',
+        rb'{"id":7,"publish":{"channel":"a","data":{"\uDC00":1}}}',
+        rb'{"id":7,"subscribe":{"channel":"a\ud800\ud800"}}',
+        b'{"publish":{"channel":"a","data":' + b"[" * 9_000 + b"]" * 9_000 + b'}, "id": 7}',
+        b'{"id":7,"rpc":{"data":' + b"[" * 9_000 + b"]" * 9_000 + b"}}",
+    ],
+)
+def test_what_can_not_be_read_keeps_its_id(line: bytes) -> None:
+    before, command, after = CODEC.decode(b'{"id":6,"ping":{}}\n%b\n{"id":8,"ping":{}}' % line)
+    assert type(before) is not UnreadableCommand is type(command) is not type(after)
+    assert (before.id, command.id, after.id) == (6, 7, 8)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        rb'{"publish":{"channel":"a","data":"\ud83d"},"id":"7"}',
+        rb'{"publish":{"channel":"a","data":"\ud83d"},"id":7',
+        rb'{"fly":"\ud83d"}',
+        rb'"\ud83d"',
+        b'{"publish":{"data":' + b"[" * 9_000 + b"]" * 9_000 + b"}}",
+        b'{"publish":{"data":"\xed\xa0\x80"},"id":7}',
+    ],
+)
+def test_what_can_not_be_read_and_has_no_id_is_malformed(line: bytes) -> None:
+    with pytest.raises(Disconnect) as end:
+        CODEC.decode(line)
+    assert end.value.code == 3501
+
+
+def test_pairs_of_surrogates_are_as_good_as_letters() -> None:
+    (command,) = CODEC.decode(
+        rb'{"id":7,"publish":{"channel":"a\ud83d\ude00","data":"\ud83d\ude00"}}'
+    )
+    assert type(command) is not UnreadableCommand and command.publish is not None
+    assert command.publish.channel == "a😀"
 
 
 def test_empty_results_stand_and_zero_values_do_not() -> None:

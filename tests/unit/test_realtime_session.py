@@ -69,6 +69,24 @@ async def test_what_follows_a_failed_connect_is_ignored(failure: str, code: int)
     assert closed_with(outlet.take()) == 3502
 
 
+async def test_half_an_emoji_costs_one_command() -> None:
+    bench = Bench({"default": Namespace(publish="readers")})
+    session, outlet = await bench.connected()
+    await session.receive(
+        rb'{"publish":{"channel":"a","data":"\ud83d"},"id":2}'
+        b"\n"
+        rb'{"send":{"data":"\ud83d"}}'
+        b'\n{"id":3,"ping":{}}'
+    )
+    bad = {"code": 107, "message": "bad request"}
+    assert outlet.take() == [{"id": 2, "error": bad}, {"id": 3, "ping": {}}]
+    assert session.is_connected
+    session, outlet = bench.session()
+    await session.receive(rb'{"connect":{"data":"\ud83d"},"id":1}')
+    assert outlet.take() == [{"id": 1, "error": bad}]
+    assert session.is_open and not session.listens
+
+
 async def test_ping_pong_and_silence() -> None:
     bench = Bench()
     session, outlet = await bench.connected()
