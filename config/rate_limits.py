@@ -7,9 +7,9 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 
 # What a request costs is told by its class, not by its path:
-#   write = posts, edits, memberships; subscribe = realtime commands.
+#   write = posts, edits, memberships; connect = realtime handshakes; subscribe = their commands.
 RouteClass = Literal[
-    "read", "write", "comment", "vote", "login", "register", "subscribe", "search", "ask"
+    "read", "write", "comment", "vote", "login", "register", "connect", "subscribe", "search", "ask"
 ]
 ROUTE_CLASSES: Final[tuple[RouteClass, ...]] = get_args(RouteClass)
 
@@ -66,6 +66,8 @@ def _address_rules() -> dict[RouteClass, Rule]:
         "vote": Rule(300, 120),
         "login": Rule(15, 10),
         "register": Rule(5, 5),
+        # All who share an address come back at once when their gateways have stopped.
+        "connect": Rule(6000, 3000),
         "subscribe": Rule(2400, 800),
         "search": Rule(240, 60),
         "ask": Rule(30, 15),

@@ -118,6 +118,12 @@ class Realtime(_Section, frozen=True):
     max_channel_length: Annotated[int, Meta(ge=46, le=1_024)] = 255
     max_channels: Count = 128
     max_queue_bytes: Bytes = 1_048_576
+    max_sockets: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """Of each gateway; further ones are answered 503. 0: as many as its limit of open files allows,
+    two a socket."""
+    max_sockets_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
+    """At each gateway; further ones are answered 429. 0: not bounded. As with rate limits by
+    address, loopback may be exempt, or all."""
     connect_timeout_seconds: Timeout = 15.0
     # Told to clients in whole seconds, where 0 would mean that no pings come.
     ping_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 25.0
@@ -291,18 +297,13 @@ _NOT_READ: Final = (
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Profile named by SERAI_PROFILE, then the environment over it.
+    """Profile named by SERAI_PROFILE, or the TOML file at its path, then the environment over it.
 
     Raises SettingsError with the path of the first unknown or invalid key.
     """
     environ = os.environ if environ is None else environ
     profile = environ.get("SERAI_PROFILE", "laptop")
-    known = {path.stem: path for path in sorted(PROFILES.glob("*.toml"))}
-    if profile not in known:
-        raise SettingsError(
-            f"SERAI_PROFILE: no profile {profile!r} (there are: {', '.join(known)})"
-        )
-    tree: dict[str, Any] = tomllib.loads(known[profile].read_text())
+    tree = _read_profile(profile)
     tree["profile"] = profile
     for name, value in environ.items():
         if name.startswith("SERAI_") and name != "SERAI_PROFILE":
@@ -311,6 +312,22 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         return msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_with_path(str(error))) from None
+
+
+def _read_profile(profile: str) -> dict[str, Any]:
+    known = {path.stem: path for path in sorted(PROFILES.glob("*.toml"))}
+    path = Path(profile) if profile.endswith(".toml") else known.get(profile)
+    if path is None:
+        raise SettingsError(
+            f"SERAI_PROFILE: no profile {profile!r} (there are: {', '.join(known)},"
+            " or the path of a .toml file of yours)"
+        )
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"SERAI_PROFILE: {profile}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"SERAI_PROFILE: {profile}: {error}") from None
 
 
 def unused(settings: Settings) -> list[str]:

@@ -1,5 +1,6 @@
 """The routes under which realtime clients connect. All are open: a connection is authorized by the
-token in its first frame, a later command by the secret id of its session."""
+token in its first frame, a later command by the secret id of its session. Handshakes are limited by
+address, commands where they are carried out."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from config.errors import AppError
+from config.rate_limits import RouteClass
 from serve_app.api.call import Call
 from serve_app.api.route import Method, Nothing, Route
 
@@ -50,15 +52,17 @@ async def emulation(call: _Call) -> web.StreamResponse:
     return await call.services.realtime.handle_emulation(call.request)
 
 
-def _route(method: Method, path: str, handler: _Handler) -> Route[Any, Any]:
-    return Route(method, path, handler, "Realtime", access="open", hidden=True)
+def _route(
+    method: Method, path: str, handler: _Handler, rate: RouteClass | None = "connect"
+) -> Route[Any, Any]:
+    return Route(method, path, handler, "Realtime", access="open", rate=rate, hidden=True)
 
 
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     _route("GET", "/connection/websocket", websocket),
     _route("GET", "/connection/sse", _stream("sse")),
     _route("POST", "/connection/http_stream", _stream("http_stream")),
-    _route("POST", "/emulation", emulation),
+    _route("POST", "/emulation", emulation, rate=None),
     _route("GET", "/connection/uni_websocket", uni_websocket),
     _route("GET", "/connection/uni_sse", _stream("uni_sse")),
     _route("POST", "/connection/uni_http_stream", _stream("uni_http_stream")),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -21,13 +22,14 @@ from config.settings import Settings
 from serve_app.gateway import codes
 from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.admission import Admission
+from serve_app.gateway.capacity import Capacity
 from serve_app.gateway.catch_up import CatchUp
 from serve_app.gateway.channel import OnEvent
 from serve_app.gateway.channel_hub import ChannelHub
 from serve_app.gateway.client_tokens import ClientTokens
 from serve_app.gateway.commands.connection import SERVER_VERSION
 from serve_app.gateway.control_channel import ControlChannel, Node
-from serve_app.gateway.direct_send import DirectSender
+from serve_app.gateway.direct_send import DirectSender, OutletOf
 from serve_app.gateway.fossil import create_delta
 from serve_app.gateway.peers import Peers
 from serve_app.gateway.protocol import Outlet, Wire
@@ -41,6 +43,9 @@ from serve_app.gateway.transports.stream import Complete, Opening, StreamSession
 
 _DRAIN_SLICE_SECONDS: Final = 0.05
 
+_Serve = Callable[
+    [web.Request, Services, str, OutletOf], Coroutine[Any, Any, web.WebSocketResponse]
+]
 _Open = Callable[[Opening], Awaitable[web.StreamResponse]]
 _Make = Callable[[Services, Outlet, Wire, str], StreamSession]
 
@@ -104,6 +109,7 @@ class Realtime:
             "uni_sse": (unidirectional.open_sse, listening),
             "uni_http_stream": (unidirectional.open_http_stream, listening),
         }
+        self._capacity = Capacity(limits, settings.rate_limit)
         self._admission = Admission()
         self._draining = False
         self._control: ControlChannel | None = None
@@ -136,19 +142,28 @@ class Realtime:
         )
 
     async def start(self) -> None:
+        self._capacity.start()
         self._services.wheel.start()
         self._links.start(self._hub)
         if self._control is not None:
             self._control.start()
 
     async def handle_websocket(self, request: web.Request) -> web.StreamResponse:
-        try:
-            await self._admit()
-        except AppError as error:
-            retry = f"{error.retry_after_seconds:.0f}"
-            return web.Response(status=error.status, headers={"Retry-After": retry})
+        return await self._handle_socket(request, websocket.serve)
+
+    async def handle_uni_websocket(self, request: web.Request) -> web.StreamResponse:
+        return await self._handle_socket(request, unidirectional.serve_socket)
+
+    async def _handle_socket(self, request: web.Request, serve: _Serve) -> web.StreamResponse:
         address = self._address_of(request)
-        return await websocket.serve(request, self._services, address, self._outlet_of)
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._capacity.hold(address))
+                await self._admit()
+            except AppError as error:
+                retry = f"{error.retry_after_seconds:.0f}"
+                return web.Response(status=error.status, headers={"Retry-After": retry})
+            return await serve(request, self._services, address, self._outlet_of)
 
     async def _admit(self) -> None:
         """Raises AppError with `retry_after_seconds`."""
@@ -157,26 +172,18 @@ class Realtime:
         if self._draining:
             raise AppError("unavailable", "This gateway is being stopped.", retry_after_seconds=1.0)
 
-    async def handle_uni_websocket(self, request: web.Request) -> web.StreamResponse:
-        try:
-            await self._admit()
-        except AppError as error:
-            retry = f"{error.retry_after_seconds:.0f}"
-            return web.Response(status=error.status, headers={"Retry-After": retry})
-        address = self._address_of(request)
-        return await unidirectional.serve_socket(request, self._services, address, self._outlet_of)
-
     async def handle_stream(
         self, name: str, request: web.Request, complete: Complete
     ) -> web.StreamResponse:
         """`sse`, `http_stream`, `uni_sse` or `uni_http_stream`; answers when the stream ends.
         Raises AppError for what never becomes one."""
-        await self._admit()
         open_stream, session_of = self._streams[name]
         address = self._address_of(request)
-        return await open_stream(
-            Opening(request, complete, self._services, self._outlet_of, address, session_of)
-        )
+        with self._capacity.hold(address):
+            await self._admit()
+            return await open_stream(
+                Opening(request, complete, self._services, self._outlet_of, address, session_of)
+            )
 
     async def handle_emulation(self, request: web.Request) -> web.StreamResponse:
         """Raises AppError."""
@@ -214,6 +221,7 @@ class Realtime:
         await self._peers.stop()
         await self._links.stop()
         await self._services.catch_up.stop()
+        await self._services.tokens.close()
         await self._hub.stop()
         self._services.wheel.stop()
 
@@ -225,6 +233,7 @@ class Realtime:
         return {
             "sockets": len(self._services.sessions),
             "shards_connected": self._links.connected,
+            **self._capacity.statistics(),
             **self._admission.statistics(),
             **self._hub.statistics(),
         }
