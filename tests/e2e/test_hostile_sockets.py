@@ -21,6 +21,7 @@ from tests.realtime_server import RawClient
 
 pytestmark = pytest.mark.e2e
 MALFORMED = 3501
+TOO_MANY_ERRORS = 3509
 
 
 @asynccontextmanager
@@ -43,28 +44,23 @@ async def test_commands_before_connect(server: RunningServer) -> None:
         assert await client.close_code() == MALFORMED
 
 
-async def test_ten_thousand_subscriptions(ada: ApiClient, server: RunningServer) -> None:
-    """Those over the limit are refused one by one, the connection and the first ones stay."""
+async def test_subscribing_without_end(ada: ApiClient, server: RunningServer) -> None:
+    """Who goes on asking for what is not there is shown out; who asks for too much is refused one
+    by one, and the first ones stay."""
     post = await ada.post()
     async with _socket(server) as client:
         await client.connect(ada.token or "")
         channel = f"thread:{post['id']}"
         assert "subscribe" in await client.ask("subscribe", channel=channel)
-        total = 10_000
-        reading = asyncio.create_task(_codes(client, 10_000 + total))
-        for start in range(0, total, 100):
-            await client.send(
-                *(
-                    {"id": 10_001 + n, "subscribe": {"channel": f"thread:{new_id(276)}"}}
-                    for n in range(start, start + 100)
+        for start in range(0, 1_000, 100):
+            with suppress(ConnectionError):  # the end may come before all is said
+                await client.send(
+                    *(
+                        {"id": 10_001 + n, "subscribe": {"channel": f"thread:{new_id(276)}"}}
+                        for n in range(start, start + 100)
+                    )
                 )
-            )
-        async with asyncio.timeout(240):
-            codes = await reading
-        assert len(codes) == total
-        # Unknown, over the limit, too often: never an internal error.
-        assert set(codes) <= {102, 106, 111}, set(codes)
-        assert "presence_stats" in await client.ask("presence_stats", channel=channel)
+        assert await client.close_code() == TOO_MANY_ERRORS
     async with _socket(server) as client:
         # All of them real: the same public channels of many posts.
         await client.connect(ada.token or "")
@@ -78,16 +74,6 @@ async def test_ten_thousand_subscriptions(ada: ApiClient, server: RunningServer)
                 replies.append(message)
         refused = [reply["error"]["code"] for reply in replies if "error" in reply]
         assert refused == [106] * len(refused) and 0 < len(refused) <= 140 - 120
-
-
-async def _codes(client: RawClient, last: int) -> list[int]:
-    found: dict[int, int] = {}
-    while len(found) < 10_000:
-        message = await client.next()
-        if "error" in message:
-            found[message["id"]] = message["error"]["code"]
-        assert message.get("id", 0) <= last
-    return list(found.values())
 
 
 async def test_frames_too_large_and_in_pieces(ada: ApiClient, server: RunningServer) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -73,6 +75,7 @@ def test_settings_of_later_parts_are_accepted_and_named_as_unused() -> None:
         ("SERAI_DEPLOYMENTS__RATE_LIMIT__REPLICAS", "2", r"^deployments\.rate_limit: one replica"),
         ("SERAI_DEPLOYMENTS__RATE_LIMIT__MAX_REPLICAS", "2", "rate_limit"),
         ("SERAI_PROFILE", "../profiles/laptop", "no profile"),
+        ("SERAI_PROFILE", "/nowhere/mine.toml", "No such file"),
         ("SERAI_LLM__ENGINE", "hal", "SERAI_LLM__ENGINE"),
         ("SERAI_LLM__ENDPOINT", "nowhere", r"^llm\.endpoint: must begin with http://"),
         ("SERAI_GATEWAY__HOST", "", "SERAI_GATEWAY__HOST"),
@@ -139,3 +142,17 @@ def test_a_refused_secret_is_not_repeated(name: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load({name: "other:hunter2"})
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_profile_file_of_ones_own(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[channels.chat]\npublish = "subscribers"\n[gateway]\nport = 8001\n')
+    settings = load({"SERAI_PROFILE": str(mine), "SERAI_GATEWAY__PORT": "8002"})
+    assert settings.channels["chat"].publish == "subscribers"
+    assert settings.gateway.port == 8002
+    mine.write_text("[channels.thread]\n")
+    with pytest.raises(SettingsError, match="Serai's own"):
+        load({"SERAI_PROFILE": str(mine)})
+    mine.write_text("no = toml = at all")
+    with pytest.raises(SettingsError, match=r"mine\.toml"):
+        load({"SERAI_PROFILE": str(mine)})
