@@ -6,7 +6,7 @@ however often gateways say who they hold: saying it again tells nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from itertools import islice
 
 from actors.shard_messages import KIND_JOIN, KIND_LEAVE, ClientChange, Publication
@@ -20,23 +20,23 @@ class ClientPresence:
         self._channels: dict[str, dict[str, tuple[str, bytes]]] = {}
         # gateway -> (channel, client) of which it is the last to have spoken
         self._held: dict[str, set[tuple[str, str]]] = {}
-        # gateway -> what it has not repeated yet, and the known channels
-        self._introducing: dict[str, tuple[set[tuple[str, str]], Collection[str]]] = {}
+        # gateway -> what it has not repeated yet, and whether who is new here was there before
+        self._introducing: dict[str, tuple[set[tuple[str, str]], bool]] = {}
 
-    def begin_introduction(self, gateway_id: str, known: Collection[str] = ()) -> None:
-        """From here to `end_introduction` the changes say all that this gateway holds. On the
-        channels of `known` those who are new here were there before, and are not told."""
-        self._introducing[gateway_id] = (set(self._held.get(gateway_id, ())), known)
+    def begin_introduction(self, gateway_id: str, *, restored: bool = False) -> None:
+        """From here to `end_introduction` the changes say all that this gateway holds. `restored`:
+        those who are new here were there before, and are not told."""
+        self._introducing[gateway_id] = (set(self._held.get(gateway_id, ())), restored)
 
     def change(self, gateway_id: str, changes: Iterable[ClientChange]) -> list[Publication]:
         """Joins and leaves, in the order of the changes."""
-        unsaid, known = self._introducing.get(gateway_id, (set(), ()))
+        unsaid, restored = self._introducing.get(gateway_id, (set(), False))
         told: list[Publication] = []
         for change in changes:
             unsaid.discard((change.channel, change.client))
             if not change.info:
                 self._leave(gateway_id, change.channel, change.client, told)
-            elif self._come(gateway_id, change) and change.channel not in known:
+            elif self._come(gateway_id, change) and not restored:
                 told.append(Publication(change.channel, 0, change.info, kind=KIND_JOIN))
         return told
 

@@ -246,14 +246,10 @@ class CommunityShard:
                 request.gateway_id, uuid4().hex, self._new_mailbox(), self._clock()
             )
             known = self._hub.register(gateway, request.channels)
-            self._presence.expect(gateway.id, request.channels, known=known)
-            try:
-                tops = await self._positions.read(gateway, request.channels)
-            except AppError:
-                self._hub.forget(gateway)
-                raise
+            self._presence.expect(gateway.id, known=known, follows=bool(request.channels))
+            tops, late = await self._positions.read(gateway, request.channels)
             if gateway.alive:
-                return m.HelloReply(gateway.incarnation, tops)
+                return m.HelloReply(gateway.incarnation, tops, late)
             if request.gateway_id in self._hub.gateways:
                 break  # a later Hello of the same gateway has taken over
             # The epoch changed, all gateways were forgotten: register in the new one.
@@ -264,14 +260,11 @@ class CommunityShard:
         gateway = self._hub.known(request.gateway_id, request.incarnation)
         if gateway is None:
             return m.AttachReply(False, [])
-        new = [name for name in request.channels if name not in gateway.channels]
-        self._hub.follow(gateway, new)
-        try:
-            tops = await self._positions.read(gateway, request.channels)
-        except AppError:
-            self._hub.unfollow(gateway, new)
-            raise
-        return m.AttachReply(True, tops) if gateway.alive else m.AttachReply(False, [])
+        self._hub.follow(gateway, request.channels)
+        tops, late = await self._positions.read(gateway, request.channels)
+        if not gateway.alive:
+            return m.AttachReply(False, [])
+        return m.AttachReply(True, tops, late)
 
     async def _detach(self, request: m.Detach) -> None:
         gateway = self._hub.known(request.gateway_id, request.incarnation)

@@ -84,7 +84,8 @@ class RemoveHistory(Message, frozen=True):
 
 
 class Hello(Message, frozen=True):
-    """A gateway (re-)introduces itself with every channel that it follows."""
+    """A gateway (re-)introduces itself. `channels` are of those that it follows; Attach brings the
+    others."""
 
     gateway_id: str
     channels: list[str]
@@ -92,10 +93,12 @@ class Hello(Message, frozen=True):
 
 class HelloReply(Message, frozen=True):
     """`tops[i]` is the position of `channels[i]`: all that is later comes by poll. None: no such
-    stream."""
+    stream. Of channels in `late` nothing is known while Postgres is away: nothing of them comes,
+    attach them again."""
 
     incarnation: str
     tops: list[StreamPosition | None]
+    late: list[str] = msgspec.field(default_factory=list)
 
 
 class Attach(Message, frozen=True):
@@ -105,10 +108,12 @@ class Attach(Message, frozen=True):
 
 
 class AttachReply(Message, frozen=True):
-    """`known` False: this shard does not know the gateway (any more), say Hello again."""
+    """`known` False: this shard does not know the gateway (any more), say Hello again. The rest as
+    in HelloReply."""
 
     known: bool
     tops: list[StreamPosition | None]
+    late: list[str] = msgspec.field(default_factory=list)
 
 
 class Detach(Message, frozen=True):

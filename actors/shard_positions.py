@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from actors.memory_streams import MemoryStreams
@@ -12,6 +13,8 @@ from config.errors import AppError
 from storage import streams
 from storage.postgres import Pool
 from storage.streams import StreamTop
+
+log = logging.getLogger(__name__)
 
 NOWHERE = StreamPosition("", 0)
 """Of a channel without history."""
@@ -40,17 +43,20 @@ class ChannelPositions:
         self._epoch = epoch
         self._clock = clock
 
-    async def read(self, gateway: GatewayEntry, names: list[str]) -> list[StreamPosition | None]:
-        """The gateway follows all of them already; those that do not exist it follows no more, None
-        says so. Of no use when the gateway is not alive any more. Raises AppError while Postgres,
-        where one of them stands, does not answer."""
+    async def read(
+        self, gateway: GatewayEntry, names: list[str]
+    ) -> tuple[list[StreamPosition | None], list[str]]:
+        """Of each, and those that Postgres, which does not answer, would have to tell. The gateway
+        follows all of them already; those that do not exist (None) it follows no more, nor those
+        that are late. Of no use when the gateway is not alive any more."""
         rows = {name: self._namespaces.of(name) for name in names}
         stored = [
             name for name, row in rows.items() if row is not None and row.history == "postgres"
         ]
         positions = await self._stored(gateway, stored) if stored else {}
         if not gateway.alive:
-            return []
+            return [], []
+        late = [name for name in stored if name not in positions]
         now = self._clock()
         for name, row in rows.items():
             if row is None:
@@ -59,7 +65,8 @@ class ChannelPositions:
                 kept = row.history == "memory"
                 positions[name] = self._memory.position(name, now) if kept else NOWHERE
         self._hub.unfollow(gateway, [name for name, top in positions.items() if top is None])
-        return [positions[name] for name in names]
+        self._hub.unfollow(gateway, late)
+        return [positions.get(name) for name in names], late
 
     async def _stored(
         self, gateway: GatewayEntry, names: list[str]
@@ -67,7 +74,9 @@ class ChannelPositions:
         try:
             read = await streams.read_positions(self._pool, names)
         except AppError as error:
-            return {name: self._remembered(name, error) for name in names}
+            log.info("positions of channels are late: %s", error)
+            remembered = {name: self._remembered(name) for name in names}
+            return {name: top for name, top in remembered.items() if top is not None}
         self._adopt(read.epoch)
         if not gateway.alive:
             return {}
@@ -91,9 +100,9 @@ class ChannelPositions:
             self._hub.execute(channel, channel.state.learn_top(0))
         return StreamPosition(epoch, 0)
 
-    def _remembered(self, name: str, error: AppError) -> StreamPosition:
+    def _remembered(self, name: str) -> StreamPosition | None:
         """Without Postgres the delivered top will do: everything later comes by poll too."""
         channel, epoch = self._hub.channels.get(name), self._epoch()
         if channel is None or channel.state.top is None or epoch is None:
-            raise error
+            return None
         return StreamPosition(epoch, channel.state.top)

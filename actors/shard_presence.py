@@ -14,7 +14,7 @@ import asyncio
 import fnmatch
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final
 
 from actors import content
@@ -27,8 +27,8 @@ from config.errors import AppError
 
 SILENCE_SECONDS: Final = 15.0
 RESTORE_SECONDS: Final = 30.0
-"""After its start a shard takes clients on channels that a gateway introduces itself with for ones
-that were there before."""
+"""After its start a shard takes clients that gateways which follow channels introduce themselves
+with for ones that were there before."""
 PRESENCE_CHANNELS: Final = 2_000
 """Channels a second whose changed counts are told; the others wait their turn."""
 MAX_LISTED_CHANNELS: Final = 10_000
@@ -53,14 +53,14 @@ class ShardPresence:
 
     # ------------------------------------------------------------ what gateways say
 
-    def expect(self, gateway_id: str, channels: Collection[str], *, known: bool) -> None:
+    def expect(self, gateway_id: str, *, known: bool, follows: bool) -> None:
         """A gateway said Hello: its next messages say all it holds. `known`: this shard has had it
-        before."""
+        before; `follows`: some channels, so it is not new itself."""
         known = self._forgotten.pop(gateway_id, None) is not None or known
-        restored = not known and self._clock() - self._began < RESTORE_SECONDS
+        young = self._clock() - self._began < RESTORE_SECONDS
         self._introducing.add(gateway_id)
         self._counts.begin_introduction(gateway_id)
-        self._clients.begin_introduction(gateway_id, frozenset(channels) if restored else ())
+        self._clients.begin_introduction(gateway_id, restored=follows and young and not known)
 
     def take(self, gateway_id: str, told: m.TellPresence) -> None:
         for change in told.presence:

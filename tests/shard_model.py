@@ -155,6 +155,8 @@ class FollowingGateway:
         channels = list(self.last)
         reply = await shard.handle(m.Hello(self.id, channels))
         assert isinstance(reply, m.HelloReply)
+        if reply.late:
+            raise AppError("unavailable", "Postgres is away")
         self.incarnation, self.ack = reply.incarnation, 0
         self._early.clear()
         for channel, top in zip(channels, reply.tops, strict=True):
@@ -170,6 +172,9 @@ class FollowingGateway:
             del self._early[channel]
             raise
         assert isinstance(reply, m.AttachReply)
+        if reply.late:
+            del self._early[channel]
+            raise AppError("unavailable", "Postgres is away")
         async with self._turn:
             self.start(channel, offset)
             early = self._early.pop(channel, [])

@@ -1,6 +1,6 @@
 """One conversation per (gateway, shard): Hello, then Poll for ever; the rest beside it.
 
-    Hello(all channels) ─▶ tops ─▶ Poll(ack) ─▶ publications ─▶ Poll(ack) …
+    Hello(channels) ─▶ tops ─▶ Poll(ack) ─▶ publications ─▶ Poll(ack) …
         ▲                              ├ Attach / Detach of what changed, one call at a time
         │                              └ TellPresence of what changed, one call at a time
         └── backoff 20 ms … 1 s ── shard away, restarted, or it forgot this gateway
@@ -55,7 +55,8 @@ _POLL_GRACE_SECONDS: Final = 10.0
 _CALL_SECONDS: Final = 10.0
 _BACKOFF_SECONDS: Final = 0.02
 _BACKOFF_MOST_SECONDS: Final = 1.0
-_ATTACH_AT_ONCE: Final = 5_000
+_CHANNELS_AT_ONCE: Final = 2_000
+"""In one call: the shard serves others between two, and none takes as long as a call may."""
 _ATTACH_RETRY_SECONDS: Final = 0.25
 _HISTORY_AT_ONCE: Final = 16
 _PRESENCE_SECONDS: Final = 0.2
@@ -165,33 +166,40 @@ class ShardLink:
 
     async def _hello(self, follower: Follower) -> None:
         names = list(self._names)
-        self._attach.clear()
+        self._attach = dict.fromkeys(names[_CHANNELS_AT_ONCE:])
         self._detach.clear()
-        self._presence = {
-            (name, user): clients
-            for name in names
-            for user, clients in follower.users_of(name).items()
-        }
-        self._clients = {
-            (name, client): info
-            for name in names
-            for client, info in follower.clients_of(name).items()
-        }
+        self._presence.clear()
+        self._clients.clear()
+        for start in range(0, len(names), _CHANNELS_AT_ONCE):
+            for name in names[start : start + _CHANNELS_AT_ONCE]:
+                self._presence.update(((name, u), n) for u, n in follower.users_of(name).items())
+                self._clients.update(((name, c), i) for c, i in follower.clients_of(name).items())
+            await asyncio.sleep(0)
+        del names[_CHANNELS_AT_ONCE:]
+        self._wake.set()
         reply = await self.ask(Hello(self._gateway_id, names))
         assert isinstance(reply, HelloReply)
         HELLOS.inc()
         self._incarnation = reply.incarnation
         self._ack = 0
-        self._place(follower, names, reply.tops)
+        self._place(follower, names, reply)
 
-    def _place(
-        self, follower: Follower, names: list[str], tops: list[StreamPosition | None]
-    ) -> None:
-        for name, top in zip(names, tops, strict=True):
+    def _place(self, follower: Follower, names: list[str], reply: HelloReply | AttachReply) -> None:
+        late = set(reply.late)
+        if late:
+            self._attach_later(reply.late)
+        for name, top in zip(names, reply.tops, strict=True):
             # Dropped and followed anew during the call: events of the time between were not kept,
             # so only the attach that is still to come tells a position without a gap after it.
-            if name in self._names and name not in self._attach:
+            if name in self._names and name not in self._attach and name not in late:
                 follower.on_position(name, top)
+
+    def _attach_later(self, names: list[str]) -> None:
+        asyncio.get_running_loop().call_later(_ATTACH_RETRY_SECONDS, self._attach_again, names)
+
+    def _attach_again(self, names: list[str]) -> None:
+        self._attach.update((name, None) for name in names if name in self._names)
+        self._wake.set()
 
     async def _poll(self, follower: Follower) -> None:
         while True:
@@ -235,27 +243,29 @@ class ShardLink:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._detach:
-                names = list(self._detach)
-                self._detach.clear()
-                await self.ask(Detach(self._gateway_id, self._incarnation, names))
-            while self._attach:
-                names = list(self._attach)[:_ATTACH_AT_ONCE]
-                for name in names:
-                    del self._attach[name]
-                try:
-                    reply = await self.ask(Attach(self._gateway_id, self._incarnation, names))
-                except AppError as error:
-                    # Without Postgres new channels must wait, and those attached go on. Where the
-                    # shard itself is away, the poll notices.
-                    log.info("shard %d: attach failed: %s", self._shard, error)
-                    self._attach.update((name, None) for name in names if name in self._names)
-                    await asyncio.sleep(_ATTACH_RETRY_SECONDS)
-                    continue
-                assert isinstance(reply, AttachReply)
-                if not reply.known:
-                    raise _Forgotten
-                self._place(follower, names, reply.tops)
+            while self._detach or self._attach:
+                if self._detach:
+                    names = list(self._detach)
+                    self._detach.clear()
+                    await self.ask(Detach(self._gateway_id, self._incarnation, names))
+                if self._attach:
+                    await self._attach_some(follower)
+
+    async def _attach_some(self, follower: Follower) -> None:
+        names = list(islice(self._attach, _CHANNELS_AT_ONCE))
+        for name in names:
+            del self._attach[name]
+        try:
+            reply = await self.ask(Attach(self._gateway_id, self._incarnation, names))
+        except AppError as error:
+            # Where the shard is away, the poll notices.
+            log.info("shard %d: attach failed: %s", self._shard, error)
+            self._attach_later(names)
+            return
+        assert isinstance(reply, AttachReply)
+        if not reply.known:
+            raise _Forgotten
+        self._place(follower, names, reply)
 
     async def ask(self, request: ShardRequest, seconds: float = _CALL_SECONDS) -> ShardReply:
         """Raises AppError; 'unavailable' also when no answer comes in time."""

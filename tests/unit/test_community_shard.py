@@ -12,6 +12,7 @@ from actors import shard_messages as m
 from actors.community import CommunityShard
 from actors.mailbox import Mailbox
 from actors.shard_presence import SILENCE_SECONDS
+from config.channels import Namespace
 from config.errors import AppError
 from config.settings import Settings
 from storage.postgres import Pool
@@ -36,6 +37,29 @@ async def test_publications_after_the_answered_position_come_by_poll() -> None:
         assert await poll(shard, reply.incarnation, answer.sequence) == m.PollReply(
             answer.sequence, []
         )
+
+
+async def test_without_postgres_only_channels_that_stand_there_are_late() -> None:
+    log = StreamLog(A, B)
+    log.down = True
+    row = Namespace(history="memory", history_size=10, history_ttl_seconds=60)
+    settings = Settings(channels={"kept": row, "bare": Namespace()})
+    async with running(log, settings=settings) as shard:
+        reply = await hello(shard, "kept:a", A, "bare:a")
+        assert reply.late == [A]
+        assert reply.tops[1] is None and reply.tops[2] == m.StreamPosition("", 0)
+        for name in ("kept:a", "bare:a"):
+            await shard.handle(m.PublishToChannel(name, b"1"))
+        got = await poll(shard, reply.incarnation)
+        assert [p.channel for p in got.publications] == ["kept:a", "bare:a"]
+        again = await shard.handle(m.Attach("g", reply.incarnation, [A, "nowhere:a", "bare:b"]))
+        assert again == m.AttachReply(True, [None, None, m.StreamPosition("", 0)], [A])
+        log.down = False
+        again = await shard.handle(m.Attach("g", reply.incarnation, [A]))
+        assert again == m.AttachReply(True, [m.StreamPosition("one", 0)])
+        log.down = True  # what it knows by now will do
+        again = await shard.handle(m.Attach("g", reply.incarnation, [A, B]))
+        assert again == m.AttachReply(True, [m.StreamPosition("one", 0), None], [B])
 
 
 async def test_a_held_poll_wakes_at_once() -> None:

@@ -30,6 +30,8 @@ class Shard:
         self.polls: asyncio.Queue[m.PollReply | AppError] = asyncio.Queue()
         self.top = 0
         self.forgotten: set[str] = set()
+        self.late: set[str] = set()
+        self.refuses_attach = False
 
     async def __call__(self, shard: int, request: m.ShardRequest) -> m.ShardReply:
         self.asked.append(request)
@@ -45,11 +47,15 @@ class Shard:
         if isinstance(request, m.Hello):
             top = m.StreamPosition("e", self.top)
             await self.hello_gate.wait()
-            return m.HelloReply(f"i{self.top}", [top for _ in request.channels])
+            late = [name for name in request.channels if name in self.late]
+            return m.HelloReply(f"i{self.top}", [top for _ in request.channels], late)
         if isinstance(request, m.Attach):
+            if self.refuses_attach:
+                raise AppError("unavailable")
             top = m.StreamPosition("e", self.top)
             await self.attach_gate.wait()
-            return m.AttachReply(True, [top for _ in request.channels])
+            late = [name for name in request.channels if name in self.late]
+            return m.AttachReply(True, [top for _ in request.channels], late)
         return None
 
     def of(self, kind: type[Message]) -> list[m.ShardRequest]:
@@ -139,6 +145,60 @@ async def test_a_position_from_before_a_detach_is_not_used(talk: Conversation) -
     await wait_until(lambda: len(talk.shard.of(m.Attach)) == 2)
     await wait_until(lambda: bool(talk.follower.positions))
     assert talk.follower.positions == [("a", 3)]
+
+
+async def test_many_channels_come_in_several_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_link, "_CHANNELS_AT_ONCE", 3)
+    talk = Conversation()
+    names = [f"c{n}" for n in range(8)]
+    for name in names:
+        talk.link.attach(name)
+        talk.follower.users[name] = {"ada": 1}
+    task = asyncio.create_task(talk.link.run(talk.follower))
+    await wait_until(lambda: len(talk.follower.positions) == 8)
+    asked = [r.channels for r in talk.shard.asked if isinstance(r, m.Hello | m.Attach)]
+    assert asked == [names[:3], names[3:6], names[6:]]
+    await wait_until(lambda: sum(len(told.presence) for told in talk.shard.told()) == 8)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_channels_that_are_late_hold_up_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_link, "_ATTACH_RETRY_SECONDS", 0.001)
+    talk = Conversation()
+    talk.shard.late = {"stored", "stored too"}
+    talk.link.attach("memory")
+    talk.link.attach("stored")
+    task = asyncio.create_task(talk.link.run(talk.follower))
+    await wait_until(lambda: bool(talk.follower.positions))
+    assert talk.link.connected
+    talk.link.attach("stored too")
+    await wait_until(lambda: len(talk.shard.of(m.Attach)) > 3)
+    talk.link.detach("stored too")
+    talk.link.attach("other")
+    await wait_until(lambda: bool(talk.shard.of(m.Detach)))
+    await wait_until(lambda: len(talk.follower.positions) == 2)
+    assert [name for name, _ in talk.follower.positions] == ["memory", "other"]
+    talk.shard.late.clear()
+    await wait_until(lambda: len(talk.follower.positions) == 3)
+    assert talk.follower.positions[-1][0] == "stored"
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_detach_goes_on_while_attaching_fails(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_link, "_ATTACH_RETRY_SECONDS", 0.001)
+    talk.link.attach("a")
+    await wait_until(lambda: bool(talk.follower.positions))
+    talk.shard.refuses_attach = True
+    talk.link.attach("b")
+    await wait_until(lambda: len(talk.shard.of(m.Attach)) > 2)
+    talk.link.detach("a")
+    await wait_until(lambda: bool(talk.shard.of(m.Detach)))
+    talk.shard.refuses_attach = False
+    await wait_until(lambda: len(talk.follower.positions) == 2)
 
 
 async def test_polls_acknowledge_what_was_taken_in(talk: Conversation) -> None:

@@ -41,16 +41,17 @@ async def test_an_outage_leaves_live_publications_alone_and_gaps_wait() -> None:
         for request in (
             m.ReadHistory(B, 0, 10),
             m.ReadHistory(A, 0, 10),
-            m.Hello("new", [A, B]),
-            m.Attach("g", reply.incarnation, [B]),
         ):
             with pytest.raises(AppError) as failure:
                 await shard.handle(request)
             assert failure.value.retryable
-        assert shard.statistics().gateways == 2
+        assert (await hello(shard, A, B, gateway="new")).late == [B]
+        attached = await shard.handle(m.Attach("g", reply.incarnation, [B]))
+        assert attached == m.AttachReply(True, [None], [B])
+        assert shard.statistics().gateways == 3
         assert shard.statistics().active_channels == 1
         log.down = False
-        await wait_until(lambda: shard.statistics().mailbox_items == 6)
+        await wait_until(lambda: shard.statistics().mailbox_items == 8)
         answer = await poll(shard, reply.incarnation, 2)
         assert answer.publications[0] == lost
 
