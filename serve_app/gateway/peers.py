@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -20,12 +21,15 @@ from config.errors import AppError
 
 SIGNATURE: Final = "Serai-Gateway"
 """The header of a request from another gateway."""
+SIGNATURE_SECONDS: Final = 60
+"""How long a signature holds, and how much the clocks of two gateways may differ."""
 FORWARD_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 2.0
 
 _CONTEXT: Final = b"serai between gateways"
 _NAME: Final = b"name\n"
 _BODY: Final = b"body\n"
+_TIME_DIGITS: Final = 12
 _CONNECTIONS: Final = 128
 _CONNECTIONS_OF_ONE: Final = 16
 _ERRORS: Final = {404: "not_found", 400: "invalid", 413: "too_large", 429: "rate_limited"}
@@ -39,10 +43,16 @@ class Peers:
     """`address` is this gateway's own private one, `host:port`, known once it listens. Without a
     secret it knows no other gateway."""
 
-    def __init__(self, secret: str, address: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        secret: str,
+        address: Callable[[], str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         material = secret.encode() or secrets.token_bytes(32)
         self._key = hmac.digest(material, _CONTEXT, "sha256")
         self._address = address
+        self._clock = clock
         self._client: aiohttp.ClientSession | None = None
         self._stopped = False
 
@@ -63,10 +73,22 @@ class Peers:
         )
         return address if genuine and address != self._address() else None
 
+    def sign(self, address: str, body: bytes) -> str:
+        """What a request with this body to the gateway at `address` carries, from now on."""
+        return self._signature(address, body, str(int(self._clock())))
+
+    def _signature(self, address: str, body: bytes, seconds: str) -> str:
+        head = f"{address}\n{seconds}\n".encode(errors="replace")
+        return f"{seconds}-{self._mac(_BODY + head + body)}"
+
     def sent(self, signature: str, body: bytes) -> bool:
-        """Whether one of the gateways has sent this body."""
-        made = self._mac(_BODY + body).encode()
-        return hmac.compare_digest(made, signature.encode(errors="replace"))
+        """Whether one of the gateways has sent this body, here and not long ago."""
+        seconds = signature.partition("-")[0]
+        if not (seconds.isascii() and seconds.isdecimal() and len(seconds) <= _TIME_DIGITS):
+            return False
+        made = self._signature(self._address(), body, seconds).encode()
+        genuine = hmac.compare_digest(made, signature.encode(errors="replace"))
+        return genuine and abs(self._clock() - int(seconds)) <= SIGNATURE_SECONDS
 
     async def forward(self, address: str, path: str, body: bytes, content_type: str) -> None:
         """Returns when the other one has taken it, or may have: what was sent and not answered in
@@ -85,7 +107,7 @@ class Peers:
                     connect=_CONNECT_SECONDS,  # the wait for a free connection too
                 ),
             )
-        headers = {"Content-Type": content_type, SIGNATURE: self._mac(_BODY + body)}
+        headers = {"Content-Type": content_type, SIGNATURE: self.sign(address, body)}
         try:
             async with self._client.post(
                 f"http://{address}{path}", data=body, headers=headers, allow_redirects=False
