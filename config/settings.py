@@ -75,6 +75,7 @@ _SECRET_FIELDS: Final = frozenset(
         "meilisearch_url",
         "meilisearch_key",
         "token_secret",
+        "token_jwks_url",
         "api_key",
     }
 )
@@ -148,6 +149,8 @@ class Realtime(_Section, frozen=True):
         _check_urls("token_jwks_url", (self.token_jwks_url,), ("http", "https"))
         for field in ("token_secret", "api_key"):
             _check_secret(field, getattr(self, field))
+        if self.api_key and self.api_key == self.token_secret:
+            raise ValueError("api_key: must differ from token_secret, or one leak would be both")
 
 
 class Postgres(_Section, frozen=True):
@@ -279,6 +282,11 @@ class Settings(_Section, frozen=True):
 
     def __post_init__(self) -> None:
         Namespaces.check(self.channels)
+        if self.auth.secret and self.auth.secret in (
+            self.realtime.token_secret,
+            self.realtime.api_key,
+        ):
+            raise ValueError("auth.secret: must differ from the secrets of the realtime section")
         if self.realtime.personal_channels and "default" not in self.channels:
             raise ValueError("realtime.personal_channels: needs the namespace channels.default")
 
