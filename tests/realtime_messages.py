@@ -140,7 +140,10 @@ results: dict[str, st.SearchStrategy[Any]] = {
     "unsubscribe": empty,
     "publish": empty,
     "presence": st.builds(
-        p.PresenceResult, presence=st.dictionaries(texts, client_infos, max_size=3)
+        p.PresenceResult,
+        presence=st.dictionaries(
+            texts, client_infos.map(msgspec.json.encode).map(msgspec.Raw), max_size=3
+        ),
     ),
     "presence_stats": st.builds(p.PresenceStatsResult, num_clients=uint32s, num_users=uint32s),
     "history": st.builds(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -78,6 +78,16 @@ _EMULATION: Final = Message(EmulationRequest, node=1, session=2, data=3)
 # ------------------------------------------------------------ what they are sent
 
 _CLIENT_INFO: Final = Message(p.ClientInfo, user=1, client=2, conn_info=3, chan_info=4)
+
+
+class _EncodedInfo(Message[Any]):
+    """What has the JSON of a ClientInfo in its place."""
+
+    def encode(self, value: msgspec.Raw) -> bytes:
+        return _CLIENT_INFO.encode(msgspec.json.decode(value, type=p.ClientInfo))
+
+
+_ENCODED_INFO: Final = _EncodedInfo(p.ClientInfo, user=1, client=2, conn_info=3, chan_info=4)
 _PUBLICATION: Final = Message(
     p.PublicationResult, data=4, info=(5, _CLIENT_INFO), offset=6, tags=7, delta=8, time=9
 )
@@ -119,7 +129,7 @@ _REPLY: Final = Message(
     subscribe=(6, _SUBSCRIBED),
     unsubscribe=(7, Message(p.Empty)),
     publish=(8, Message(p.Empty)),
-    presence=(9, Message(p.PresenceResult, presence=(1, _CLIENT_INFO))),
+    presence=(9, Message(p.PresenceResult, presence=(1, _ENCODED_INFO))),
     presence_stats=(10, Message(p.PresenceStatsResult, num_clients=1, num_users=2)),
     history=(11, Message(p.HistoryResult, publications=(1, _PUBLICATION), epoch=2, offset=3)),
     ping=(12, Message(p.Empty)),

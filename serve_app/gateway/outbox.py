@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -9,13 +10,15 @@ from serve_app.gateway.channel_hub import BYTES
 from serve_app.gateway.protocol import Outlet, Wire
 
 REPLIES_PER_FRAME: Final = 16
+_LOOK_SECONDS: Final = 0.005
+_LOOK_MOST_SECONDS: Final = 0.1
 
 
 class Outbox:
     """Replies of one tick share frames. Writes nothing once it is closed, nor to an outlet that is
     closing; `on_slow` when more than `max_buffered` bytes lie unsent."""
 
-    __slots__ = ("_max_buffered", "_messages", "_on_slow", "_outlet", "_wire", "closed")
+    __slots__ = ("_max_buffered", "_messages", "_on_slow", "_outlet", "_wire", "closed", "turn")
 
     def __init__(
         self, outlet: Outlet, wire: Wire, max_buffered: int, on_slow: Callable[[], None]
@@ -26,6 +29,27 @@ class Outbox:
         self._on_slow = on_slow
         self._messages: list[bytes] = []
         self.closed = False
+        self.turn = asyncio.Lock()
+        """Held by who waits for room for one long answer: the next one finds what is left."""
+
+    @property
+    def largest_message(self) -> int:
+        """Bytes of one answer; half of the queue, so that there is room for what else is said."""
+        return self._max_buffered // 2
+
+    def has_room(self, size: int) -> bool:
+        """For an answer of so many bytes. Three quarters of the queue at most are for answers that
+        can wait: what a client asks for at once must not end it as a slow reader."""
+        unsent = self._outlet.get_write_buffer_size()
+        return unsent <= self._max_buffered // 4 or unsent + size <= self._max_buffered // 2
+
+    async def wait_room(self, size: int) -> None:
+        """Until there is, or the outbox is closed; bounded by the command's own time."""
+        delay = _LOOK_SECONDS
+        # Transports tell only their own protocol when they have drained.
+        while self.takes and not self.has_room(size):
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LOOK_MOST_SECONDS)
 
     @property
     def takes(self) -> bool:

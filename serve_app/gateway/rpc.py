@@ -27,8 +27,6 @@ _PREFIX: Final = "/api/v1/"
 _TEMPLATE: Final = re.compile(r"\{(\w+)\}")
 _METHOD_CHARACTERS: Final = 512
 _COUNTER: Final = itertools.count(1)
-# A reply beyond the queue of a connection would end it as a slow one; half of it leaves room.
-_QUEUE_PART: Final = 2
 
 CALLS = Counter("serai_realtime_rpc_total", "Calls by rpc", ["route", "code"])
 
@@ -54,15 +52,13 @@ class Rpc:
 
     def __init__(self, routes: Sequence[Route[Any, Any]], services: Services) -> None:
         self._services = services
-        self._largest = services.settings.realtime.max_queue_bytes // _QUEUE_PART
         pages = [_Page(route, services) for route in routes if is_callable(route)]
         # `similar` is no id.
         self._pages = sorted(pages, key=lambda page: page.templates)
 
     async def call(self, caller: Caller, address: str, method: str, params: bytes) -> bytes:
         """The page as JSON of one line. Raises AppError, `not_found` for an unknown method, and
-        ReplyError: 404 where the method is known and there is no such thing, 106 for an answer
-        that is too long for a connection."""
+        ReplyError 404 where the method is known and there is no such thing."""
         page, values = self._find(method)
         code = "ok"
         try:
@@ -72,9 +68,6 @@ class Rpc:
             if code == "not_found":
                 # 104 would say that the method is unknown.
                 raise ReplyError(404, "not found") from None
-            raise
-        except ReplyError:
-            code = "too_large"
             raise
         finally:
             CALLS.labels(page.path, code).inc()
@@ -86,8 +79,6 @@ class Rpc:
             self._services, None, values, f"rpc-{next(_COUNTER):x}", address, None, None, caller
         )
         body = await page.endpoint.answer_call(call, _query(params))
-        if len(body) > self._largest:
-            raise ReplyError(106, "limit exceeded")
         return msgspec.json.format(body, indent=-1) if b"\n" in body else body
 
     def _find(self, method: str) -> tuple[_Page, dict[str, str]]:

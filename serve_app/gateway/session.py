@@ -70,15 +70,14 @@ class Session:
     __slots__ = (
         "_deadlines",
         "_faults",
-        "_outbox",
         "_reauthorizing",
         "address",
         "caller",
         "client",
         "conn_info",
         "connected_at",
-        "connected_at",
         "lanes",
+        "outbox",
         "outlet",
         "services",
         "session",
@@ -95,7 +94,6 @@ class Session:
         self.outlet = outlet
         self.wire = wire
         self.address, self.connected_at = address, services.clock()
-        self.connected_at = services.clock()
         self.client = str(uuid4())
         # What the commands of an emulated connection name it by; only its client knows it.
         self.session = ""
@@ -112,7 +110,7 @@ class Session:
         self.lanes = Lanes(partial(intake.run, self))
         self._faults = Faults()
         limits = services.settings
-        self._outbox = Outbox(outlet, wire, limits.max_queue_bytes, self.on_slow)
+        self.outbox = Outbox(outlet, wire, limits.max_queue_bytes, self.on_slow)
         self._deadlines = Deadlines(services.wheel.now() + limits.connect_timeout_seconds)
         services.sessions.add(self)
         services.wheel.set(self, self._deadlines.nearest())
@@ -150,7 +148,7 @@ class Session:
                     break
         except Disconnect as end:
             self.close(end)
-        self._outbox.flush()
+        self.outbox.flush()
 
     def take_pong(self) -> None:
         """Raises Disconnect where none was asked for."""
@@ -161,22 +159,27 @@ class Session:
     # ------------------------------------------------------------ outgoing
 
     def flush(self) -> None:
-        self._outbox.flush()
+        self.outbox.flush()
 
     def reply(self, reply: Reply) -> None:
-        self._outbox.put(self.wire.codec.reply(reply))
+        """Error 106 in its place where the outlet's queue is not made for so much."""
+        message = self.wire.codec.reply(reply)
+        if len(message) > self.outbox.largest_message:
+            self.fail(reply.id, codes.limit_exceeded())
+        else:
+            self.outbox.put(message)
 
     def fail(self, command_id: int, error: ReplyError) -> None:
         result = ErrorResult(error.code, error.message, error.temporary)
-        self.reply(Reply(command_id, error=result))
+        self.outbox.put(self.wire.codec.reply(Reply(command_id, error=result)))
         end = self._faults.count(error.code, self.services.wheel.now())
         if end is not None:
             self.close(end)
 
     def admit(self, messages: Sequence[bytes], beginnings: Mapping[str, Beginning]) -> None:
         """Writes the messages and begins the subscriptions, all in this tick."""
-        self._outbox.flush()
-        if not self._outbox.takes:
+        self.outbox.flush()
+        if not self.outbox.takes:
             return
         hub = self.services.hub
         admissions = [Admission(s.channel, s.terms.wants, base) for s, base in beginnings.values()]
@@ -187,7 +190,7 @@ class Session:
                 lists = subscription.row.presence == "clients"
                 info = self.client_info(subscription.info) if lists else b""
                 hub.arrive_client(subscription.channel, self.client, self.user, info)
-        self._outbox.check_speed()
+        self.outbox.check_speed()
 
     def refuse(self) -> None:
         """The answer to connect was an error, or an end."""
@@ -200,7 +203,7 @@ class Session:
         return msgspec.json.encode(info)
 
     def _push(self, push: Push) -> None:
-        self._outbox.send(self.wire.codec.push(push))
+        self.outbox.send(self.wire.codec.push(push))
 
     # ------------------------------------------------------------ identity and deadlines
 
@@ -272,7 +275,7 @@ class Session:
         deadlines.ping = now + settings.ping_seconds
         if self.answers_pings:
             deadlines.pong = deadlines.pong or now + settings.pong_timeout_seconds
-        self._outbox.send(self.wire.codec.ping)
+        self.outbox.send(self.wire.codec.ping)
 
     # ------------------------------------------------------------ permissions
 
@@ -374,7 +377,7 @@ class Session:
             return
         CLOSES.labels(str(end.code)).inc()
         push = Push(disconnect=Ending(end.code, end.reason))
-        messages = [*self._outbox.take(), self.wire.codec.push(push)]
+        messages = [*self.outbox.take(), self.wire.codec.push(push)]
         self._release()
         if not self.outlet.is_closing():
             self.outlet.write(self.wire.frame(messages) + self.wire.close(end))
@@ -398,5 +401,5 @@ class Session:
         for name in list(self.subscriptions):
             self.unsubscribe(name)
         self.subscriptions.clear()
-        self._outbox.close()
+        self.outbox.close()
         self.lanes.close()

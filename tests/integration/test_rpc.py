@@ -146,12 +146,9 @@ async def test_a_public_page_is_shared_with_http() -> None:
         assert len(gateway.backends.requests) == reads
 
 
-async def test_answers_are_one_line_and_fit_the_queue(calls: Calls) -> None:
+async def test_answers_are_one_line(calls: Calls) -> None:
     calls.backends.answer = lambda request: Reply(body=b'{"a":\n 1}')
     assert await calls.rpc.call(MEMBER, "", "/api/v1/me", b"") == b'{"a":1}'
-    most = calls.gateway.settings.realtime.max_queue_bytes
-    calls.backends.answer = lambda request: Reply(body=b'"' + b"x" * most + b'"')
-    assert await calls.error("/api/v1/me") == 106
 
 
 def test_only_reads_are_callable() -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NO_EPOCH: Final = "_"
 """What SDKs send when their position is void: nothing is to be recovered."""
+_ENVELOPE_BYTES: Final = 64
 _CLIENT_INFO: Final = msgspec.json.Decoder(ClientInfo)
 
 
@@ -35,9 +36,10 @@ class Start(NamedTuple):
     result: SubscribeResult
     base: bytes | None = None
 
-
-def decode_info(info: bytes) -> ClientInfo:
-    return _CLIENT_INFO.decode(info)
+    @property
+    def size(self) -> int:
+        """Of the publications, in bytes; about."""
+        return sum(len(p.data) + _ENVELOPE_BYTES for p in self.result.publications)
 
 
 def publication_result(publication: Publication) -> PublicationResult:
@@ -112,7 +114,7 @@ def _chain(publications: Sequence[Publication]) -> list[PublicationResult]:
 def _result(publication: Publication, data: msgspec.Raw, delta: bool = False) -> PublicationResult:
     return PublicationResult(
         data,
-        info=decode_info(publication.info) if publication.info else None,
+        info=_CLIENT_INFO.decode(publication.info) if publication.info else None,
         offset=publication.offset,
         tags=publication.tags or {},
         delta=delta,

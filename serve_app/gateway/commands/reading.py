@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.shard_messages import ClientsReply, PresenceReply, ReadClients, ReadPresence
+import msgspec
+
+from actors.shard_messages import (
+    ClientsReply,
+    HistoryReply,
+    PresenceReply,
+    ReadClients,
+    ReadPresence,
+)
 from serve_app.gateway import codes
-from serve_app.gateway.commands.continuity import decode_info, publication_result
+from serve_app.gateway.codec_json import single_line
+from serve_app.gateway.commands.continuity import publication_result
 from serve_app.gateway.commands.rights import permit_read, row_of
 from serve_app.gateway.protocol import (
     Command,
+    HistoryRequest,
     HistoryResult,
     PresenceResult,
     PresenceStatsResult,
@@ -28,10 +38,15 @@ async def presence(session: Session, command: Command) -> None:
     if row.presence != "clients":
         raise codes.not_available()
     await permit_read(session, name, row, row.read_presence)
-    reply = await session.services.links.ask(name, ReadClients(name))
-    assert isinstance(reply, ClientsReply)
-    clients = {client: decode_info(info) for client, info in reply.clients.items()}
-    session.reply(Reply(command.id, presence=PresenceResult(clients)))
+    async with session.outbox.turn:
+        reply = await session.services.links.ask(name, ReadClients(name))
+        assert isinstance(reply, ClientsReply)
+        size = sum(map(len, reply.clients.values()))
+        if size > session.outbox.largest_message:
+            raise codes.limit_exceeded()
+        await session.outbox.wait_room(size)
+        clients = {client: msgspec.Raw(single_line(info)) for client, info in reply.clients.items()}
+        session.reply(Reply(command.id, presence=PresenceResult(clients)))
 
 
 async def presence_stats(session: Session, command: Command) -> None:
@@ -63,7 +78,18 @@ async def history(session: Session, command: Command) -> None:
     after = since.offset if since is not None else 0
     if request.reverse and since is not None and after <= 1:
         limit = 0  # nothing is older; to the shard 0 would mean "from the top"
-    reply = await session.services.links.history(name, after, limit, request.reverse)
+    # One at a time: what is read and can't be written yet lies in memory.
+    async with session.outbox.turn:
+        reply = await session.services.links.history(name, after, limit, request.reverse)
+        await session.outbox.wait_room(sum(len(p.data) for p in reply.publications))
+        _answer_history(session, command.id, request, limit, reply)
+
+
+def _answer_history(
+    session: Session, id: int, request: HistoryRequest, limit: int, reply: HistoryReply
+) -> None:
+    since = request.since
+    after = since.offset if since is not None else 0
     top = reply.top
     epoch, last = (top.epoch, top.offset) if top is not None else ("", 0)
     publications = reply.publications[:limit]
@@ -73,4 +99,4 @@ async def history(session: Session, command: Command) -> None:
         if since.epoch not in ("", epoch) or after > last or trimmed:
             raise codes.unrecoverable_position()
     result = HistoryResult([publication_result(p) for p in publications], epoch, last)
-    session.reply(Reply(command.id, history=result))
+    session.reply(Reply(id, history=result))

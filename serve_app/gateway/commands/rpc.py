@@ -29,5 +29,6 @@ async def rpc(session: Session, command: Command) -> None:
         if error.code == "not_found":
             raise codes.method_not_found() from None
         raise
+    await session.outbox.wait_room(len(data))
     result = RpcResult(msgspec.Raw(single_line(data)) if data else msgspec.UNSET)
     session.reply(Reply(command.id, rpc=result))

@@ -39,6 +39,7 @@ async def subscribe(session: Session, command: Command) -> None:
     session.subscriptions[name] = None
     hub = session.services.hub
     channel: Channel | None = None
+    waits = False
     try:
         await check_rate(session)
         while True:
@@ -51,8 +52,14 @@ async def subscribe(session: Session, command: Command) -> None:
                 channel.public_until = session.services.wheel.now() + PUBLIC_GRANT_SECONDS
             await channel.wait_live()
             start = await find_start(session, channel, row, terms, request)
-            if version == session.version:
-                break  # else: permissions may have changed since they were asked for
+            if version != session.version:
+                continue  # permissions may have changed since they were asked for
+            size = start.size
+            if not size or session.outbox.has_room(size):
+                break
+            if not waits:
+                waits = await session.outbox.turn.acquire()
+            await session.outbox.wait_room(size)
         subscription = Subscription(
             channel,
             row,
@@ -68,6 +75,8 @@ async def subscribe(session: Session, command: Command) -> None:
         message = session.wire.codec.reply(reply)
         session.admit((message,), {name: Beginning(subscription, start.base)})
     finally:
+        if waits:
+            session.outbox.turn.release()
         session.give_up_place(name)
         if channel is not None:
             hub.unpin(channel)
