@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # The connection's own, and the duplicate that direct_send.py writes to.
 _DESCRIPTORS_OF_SOCKET: Final = 2
 # Of the gateway itself: its libraries, Ray, requests, connections between gateways.
-_RESERVE: Final = 512
+_RESERVE: Final = 500
 _MOST_DESCRIPTORS: Final = 1 << 20
 _RETRY_SECONDS: Final = (1, 10)
 

@@ -103,11 +103,11 @@ def test_without_a_setting_the_descriptors_decide(caplog: pytest.LogCaptureFixtu
 def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
     program = (
         "import resource\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (700, 2512))\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (700, 2500))\n"
         "from serve_app.gateway.capacity import affordable_sockets\n"
         "print(affordable_sockets(), *resource.getrlimit(resource.RLIMIT_NOFILE))\n"
     )
     made = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
-    assert made.stdout.split() == ["1000", "2512", "2512"]
+    assert made.stdout.split() == ["1000", "2500", "2500"]
