@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from actors.messages import ChannelGrant
@@ -12,8 +13,24 @@ from serve_app.gateway import codes
 if TYPE_CHECKING:
     from serve_app.gateway.session import Session
 
+log = logging.getLogger(__name__)
+
 _ATTEMPTS: Final = 6
 _BACKOFF_SECONDS: Final = 0.1
+
+
+async def run(session: Session) -> None:
+    """Until nothing has changed meanwhile. Whoever could not be checked connects again."""
+    checked = -1
+    try:
+        while checked != session.version:
+            checked = session.version
+            await check(session)
+    except Exception:
+        log.exception("permissions could not be checked again")
+        session.close(codes.insufficient_state())
+    finally:
+        session.reauthorizing = False
 
 
 async def check(session: Session) -> None:

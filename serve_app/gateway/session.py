@@ -70,7 +70,6 @@ class Session:
     __slots__ = (
         "_deadlines",
         "_faults",
-        "_reauthorizing",
         "address",
         "caller",
         "client",
@@ -79,6 +78,7 @@ class Session:
         "lanes",
         "outbox",
         "outlet",
+        "reauthorizing",
         "services",
         "session",
         "slot",
@@ -106,7 +106,7 @@ class Session:
         self.subscriptions: dict[str, Subscription | None] = {}
         # Counts what may have changed permissions; a subscribe that began before checks again.
         self.version = 0
-        self._reauthorizing = False
+        self.reauthorizing = False
         self.lanes = Lanes(partial(intake.run, self))
         self._faults = Faults()
         limits = services.settings
@@ -282,18 +282,9 @@ class Session:
     def reauthorize(self) -> None:
         """Checks every subscription again, and ends what is no longer permitted."""
         self.version += 1
-        if not self._reauthorizing and self.is_connected:
-            self._reauthorizing = True
-            self.lanes.spawn(self._reauthorize())
-
-    async def _reauthorize(self) -> None:
-        checked = -1
-        try:
-            while checked != self.version:
-                checked = self.version
-                await reauthorization.check(self)
-        finally:
-            self._reauthorizing = False
+        if not self.reauthorizing and self.is_connected:
+            self.reauthorizing = True
+            self.lanes.spawn(reauthorization.run(self))
 
     # ------------------------------------------------------------ what the server does by itself
 

@@ -298,6 +298,21 @@ async def test_who_makes_no_room_may_ask_again(monkeypatch: pytest.MonkeyPatch) 
     assert (await written(outlet))[0]["subscribe"]["recovered"] is True
 
 
+async def test_who_can_not_be_checked_connects_again(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(ping_seconds=1_000.0)
+    bench.callers["t"] = (Caller(uuid4(), "ada", session_id=uuid4()), bench.now + 60)
+    session, outlet = await bench.connected("t")
+
+    async def authorize(caller: Caller, channel: str) -> None:
+        raise ZeroDivisionError
+
+    object.__setattr__(bench.services, "authorize", authorize)
+    session.reauthorize()
+    await settle()
+    assert closed_with(outlet.take()) == 3010
+    assert "could not be checked again" in caplog.text
+
+
 # ---------------------------------------------------------------- subscriptions that expire
 
 ROOMS = {"room": Namespace(subscribe="token")}
