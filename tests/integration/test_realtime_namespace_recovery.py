@@ -86,7 +86,9 @@ async def test_without_recovery_nothing_is_recovered(
     server: RealtimeServer, ada: RawClient
 ) -> None:
     server.shard.create("kept:1", 5)
-    assert await subscribe(ada, "kept:1", **ASKED, offset=3, recoverable=True) == {}
+    assert await subscribe(ada, "kept:1", **ASKED, offset=3, recoverable=True) == {
+        "was_recovering": True
+    }
     assert await subscribe(ada, "kept:2", positioned=True) == {
         "positioned": True,
         "epoch": "epoch-1",

@@ -237,6 +237,10 @@ async def test_history_in_memory(server: RealtimeServer, connect: Connect) -> No
         ({"recoverable": True}, {"recoverable": True}),
         ({"recoverable": True, "positioned": True}, {"recoverable": True, "positioned": True}),
         ({"recoverable": True, "data": {"passive": True}}, {}),
+        (
+            {"recover": True, "positioned": True, "offset": 9},
+            {"recoverable": True, "positioned": True, "was_recovering": True},
+        ),
         ({"recoverable": True, "data": {"passive": False}}, {"recoverable": True}),
         ({"recoverable": True, "data": [1]}, {"recoverable": True}),
         ({"delta": "fossil"}, {}),
@@ -254,7 +258,10 @@ async def test_continuity_as_asked_for(connect: Connect, asked: Any, answered: A
 async def test_a_channel_without_history_has_no_position(connect: Connect) -> None:
     async with connect("42") as client:
         flags = {"recoverable": True, "positioned": True, "recover": True, "offset": 3}
-        assert await subscribe(client, "members:1", **flags) == {}
+        # Who wanted to recover hears that it did not, and reads everything anew.
+        assert await subscribe(client, "members:1", **flags) == {"was_recovering": True}
+        reply = await client.ask("subscribe", channel="members:2", flag=2, **flags)
+        assert error_of(reply) == 112
         await client.send({"id": 9, "publish": {"channel": "members:1", "data": 1}})
         messages = [await client.next(), await client.next()]
         push = next(m["push"] for m in messages if "push" in m)

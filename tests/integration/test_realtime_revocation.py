@@ -130,7 +130,8 @@ async def test_connect_waits_for_whoever_can_say(server: RealtimeServer) -> None
         error = (await client.connect(token))["error"]
         assert error["code"] == 100 and error["temporary"] is True
         await wait_until(lambda: server.realtime.statistics()["channels"] == 0)
-        server.refused.clear()
+    server.refused.clear()
+    async with server.socket() as client:
         assert own(ada) in (await client.connect(token))["connect"]["subs"]
     async with server.socket() as guest:
         calls = server.authorize_calls

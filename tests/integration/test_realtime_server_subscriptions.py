@@ -92,7 +92,7 @@ async def test_server_subscriptions_recover(server: RealtimeServer, client: RawC
     server.shard.create("#42", 2)
     positions = {
         "news": {"recover": True, "epoch": "epoch-1", "offset": 2},
-        "#42": {"recover": True, "epoch": "gone", "offset": 1},
+        "#42": {"recover": True, "epoch": "gone", "offset": 1, "flag": 2},
     }
     token = connection_token("42", channels=["news"])
     subs = (await client.connect(token, subs=positions))["connect"]["subs"]

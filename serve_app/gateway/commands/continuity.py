@@ -51,19 +51,21 @@ async def find_start(
 ) -> Start:
     """For a client that is admitted in this very tick. Raises ReplyError 112 where the client wants
     that, AppError when the shard is away."""
+    missed: list[Publication] | None = None
+    if terms.recoverable and request.recover:
+        missed = await _missed(session, channel, row, request)
+    if request.recover and missed is None and request.flag & REJECT_UNRECOVERED:
+        raise codes.unrecoverable_position()
+    # Also where nothing can be recovered: whoever asked must read everything anew.
+    asked = request.recover
     if not (terms.recoverable or terms.positioned):
-        return Start(SubscribeResult())
+        return Start(SubscribeResult(was_recovering=asked))
     position = channel.position
     fields: dict[str, Any] = {
         "recoverable": terms.recoverable,
         "positioned": terms.positioned,
         "delta": terms.delta,
     }
-    if not (terms.recoverable and request.recover):
-        return Start(SubscribeResult(epoch=position.epoch, offset=position.last, **fields))
-    missed = await _missed(session, channel, row, request)
-    if missed is None and request.flag & REJECT_UNRECOVERED:
-        raise codes.unrecoverable_position()
     offset = position.last
     if missed is not None and row.recovery == "stream":
         # SDKs advance from the position they asked for by the publications.
@@ -76,7 +78,7 @@ async def find_start(
             _chain(publications) if terms.delta else [publication_result(p) for p in publications]
         ),
         recovered=missed is not None,
-        was_recovering=True,
+        was_recovering=asked,
         **fields,
     )
     return Start(result, publications[-1].data if publications else None)

@@ -59,6 +59,9 @@ class ServerSubscriptions:
                 # Finding this one may have taken long enough for another one to move.
                 moved = True
                 request = requests.get(name, SubscribeRequest())
+                if request.flag:
+                    # An error for one of them would be the answer to the whole connect.
+                    request = msgspec.structs.replace(request, flag=0)
                 start = await _start(self._session, subscription, request)
                 starts[name] = _mark(subscription.channel), start
         room = self._session.services.settings.recovery_bytes
