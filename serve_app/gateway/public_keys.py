@@ -31,13 +31,14 @@ class PublicKeys:
         self._url = url
         self._now = now
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at = self._tried_at = float("-inf")
+        self._fetched_at = self._tried_at = self._known_since = float("-inf")
         self._fetch: asyncio.Task[None] | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def find(self, kid: str, algorithm: str) -> Any:
-        """Raises AppError `unauthenticated` for a key that isn't in the set, `unavailable` while
-        nobody could say."""
+        """Raises AppError `unauthenticated` for a key that isn't in the set as it was read after
+        this question, `unavailable` while nobody could say: that the provider has just changed its
+        keys must send nobody away for good."""
         now = self._time()
         stale = now - self._fetched_at > FRESH_SECONDS
         if (stale or kid not in self._keys) and now - self._tried_at > RETRY_SECONDS:
@@ -47,8 +48,8 @@ class PublicKeys:
             await asyncio.shield(self._fetch)
         key = self._keys.get(kid)
         if key is None:
-            if self._fetched_at == float("-inf"):
-                raise AppError("unavailable", "the public keys can't be fetched")
+            if self._known_since < now:
+                raise AppError("unavailable", "The public keys can't be read again yet.")
             raise AppError("unauthenticated", "The token is not valid.")
         # An RSA key without "alg" serves every RS; of the others the curve says which one.
         fits = (
@@ -59,6 +60,7 @@ class PublicKeys:
         return key.key
 
     async def _refresh(self) -> None:
+        began = self._tried_at
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 body = await self._get()
@@ -68,11 +70,16 @@ class PublicKeys:
             TimeoutError,
             msgspec.MsgspecError,
             jwt.PyJWTError,
+            # What PyJWT makes of a set whose members are anything.
             ValueError,
+            TypeError,
+            AttributeError,
+            KeyError,
         ) as error:
             log.warning("public keys of realtime tokens: %s", type(error).__name__)
             return
         self._keys = {str(key.key_id or ""): key for key in found.keys}
+        self._known_since = began
         self._fetched_at = self._time()
 
     async def _get(self) -> bytes:

@@ -20,6 +20,7 @@ from actors.messages import GUEST, Caller
 from config.errors import AppError
 from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.client_tokens import ClientTokens, Flag
+from serve_app.gateway.public_keys import PublicKeys
 
 AUTH_SECRET = "a" * 40
 APPLICATION_SECRET = "b" * 64
@@ -228,14 +229,32 @@ async def test_public_keys(provider: Provider, algorithm: str, key: Any, kid: st
         for _ in range(3):
             assert (await checked.connection(by_key(algorithm, key, kid))).user == "42"
         assert provider.asked == 1
-        assert await refused(checked.connection(by_key(algorithm, key, "other"))) == (
-            "unauthenticated"
-        )
+        assert await refused(checked.connection(by_key(algorithm, key, "other"))) == "unavailable"
         assert provider.asked == 1  # invented key ids are no way to make us ask
         forged = by_key(algorithm, key, kid)[:-8] + "AAAAAAAA"
         assert await refused(checked.connection(forged)) == "unauthenticated"
     finally:
         await checked.close()
+
+
+async def test_new_keys_of_the_provider(provider: Provider) -> None:
+    """Nobody is sent away for good while the set may be older than the token."""
+    now, token = 1_000.0, by_key("EdDSA", ED_KEY, "new")
+    keys = PublicKeys(provider.url, lambda: now)
+    try:
+        assert await refused(keys.find("new", "EdDSA")) == "unauthenticated"
+        provider.keys.append(public(ED_KEY, "new"))
+        now += 5
+        assert await refused(keys.find("new", "EdDSA")) == "unavailable"
+        provider.status = 500
+        now += 30
+        assert await refused(keys.find("new", "EdDSA")) == "unavailable"
+        provider.status = 200
+        now += 31
+        assert jwt.decode(token, await keys.find("new", "EdDSA"), ["EdDSA"])["sub"] == "42"
+        assert provider.asked == 3
+    finally:
+        await keys.close()
 
 
 async def test_a_public_key_is_no_secret(provider: Provider) -> None:
@@ -252,7 +271,14 @@ async def test_a_public_key_is_no_secret(provider: Provider) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(500, None), (302, None), (200, {"keys": 7}), (200, {"x": "y" * 300_000})]
+    ("status", "body"),
+    [
+        (500, None),
+        (302, None),
+        (200, {"keys": 7}),
+        (200, {"keys": [7]}),
+        (200, {"x": "y" * 300_000}),
+    ],
 )
 async def test_a_provider_that_fails(provider: Provider, status: int, body: Any) -> None:
     provider.status, provider.body = status, body
