@@ -8,6 +8,10 @@ A stream is an epoch, a top and the newest publications. Three things end before
 - epoch and top, `EPOCH_SECONDS` after the last publication or question, once the history is empty
   and nobody follows the channel; or before, where there are more than `max_streams` streams.
 
+A question begins a stream too, but costs no other channel anything: streams that nobody has ever
+published on make room for each other and for those that somebody has; where that is not enough, a
+question that comes from no follower is answered with an epoch of that moment.
+
 The first two leave epoch and top alone: whoever missed nothing still recovers. After the last the
 channel begins anew under another epoch, which a returning client sees.
 """
@@ -64,7 +68,9 @@ class MemoryStreams:
         self._page_publications = page_publications
         self._page_bytes = page_bytes
         self._new_epoch = new_epoch
-        self._streams: OrderedDict[str, _Stream] = OrderedDict()  # the longest unused first
+        # The longest unused first, in both; those that nobody has ever published on apart.
+        self._streams: OrderedDict[str, _Stream] = OrderedDict()
+        self._unborn: OrderedDict[str, _Stream] = OrderedDict()
         self._holding: OrderedDict[str, _Stream] = OrderedDict()  # the longest silent first
         self._round: list[str] = []  # what `expire` has still to look at
         self.size_bytes = 0
@@ -72,7 +78,7 @@ class MemoryStreams:
     def append(self, publication: Publication, namespace: Namespace, now: float) -> Publication:
         """Takes the next offset, whatever the publication came with, and answers it with that."""
         name = publication.channel
-        stream = self._use(name, now)
+        stream = self._born(name, now)
         stream.top += 1
         publication = msgspec.structs.replace(publication, offset=stream.top)
         size = _size(publication)
@@ -106,7 +112,7 @@ class MemoryStreams:
     def remove_history(self, channel: str) -> None:
         """Epoch and top stay."""
         stream = self._streams.get(channel)
-        if stream is not None:
+        if stream is not None:  # others have no history
             self._empty(channel, stream)
 
     def expire(self, now: float, most: int = 2_000) -> None:
@@ -118,45 +124,83 @@ class MemoryStreams:
             stream = self._holding.get(name)
             if stream is not None:
                 self._end(name, stream, now)
-        for _ in range(most):
-            name = next(iter(self._streams), "")
-            if not name or self._streams[name].used + EPOCH_SECONDS > now:
-                break
-            self._put_away(name, now)
+        for streams in (self._unborn, self._streams):
+            for _ in range(most):
+                name = next(iter(streams), "")
+                if not name or streams[name].used + EPOCH_SECONDS > now:
+                    break
+                self._put_away(streams, name, now)
 
     def __len__(self) -> int:
-        return len(self._streams)
+        return len(self._streams) + len(self._unborn)
 
     # ------------------------------------------------------------ streams
 
     def _use(self, name: str, now: float) -> _Stream:
-        stream = self._streams.get(name)
-        if stream is None:
-            stream = self._streams[name] = _Stream(self._new_epoch(), now)
-            self.size_bytes += PUBLICATION_BYTES
-            for _ in range(_LOOKED_AT):
-                if len(self._streams) <= self._max_streams:
-                    break
-                oldest = next(iter(self._streams))
-                if oldest == name:
-                    break
-                self._put_away(oldest, now, full=True)
-            self._make_room(name)
-        else:
-            stream.used = now
-            self._streams.move_to_end(name)
+        """For a question."""
+        stream = self._touch(name, now)
+        if stream is not None:
+            return stream
+        stream = self._unborn[name] = _Stream(self._new_epoch(), now)
+        self.size_bytes += PUBLICATION_BYTES
+        self._thin_out(self._unborn, name, now)
+        if not self._fits:
+            if self._followed(name):
+                self._make_room(name)
+            else:
+                del self._unborn[name]
+                self.size_bytes -= PUBLICATION_BYTES
         return stream
 
-    def _put_away(self, name: str, now: float, *, full: bool = False) -> None:
+    def _born(self, name: str, now: float) -> _Stream:
+        """For a publication."""
+        stream = self._touch(name, now)
+        if stream is not None and stream.top:
+            return stream
+        if stream is None:
+            stream = _Stream(self._new_epoch(), now)
+            self.size_bytes += PUBLICATION_BYTES
+        else:
+            del self._unborn[name]
+        self._streams[name] = stream
+        self._thin_out(self._unborn, name, now)
+        if len(self) > self._max_streams:
+            self._make_room(name)  # bytes are no reason to put a stream away
+            self._thin_out(self._streams, name, now)
+        return stream
+
+    def _touch(self, name: str, now: float) -> _Stream | None:
+        for streams in (self._streams, self._unborn):
+            stream = streams.get(name)
+            if stream is not None:
+                stream.used = now
+                streams.move_to_end(name)
+                return stream
+        return None
+
+    @property
+    def _fits(self) -> bool:
+        return len(self) <= self._max_streams and self.size_bytes <= self._max_bytes
+
+    def _thin_out(self, streams: OrderedDict[str, _Stream], newest: str, now: float) -> None:
+        for _ in range(_LOOKED_AT):
+            oldest = next(iter(streams), newest)
+            if self._fits or oldest == newest:
+                break
+            self._put_away(streams, oldest, now, full=True)
+
+    def _put_away(
+        self, streams: OrderedDict[str, _Stream], name: str, now: float, *, full: bool = False
+    ) -> None:
         """The longest unused stream; or it takes its turn again. `full`: also with its history."""
-        stream = self._streams[name]
+        stream = streams[name]
         self._end(name, stream, now)
         if self._followed(name) or (stream.kept and not full):
             stream.used = now
-            self._streams.move_to_end(name)
+            streams.move_to_end(name)
             return
         self._empty(name, stream)
-        del self._streams[name]
+        del streams[name]
         self.size_bytes -= PUBLICATION_BYTES
 
     # ------------------------------------------------------------ what they hold

@@ -48,14 +48,47 @@ def test_info_and_tags_count() -> None:
 def test_of_too_many_streams_the_longest_unused_is_put_away_with_its_history() -> None:
     followed = {"a"}
     streams = MemoryStreams(followed.__contains__, max_streams=2)
+    for name in "ab":
+        append(streams, name)
     epochs = {name: streams.position(name, 0.0).epoch for name in "ab"}
-    append(streams, "b")
-    streams.position("c", 0.0)
-    streams.position("d", 0.0)
+    append(streams, "c")
+    append(streams, "d")
     assert len(streams) == 2
     assert streams.position("a", 0.0).epoch == epochs["a"]
     assert streams.position("b", 0.0).epoch != epochs["b"]
     assert offsets(streams, "b") == []
+    assert offsets(streams, "d") == [1]
+
+
+def test_questions_push_out_nothing_that_was_published() -> None:
+    followed = {"followed"}
+    streams = MemoryStreams(followed.__contains__, max_streams=10, max_bytes=12 * PUBLICATION_BYTES)
+    append(streams, "victim")
+    epoch = streams.position("victim", 0.0).epoch
+    unborn = streams.position("followed", 0.0).epoch
+    for n in range(1_000):
+        offsets(streams, f"invented {n}")
+        assert len(streams) <= 10
+    assert (streams.position("victim", 0.0).epoch, offsets(streams, "victim")) == (epoch, [1])
+    assert streams.position("followed", 0.0).epoch == unborn
+
+
+def test_where_all_streams_are_published_a_question_stores_nothing() -> None:
+    streams = MemoryStreams(max_streams=2)
+    for name in "ab":
+        append(streams, name)
+    assert streams.position("c", 0.0).offset == 0
+    assert (len(streams), streams.size_bytes) == (2, 4 * PUBLICATION_BYTES)
+    assert append(streams, "c") == 1
+    assert (offsets(streams, "a"), offsets(streams, "b")) == ([], [1])
+
+
+def test_a_stream_keeps_its_epoch_when_it_is_born() -> None:
+    streams = MemoryStreams()
+    epoch = streams.position("a", 0.0).epoch
+    append(streams, "a")
+    assert streams.position("a", 0.0).epoch == epoch
+    assert (len(streams), streams.size_bytes) == (1, 2 * PUBLICATION_BYTES)
 
 
 def test_streams_that_are_followed_stay_beyond_the_number() -> None:
