@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 _FILLERS: Final = 2
 _SWEEP_CHUNK: Final = 5_000
+_UNBORN_AT_ONCE: Final = 1_000
+"""Channels without a stream asked for in one sweep; clients choose how many there are."""
 _LONGEST_BACKOFF_SECONDS: Final = 1.0
 
 _FILLED = Counter("serai_shard_gaps_filled_total", "Reads that brought missing publications")
@@ -55,6 +57,7 @@ class CatchUp:
         self._gap_grace_seconds = gap_grace_seconds
         self._sweep_grace_seconds = sweep_grace_seconds
         self._due: asyncio.Queue[ChannelEntry] = asyncio.Queue()
+        self._unborn: list[ChannelEntry] = []  # of this round, not yet asked for
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -93,12 +96,13 @@ class CatchUp:
                 hub.execute(channel, channel.state.learn_top(top))
 
     async def _born(self) -> list[tuple[ChannelEntry, int]]:
-        """Channels that had no stream yet, and got one by another process."""
-        waiting = {
-            channel.name: channel
-            for channel in self._hub().channels.values()
-            if channel.state.top is not None and not channel.stream_id
-        }
+        """Channels that had no stream yet, and got one by another process, which hardly ever
+        happens: each has its turn."""
+        if not self._unborn:
+            self._unborn = [c for c in self._hub().channels.values() if _is_unborn(c)]
+        asked = self._unborn[-_UNBORN_AT_ONCE:]
+        del self._unborn[-_UNBORN_AT_ONCE:]
+        waiting = {c.name: c for c in asked if c.active and _is_unborn(c)}
         if not waiting:
             return []
         read = await streams.read_positions(self._pool, list(waiting))
@@ -179,3 +183,7 @@ class CatchUp:
             return None
         upto = page.events[-1].offset if page.cut and page.events else page.top.offset
         return [self._stored.publication(channel.name, e) for e in page.events], upto
+
+
+def _is_unborn(channel: ChannelEntry) -> bool:
+    return channel.state.top is not None and not channel.stream_id

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from unittest.mock import patch
+
 import pytest
 
 from actors import shard_messages as m
 from actors.community import CommunityShard
+from actors.stored_publication import envelope
 from config.channels import Namespace
 from config.errors import AppError
 from config.settings import Settings
+from storage.postgres import Pool
+from storage.streams import Positions
 from tests.conditions import wait_until
 from tests.shard_model import StreamLog
 from tests.unit.shard_conversation import A, hello, history, poll, running
@@ -194,3 +200,31 @@ async def test_streams_in_memory_end_by_the_clock() -> None:
         now = 86_400.0
         shard.expire_history()
         assert shard.statistics().memory_streams == 0
+
+
+async def test_channels_without_a_stream_are_asked_for_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("actors.shard_catch_up._UNBORN_AT_ONCE", 2)
+    names = [f"kept:{n}" for n in range(5)]
+    log = StreamLog()
+    async with running(log, settings=SETTINGS) as shard:
+        reply = await hello(shard, *names)
+        asked: list[list[str]] = []
+        read_positions = log.read_positions
+
+        async def counted(pool: Pool, channels: Sequence[str]) -> Positions:
+            asked.append(list(channels))
+            return await read_positions(pool, channels)
+
+        with patch("storage.streams.read_positions", counted):
+            for _ in range(3):
+                await shard.sweep()
+            assert [len(turn) for turn in asked] == [2, 2, 1]
+            assert {name for turn in asked for name in turn} == set(names)
+            log.events["kept:0"] = [envelope(b"1", b"", None).encode()]  # by another process
+            for _ in range(3):
+                await shard.sweep()
+        await wait_until(lambda: shard.statistics().mailbox_items == 1)
+        (found,) = (await poll(shard, reply.incarnation)).publications
+        assert (found.channel, found.offset) == ("kept:0", 1)
