@@ -8,6 +8,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from serve_app.gateway.transports.websocket import OTHER_PROTOCOLS
 from tests.conditions import wait_until
 from tests.integration.realtime_socket import client, error_of, server
 from tests.realtime_server import RawClient, RealtimeServer, member, thread
@@ -129,6 +130,19 @@ async def test_subprotocol_is_echoed(server: RealtimeServer) -> None:
         session.ws_connect(server.url, protocols=["centrifuge-json"]) as socket,
     ):
         assert socket.protocol == "centrifuge-json"
+
+
+async def test_other_subprotocols_are_counted_not_logged(
+    server: RealtimeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = OTHER_PROTOCOLS._value.get()
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(server.url, protocols=["x" * 1_000, "mqtt"]) as socket,
+    ):
+        assert socket.protocol is None
+    assert OTHER_PROTOCOLS._value.get() == before + 1
+    assert "xxx" not in caplog.text
 
 
 async def test_connect_and_subscribe_in_one_frame(
