@@ -207,8 +207,10 @@ class CommunityShard:
         self._presence.expire()
 
     def tell_presence(self) -> None:
-        """What happens each second, once: tell changed counts of connections to who is there."""
+        """What happens each second, once: tell changed counts of connections, and the joins and
+        leaves that wait, to who is there."""
         self._presence.tell_counts()
+        self._presence.tell_visits()
 
     def expire_history(self) -> None:
         """What happens each second, once: free what has ended of the streams in memory."""

@@ -14,8 +14,11 @@ import asyncio
 import fnmatch
 import re
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
+
+from prometheus_client import Counter
 
 from actors import content
 from actors import shard_messages as m
@@ -31,9 +34,16 @@ RESTORE_SECONDS: Final = 30.0
 with for ones that were there before."""
 PRESENCE_CHANNELS: Final = 2_000
 """Channels a second whose changed counts are told; the others wait their turn."""
+VISITS: Final = 2_000
+"""Joins and leaves told in a second, the others wait in their order: well below what a mailbox has
+room for, which refuses ephemeral publications when it is half full."""
+MAX_UNTOLD: Final = 200_000
+"""Joins and leaves that wait; beyond it the oldest are never told, and counted."""
 MAX_LISTED_CHANNELS: Final = 10_000
 _MATCHED_AT_ONCE: Final = 2_000
 _MAX_PATTERN: Final = 255
+
+_UNTOLD = Counter("serai_shard_visits_untold_total", "Joins and leaves that nobody was told of")
 
 
 class ShardPresence:
@@ -50,6 +60,8 @@ class ShardPresence:
         self._introducing: set[str] = set()
         # gateway -> when what it held ends; only those that are forgotten
         self._forgotten: dict[str, float] = {}
+        self._untold: deque[m.Publication] = deque(maxlen=MAX_UNTOLD)
+        self._tellable = VISITS
 
     # ------------------------------------------------------------ what gateways say
 
@@ -93,11 +105,24 @@ class ShardPresence:
             data = content.ephemeral("presence.count", at_ns, {"count": clients})
             self._send(m.Publication(name, 0, data))
 
+    def tell_visits(self) -> None:
+        """A second's worth of those that wait."""
+        self._tellable = VISITS
+        self._tell_on()
+
     def _tell(self, publications: list[m.Publication]) -> None:
         for publication in publications:
             namespace = self._namespaces.of(publication.channel)
             if namespace is not None and namespace.join_leave:
-                self._send(publication)
+                if len(self._untold) == MAX_UNTOLD:
+                    _UNTOLD.inc()
+                self._untold.append(publication)
+        self._tell_on()
+
+    def _tell_on(self) -> None:
+        while self._untold and self._tellable:
+            self._tellable -= 1
+            self._send(self._untold.popleft())
 
     def _send(self, publication: m.Publication) -> None:
         channel = self._hub().channels.get(publication.channel)

@@ -254,3 +254,27 @@ async def test_a_long_list_lets_others_be_served() -> None:
         reply = await listing
         assert isinstance(reply, m.ChannelsReply)
         assert len(reply.clients) == 4_000
+
+
+async def test_a_crowd_that_leaves_is_told_of_at_a_pace_and_in_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("actors.shard_presence.VISITS", 3)
+    crowd = [f"c{n}" for n in range(8)]
+    async with running(StreamLog(), settings=SETTINGS) as shard:
+        watcher = Watcher(shard)
+        await watcher.look()
+        incarnation = (await hello(shard, ROOM, gateway="g")).incarnation
+        await say(shard, "g", incarnation, [])
+        shard.tell_presence()
+        await say(shard, "g", incarnation, came(*crowd))
+        told = await watcher.look()
+        assert told == [("+", client) for client in crowd[:3]]
+        await say(shard, "g", incarnation, left(*crowd))
+        assert await watcher.look() == [], "what waits goes first"
+        for _ in range(5):
+            shard.tell_presence()
+            more = await watcher.look()
+            assert len(more) <= 3
+            told += more
+        assert told == [(sign, client) for sign in "+-" for client in crowd]
