@@ -1,7 +1,7 @@
 """Gaps in channels: what is missing is read from history, or given up within bounded time.
 
 position.missing ─▶ history ─▶ deliver … until nothing is missing
-                       └ trimmed, another epoch, away for too long ─▶ discontinue
+                       └ trimmed, or away for too long ─▶ discontinue
 """
 
 from __future__ import annotations
@@ -58,18 +58,19 @@ class Gaps:
         position = channel.position
         try:
             while position.missing:
-                after = position.last
+                epoch, after = position.epoch, position.last
                 try:
                     reply = await self._source.history(channel.name, after, _FILL_PAGE)
                 except AppError as error:
                     if not error.retryable:
                         raise
                 else:
-                    if not self._take_history(channel, reply):
+                    if epoch == position.epoch and not self._take_history(channel, reply):
                         self.abandon(channel)
                         return
                 if position.last == after and position.missing:
-                    # The shard is away, or has not seen yet what it announced through another.
+                    # The shard is away, or restarted and its Hello is still to come, or it has not
+                    # seen yet what it announced through another.
                     if loop.time() >= give_up_at:
                         self.abandon(channel)
                         return
@@ -87,10 +88,11 @@ class Gaps:
         position = channel.position
         if reply.top is None:
             return False
-        placement = position.place(reply.top)
-        if placement.lost:
-            self._discontinue(channel)
+        if reply.top.epoch != position.epoch:
+            # An answer says not when it was given: only Hello and Attach begin another stream, or
+            # a late one would bring the old back, and the new one's publications be duplicates.
             return True
+        position.expect(reply.top.offset)
         first = reply.publications[0].offset if reply.publications else 0
         if first > position.last + 1 or (not first and reply.top.offset > position.last):
             return False  # trimmed

@@ -9,11 +9,15 @@ Offsets of a stream are contiguous, so `last + 1` is all there is to know about 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from actors.shard_messages import Publication, StreamPosition
 
-MAX_HELD = 10_000
-"""Publications held behind a gap before it is given up: bounds memory while history is away."""
+MAX_HELD: Final = 10_000
+MAX_HELD_BYTES: Final = 8 * 1024 * 1024
+"""Held behind a gap before it is given up: bounds memory while history is away."""
+_PUBLICATION_BYTES: Final = 256
+"""About what one costs besides its data and info."""
 
 
 class Placement:
@@ -32,7 +36,7 @@ class ChannelPosition:
     Until the first `place` the position is unknown, and publications are held.
     """
 
-    __slots__ = ("_held", "epoch", "known", "last", "target")
+    __slots__ = ("_held", "_held_bytes", "epoch", "known", "last", "target")
 
     def __init__(self) -> None:
         self.epoch = ""
@@ -40,6 +44,7 @@ class ChannelPosition:
         self.last = 0
         self.target = 0
         self._held: dict[int, Publication] = {}
+        self._held_bytes = 0
 
     @property
     def missing(self) -> bool:
@@ -48,7 +53,7 @@ class ChannelPosition:
 
     @property
     def overflowed(self) -> bool:
-        return len(self._held) > MAX_HELD
+        return len(self._held) > MAX_HELD or self._held_bytes > MAX_HELD_BYTES
 
     def take(self, publication: Publication) -> list[Publication]:
         """What can be delivered now, in order; empty for a duplicate or behind a gap."""
@@ -60,7 +65,9 @@ class ChannelPosition:
                 self.last = offset
                 self.target = max(self.target, offset)
                 return [publication]
+        self._release(offset)
         self._held[offset] = publication
+        self._held_bytes += _size(publication)
         self.target = max(self.target, offset)
         return self._drain() if self.known else []
 
@@ -80,7 +87,7 @@ class ChannelPosition:
             return Placement(self._drain(), lost=False)
         if self.epoch != top.epoch:
             # Held publications may be of the old stream: what is missing comes from history.
-            self._held.clear()
+            self._forget_held()
             self.epoch = top.epoch
             self.last = self.target = top.offset
             return Placement([], lost=True)
@@ -89,18 +96,33 @@ class ChannelPosition:
 
     def give_up(self) -> None:
         """The gap can't be filled: go on after everything known. Subscribers must resubscribe."""
-        self._held.clear()
+        self._forget_held()
         self.last = self.target
 
     def _jump(self, offset: int) -> None:
         self.last = offset
-        self.target = max([offset, *self._held])
+        # Also what was given up while the position was unknown.
+        self.target = max(offset, self.target)
         for held in [held for held in self._held if held <= offset]:
-            del self._held[held]
+            self._release(held)
 
     def _drain(self) -> list[Publication]:
         ready = []
-        while (publication := self._held.pop(self.last + 1, None)) is not None:
+        while (publication := self._release(self.last + 1)) is not None:
             ready.append(publication)
             self.last = publication.offset
         return ready
+
+    def _release(self, offset: int) -> Publication | None:
+        publication = self._held.pop(offset, None)
+        if publication is not None:
+            self._held_bytes -= _size(publication)
+        return publication
+
+    def _forget_held(self) -> None:
+        self._held.clear()
+        self._held_bytes = 0
+
+
+def _size(publication: Publication) -> int:
+    return _PUBLICATION_BYTES + len(publication.data) + len(publication.info)

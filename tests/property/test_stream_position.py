@@ -38,7 +38,7 @@ def test_order_and_completeness(
         for p in position.take_all(publication(o) for o in range(position.last + 1, newest + 1))
     ]
     assert delivered == list(range(top + 1, newest + 1))
-    assert not position.missing and not position._held
+    assert not position.missing and not position._held and position._held_bytes == 0
 
 
 @given(st.lists(offsets), offsets)
@@ -65,3 +65,11 @@ def test_another_epoch_is_a_loss(seen: list[int], top: int) -> None:
     assert (position.epoch, position.last, position.missing) == ("f", top, False)
     (ready,) = position.take(publication(top + 1))
     assert ready.offset == top + 1
+
+
+def test_what_is_given_up_before_the_position_is_known_is_missing_then() -> None:
+    position = ChannelPosition()
+    position.take(publication(5))
+    position.give_up()
+    assert position.place(StreamPosition("e", 3)).deliver == []
+    assert (position.last, position.target, position.missing) == (3, 5, True)
