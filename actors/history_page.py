@@ -13,7 +13,7 @@ def page(publications: Iterable[Publication], limit: int, max_bytes: int) -> lis
     total = 0
     found: list[Publication] = []
     for publication in islice(publications, max(0, limit)):
-        total += len(publication.data)
+        total += publication.size_bytes
         if found and total > max_bytes:
             break
         found.append(publication)

@@ -9,10 +9,16 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from prometheus_client import Counter
+
 from actors.shard_messages import Publication
 
 # About what an entry costs beside its data, which all mailboxes share.
 ENTRY_BYTES: Final = 128
+
+_DROPPED = Counter(
+    "serai_shard_dropped_total", "Ephemeral publications kept from gateways that do not keep up"
+)
 
 
 class Mailbox:
@@ -32,12 +38,10 @@ class Mailbox:
 
     def put(self, publication: Publication) -> bool:
         """False: a durable publication has no room. A dropped ephemeral one is no failure."""
-        size = ENTRY_BYTES + len(publication.data) + len(publication.info)
-        if publication.tags:
-            size += sum(len(name) + len(value) for name, value in publication.tags.items())
+        size = ENTRY_BYTES + publication.size_bytes
         if publication.offset == 0:
             if 2 * len(self._entries) >= self._max_items or 2 * self._bytes >= self._max_bytes:
-                self.dropped += 1
+                self._drop(1)
                 return True
             self._ephemeral += 1
         elif not self._fits(size):
@@ -92,10 +96,14 @@ class Mailbox:
             if entry[2].offset:
                 kept.append(entry)
             else:
-                self.dropped += 1
                 self._bytes -= entry[1]
         self._entries = kept
+        self._drop(self._ephemeral)
         self._ephemeral = 0
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        _DROPPED.inc(count)
 
     def _forget(self, entry: tuple[int, int, Publication]) -> None:
         self._bytes -= entry[1]

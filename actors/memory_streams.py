@@ -81,7 +81,7 @@ class MemoryStreams:
         stream = self._born(name, now)
         stream.top += 1
         publication = msgspec.structs.replace(publication, offset=stream.top)
-        size = _size(publication)
+        size = PUBLICATION_BYTES + publication.size_bytes
         stream.kept.append((now + namespace.history_ttl_seconds, size, publication))
         self.size_bytes += size
         self._holding[name] = stream
@@ -241,9 +241,3 @@ class MemoryStreams:
     def _shorten(self, stream: _Stream) -> None:
         _, size, _ = stream.kept.popleft()
         self.size_bytes -= size
-
-
-def _size(publication: Publication) -> int:
-    tags = publication.tags or {}
-    size = PUBLICATION_BYTES + len(publication.data) + len(publication.info)
-    return size + sum(len(name) + len(value) for name, value in tags.items())

@@ -29,6 +29,14 @@ class Publication(msgspec.Struct, frozen=True, gc=False, array_like=True):
     tags: dict[str, str] | None = None
     time_ms: int = 0
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all that clients and the server API choose."""
+        size = len(self.data) + len(self.info)
+        if self.tags:
+            size += sum(len(name) + len(value) for name, value in self.tags.items())
+        return size
+
 
 class StreamPosition(msgspec.Struct, frozen=True, gc=False, array_like=True):
     epoch: str
@@ -59,8 +67,9 @@ class PublishEphemeral(Message, frozen=True):
 
 class PublishToChannel(Message, frozen=True):
     """A publication by a client or the server API on a channel without a writer of its own. `key`:
-    the same one within five minutes publishes nothing and gets the first answer. `keep` False
-    leaves it out of the history, so it has no offset."""
+    the same one within five minutes publishes nothing and gets the first answer; a shard that
+    restarts forgets the keys of what does not stand in Postgres. `keep` False leaves it out of the
+    history, so it has no offset."""
 
     channel: str
     data: bytes

@@ -125,3 +125,7 @@ def test_an_answer_is_bounded_in_bytes() -> None:
     for _ in range(5):
         append(streams, "b", 10)
     assert offsets(streams, "b") == [1, 2, 3]
+    for _ in range(2):
+        large = Publication("c", 0, b"1", info=b"x" * 500, tags={"tag": "x" * 500})
+        streams.append(large, ROOM, 0.0)
+    assert offsets(streams, "c") == [1]
