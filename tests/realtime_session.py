@@ -30,6 +30,7 @@ from serve_app.gateway.shard_link import ShardLinks
 from serve_app.gateway.timers import Wheel
 from serve_app.gateway.transports.websocket import JSON_WIRE
 
+CHANNEL = "thread:018f0000-0000-7000-8000-000000000001"
 SECRET = "a secret of the tests, with thirty-two"
 
 
@@ -186,3 +187,20 @@ class _Source:
         ]
         top = StreamPosition(self.epoch, len(stream))
         return HistoryReply(top, found[:limit], len(found) <= limit)
+
+
+def closed_with(messages: list[Any]) -> int:
+    push, (kind, code) = messages
+    assert kind == "close" and push["push"]["disconnect"]["code"] == code
+    return int(code)
+
+
+async def settle() -> None:
+    """Lets everything run that needs no clock."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def ask(session: Session, member: str, **fields: Any) -> None:
+    await session.receive(msgspec.json.encode({"id": 2, member: fields}))
+    await settle()

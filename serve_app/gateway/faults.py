@@ -10,6 +10,9 @@ from serve_app.gateway.codes import Disconnect
 MOST_FAULTS: Final = 256
 """Of each kind within the window: twice the commands that may be in flight at once."""
 WINDOW_SECONDS: Final = 60.0
+FREE_PER_SECOND: Final = 100.0
+FREE_BURST: Final = 1_000
+"""Of commands that no rate limit counts; a client that leaves all its channels sends 128."""
 _BAD: Final = frozenset({102, 104, 105, 107, 108})
 _TOO_MANY: Final = 111
 
@@ -18,11 +21,17 @@ class Faults:
     """Bad commands are the program's mistakes, which another attempt does not mend: the end is
     terminal. Who sends too much may come back later. What depends on permissions is no fault."""
 
-    __slots__ = ("_bad", "_since", "_too_many")
+    __slots__ = ("_bad", "_paid_until", "_since", "_too_many")
 
     def __init__(self) -> None:
-        self._since = 0.0
+        self._since = self._paid_until = 0.0
         self._bad = self._too_many = 0
+
+    def count_free(self, now: float) -> Disconnect | None:
+        """Takes a command that costs the account nothing, at `now` (loop time); the end where they
+        are more than anybody needs."""
+        self._paid_until = max(self._paid_until, now) + 1 / FREE_PER_SECOND
+        return codes.flood() if self._paid_until - now > FREE_BURST / FREE_PER_SECOND else None
 
     def count(self, code: int, now: float) -> Disconnect | None:
         """Takes an error's code, answered at `now` (loop time); the end where it is too much."""

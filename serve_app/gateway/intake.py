@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from config.errors import AppError
@@ -22,10 +24,27 @@ log = logging.getLogger(__name__)
 
 COMMAND_SECONDS: Final = 4.0
 """Below the 5 s after which SDKs give a command up, so that they hear a temporary error instead."""
+TURN_COMMANDS: Final = 64
+TURN_SECONDS: Final = 0.001
+"""A frame may hold thousands of commands; after so much of them the loop serves the others."""
+
+
+async def take(session: Session, commands_of_frame: Iterable[Command]) -> None:
+    """Waits while too many commands are in flight. Raises Disconnect for what is not the protocol,
+    or more of it than anybody needs."""
+    turn_ends, left = perf_counter() + TURN_SECONDS, TURN_COMMANDS
+    for command in commands_of_frame:
+        await accept(session, command)
+        await session.lanes.wait_room()
+        left -= 1
+        if not left or perf_counter() > turn_ends:
+            await asyncio.sleep(0)
+            turn_ends, left = perf_counter() + TURN_SECONDS, TURN_COMMANDS
+        if not session.listens:
+            return
 
 
 async def accept(session: Session, command: Command) -> None:
-    """Raises Disconnect for what is not the protocol."""
     if command is PONG:
         session.take_pong()
         return
@@ -37,6 +56,10 @@ async def accept(session: Session, command: Command) -> None:
         _refuse(session, command)
         return
     name = commands.lane_of(command)
+    if name is None or command.unsubscribe is not None:
+        end = session.faults.count_free(session.services.wheel.now())
+        if end is not None:
+            raise end
     if command.connect is not None:
         await _execute(session, commands.connect, command)
         session.refuse()  # or it is connected by now

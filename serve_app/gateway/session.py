@@ -69,12 +69,12 @@ class Session:
 
     __slots__ = (
         "_deadlines",
-        "_faults",
         "address",
         "caller",
         "client",
         "conn_info",
         "connected_at",
+        "faults",
         "lanes",
         "outbox",
         "outlet",
@@ -108,7 +108,7 @@ class Session:
         self.version = 0
         self.reauthorizing = False
         self.lanes = Lanes(partial(intake.run, self))
-        self._faults = Faults()
+        self.faults = Faults()
         limits = services.settings
         self.outbox = Outbox(outlet, wire, limits.max_queue_bytes, self.on_slow)
         self._deadlines = Deadlines(services.wheel.now() + limits.connect_timeout_seconds)
@@ -141,11 +141,7 @@ class Session:
         if not self.listens:
             return
         try:
-            for command in self.wire.codec.decode(frame):
-                await intake.accept(self, command)
-                await self.lanes.wait_room()
-                if not self.listens:
-                    break
+            await intake.take(self, self.wire.codec.decode(frame))
         except Disconnect as end:
             self.close(end)
         self.outbox.flush()
@@ -172,7 +168,7 @@ class Session:
     def fail(self, command_id: int, error: ReplyError) -> None:
         result = ErrorResult(error.code, error.message, error.temporary)
         self.outbox.put(self.wire.codec.reply(Reply(command_id, error=result)))
-        end = self._faults.count(error.code, self.services.wheel.now())
+        end = self.faults.count(error.code, self.services.wheel.now())
         if end is not None:
             self.close(end)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
@@ -15,24 +14,8 @@ from actors.shard_messages import Publication
 from config.channels import Namespace
 from config.errors import AppError
 from serve_app.gateway.lanes import IN_FLIGHT
-from serve_app.gateway.session import Session
-from tests.conditions import wait_until
-from tests.realtime_session import Bench, FakeOutlet
+from tests.realtime_session import CHANNEL, Bench, ask, closed_with, settle
 from tests.realtime_tokens import TOKEN_SECRET
-
-CHANNEL = "thread:018f0000-0000-7000-8000-000000000001"
-
-
-def closed_with(messages: list[Any]) -> int:
-    push, (kind, code) = messages
-    assert kind == "close" and push["push"]["disconnect"]["code"] == code
-    return int(code)
-
-
-async def settle() -> None:
-    """Lets everything run that needs no clock."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 async def test_who_never_connects_is_stale() -> None:
@@ -224,80 +207,6 @@ async def test_unknown_failures_are_internal_errors(caplog: pytest.LogCaptureFix
     assert session.subscriptions == {}
 
 
-async def test_answers_leave_half_of_the_queue() -> None:
-    bench = Bench(max_queue_bytes=2_000)
-
-    async def answer(caller: Caller, address: str, method: str, params: bytes) -> bytes:
-        return b'"%b"' % (b"x" * int(method))
-
-    object.__setattr__(bench.services, "rpc", answer)
-    session, outlet = await bench.connected()
-    await ask(session, "rpc", method="960")
-    assert len(outlet.take()[0]["rpc"]["data"]) == 960
-    await ask(session, "rpc", method="1000")
-    assert outlet.take()[0]["error"] == {"code": 106, "message": "limit exceeded"}
-    assert session.is_open
-
-
-async def written(outlet: FakeOutlet) -> list[Any]:
-    await wait_until(lambda: bool(outlet.written))
-    return outlet.take()
-
-
-LIVING = Namespace(
-    subscribe="anyone",
-    history="memory",
-    history_size=10,
-    history_ttl_seconds=60.0,
-    recovery="stream",
-)
-
-
-async def test_recoveries_wait_until_there_is_room() -> None:
-    """All that a client missed at once is more than its queue holds."""
-    bench = Bench({"default": LIVING}, max_queue_bytes=4_000)
-    session, outlet = await bench.connected()
-    grow, names = outlet.write, [f"room-{n}" for n in range(5)]
-
-    def write(data: bytes) -> None:
-        grow(data)
-        outlet.unsent += len(data)
-
-    outlet.write = write  # type: ignore[method-assign]
-    for name in names:
-        bench.source.streams[name] = [b'"%b"' % (b"x" * 1_500)]
-    await session.receive(b"\n".join(
-        msgspec.json.encode({"id": n, "subscribe": {
-            "channel": name, "recover": True, "epoch": "e", "offset": 0,
-        }}) for n, name in enumerate(names, 2)
-    ))  # fmt: skip
-    answered = []
-    for _ in names:
-        answered += await written(outlet)
-        assert outlet.unsent < 4_000
-        await settle()
-        assert not outlet.written
-        outlet.unsent = 0
-    assert sorted(message["id"] for message in answered) == [2, 3, 4, 5, 6]
-    assert all(message["subscribe"]["recovered"] for message in answered)
-    assert session.is_open and all(session.subscriptions.values())
-
-
-async def test_who_makes_no_room_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve_app.gateway.intake.COMMAND_SECONDS", 0.02)
-    bench = Bench({"default": LIVING}, max_queue_bytes=4_000)
-    session, outlet = await bench.connected()
-    outlet.unsent = 3_000
-    bench.source.streams["news"] = [b'"%b"' % (b"x" * 1_500)]
-    await ask(session, "subscribe", channel="news", recover=True, epoch="e")
-    (reply,) = await written(outlet)
-    assert reply["error"]["code"] == 100 and reply["error"]["temporary"] is True
-    assert not session.subscriptions and not session.outbox.turn.locked()
-    outlet.unsent = 0
-    await ask(session, "subscribe", channel="news", recover=True, epoch="e")
-    assert (await written(outlet))[0]["subscribe"]["recovered"] is True
-
-
 async def test_who_can_not_be_checked_connects_again(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(ping_seconds=1_000.0)
     bench.callers["t"] = (Caller(uuid4(), "ada", session_id=uuid4()), bench.now + 60)
@@ -321,11 +230,6 @@ ROOMS = {"room": Namespace(subscribe="token")}
 def room_token(bench: Bench, channel: str, seconds: float) -> str:
     claims = {"sub": "", "channel": channel, "exp": bench.now + seconds}
     return jwt.encode(claims, TOKEN_SECRET, "HS256")
-
-
-async def ask(session: Session, member: str, **fields: Any) -> None:
-    await session.receive(msgspec.json.encode({"id": 2, member: fields}))
-    await settle()
 
 
 async def test_subscriptions_expire_after_the_grace() -> None:

@@ -9,7 +9,7 @@ from config.channels import personal_channel
 from config.errors import AppError
 from serve_app.gateway import codes
 from serve_app.gateway.client_tokens import ConnectionToken, ServerSubscription
-from serve_app.gateway.commands.rights import row_of
+from serve_app.gateway.commands.rights import check_rate, row_of
 from serve_app.gateway.commands.server_subscriptions import ServerSubscriptions
 from serve_app.gateway.protocol import Command, ConnectResult, RefreshResult, Reply
 
@@ -112,6 +112,7 @@ async def refresh(session: Session, command: Command) -> None:
     request = command.refresh
     assert request is not None
     services = session.services
+    await check_rate(session)
     try:
         token = await services.tokens.connection(request.token)
     except AppError as error:
