@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from prometheus_client import REGISTRY
+
 from actors.mailbox import ENTRY_BYTES, Mailbox
 from actors.shard_messages import Publication
 
@@ -82,3 +84,18 @@ def test_info_and_tags_take_room_too() -> None:
     assert mailbox.size_bytes == ENTRY_BYTES + 9
     mailbox.acknowledge(1)
     assert mailbox.size_bytes == 0
+
+
+def test_what_is_dropped_is_counted_over_all_mailboxes() -> None:
+    def counted() -> float:
+        return REGISTRY.get_sample_value("serai_shard_dropped_total") or 0.0
+
+    before = counted()
+    refusing, throwing = Mailbox(max_items=2), Mailbox(max_items=2)
+    for box in (refusing, throwing):
+        box.put(EPHEMERAL)
+    refusing.put(EPHEMERAL)
+    throwing.put(durable(1))
+    throwing.put(durable(2))
+    assert (refusing.dropped, throwing.dropped) == (1, 1)
+    assert counted() == before + 2
