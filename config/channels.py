@@ -36,6 +36,9 @@ class Namespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delivered to who is there."""
 
     subscribe: Subscribe = "members"
+    user_limited: bool = False
+    """Lets every user that follows the `#` in a channel's name in without a token. Names are the
+    clients' own then, each with whatever history the row keeps."""
     publish: Publish = "nobody"
     read_history: Read = "subscribers"
     read_presence: Read = "subscribers"

@@ -31,7 +31,7 @@ from tests.realtime_server import RawClient
 API_KEY: Final = "the key of an application's own backend"
 TOKEN_SECRET: Final = "the secret of an application's own backend"
 NAMESPACES: Final = {
-    "default": Namespace(presence="clients", publish="subscribers"),
+    "default": Namespace(user_limited=True, presence="clients", publish="subscribers"),
     "chat": Namespace(
         subscribe="anyone",
         read_history="readers",
@@ -43,7 +43,7 @@ NAMESPACES: Final = {
         presence="clients",
     ),
     "kept": Namespace(history="postgres", recovery="stream"),
-    "secret": Namespace(subscribe="token"),
+    "secret": Namespace(subscribe="token", user_limited=True),
 }
 
 

@@ -51,7 +51,7 @@ async def _check_right(call: Call[Nothing, TokenQuery], channel: str) -> None:
         await call.backends.accounts_read(AuthorizeChannel(call.caller, channel))
         return
     users = users_of(channel)
-    if users is not None and str(call.caller.account_id) not in users:
+    if users is not None and not (row.user_limited and str(call.caller.account_id) in users):
         raise AppError("not_permitted", "This channel is for other users.")
     if channel.startswith("$") or (row.subscribe == "token" and users is None):
         raise AppError("not_permitted", "The application that owns this channel issues its tokens.")

@@ -21,11 +21,13 @@ MEMORY: Final[dict[str, Any]] = {
 }
 CHANNELS: Final = {
     "default": Namespace(
-        subscribe="anyone", publish="subscribers", presence="clients", join_leave=True,
-        recovery="stream", delta=True, **MEMORY,
+        subscribe="anyone", user_limited=True, publish="subscribers",
+        presence="clients", join_leave=True, recovery="stream", delta=True, **MEMORY,
     ),
-    "members": Namespace(publish="readers", presence="counts", read_presence="readers"),
+    "members": Namespace(user_limited=True, publish="readers",
+                         presence="counts", read_presence="readers"),
     "signed": Namespace(subscribe="token", publish="readers"),
+    "pairs": Namespace(subscribe="token", user_limited=True),
     "quiet": Namespace(subscribe="anyone", read_history="nobody", read_presence="nobody",
                        presence="clients", **MEMORY),
     "open": Namespace(subscribe="anyone", read_history="readers", read_presence="readers",
@@ -79,7 +81,10 @@ async def subscribe(client: RawClient, channel: str, **fields: Any) -> Any:
         ("4", "#42", 103),
         ("", "#", 103),
         ("", "#42,", 103),
-        ("42", "signed:pair#42,7", 0),
+        ("42", "pairs:talk#42,7", 0),
+        ("7", "pairs:talk#42", 103),
+        ("42", "signed:pair#42,7", 103),
+        ("42", "open:room#42", 103),
         ("42", "$pair#42", 103),
     ],
 )

@@ -47,6 +47,8 @@ async def test_a_token_for_what_the_caller_may_read(gateways: Gateways) -> None:
             ("$chat:a", "not_permitted"),
             (f"$chat:a#{me}", "not_permitted"),
             ("chat:a#7", "not_permitted"),
+            (f"chat:a#{me}", "not_permitted"),
+            ("#7", "not_permitted"),
             ("#", "not_permitted"),
             ("thread:0192f5a6-7c3e-7d2b-8b1a-9c7d5e3f1a2d", "not_permitted"),
             ("", "invalid"),

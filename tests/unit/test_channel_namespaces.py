@@ -97,7 +97,7 @@ def test_the_sandbox_is_open_and_holds_no_secret() -> None:
     settings = load({"SERAI_PROFILE": "sandbox"})
     row = settings.channels[DEFAULT]
     assert (row.subscribe, row.publish, row.recovery) == ("anyone", "subscribers", "stream")
-    assert row.join_leave and row.delta
+    assert row.join_leave and row.delta and row.user_limited
     assert not settings.realtime.token_secret and not settings.realtime.api_key
     laptop = load({"SERAI_PROFILE": "laptop"})
     assert settings.rate_limit == laptop.rate_limit

@@ -63,11 +63,12 @@ async def permit(session: Session, name: str, row: Namespace, token: str = "") -
     """May this connection follow the channel? Raises ReplyError, or AppError when nobody can say.
 
     Content is decided by Accounts alone. Elsewhere a `#` limits a channel to the users it names,
-    token or not; a token opens what is left."""
+    token or not, and to nobody where the namespace has no such channels. A token opens what is
+    left."""
     if row.subscribe == "content":
         return Permission(grant=await _ask_accounts(session, name))
     users = users_of(name)
-    if users is not None and session.user not in users:
+    if users is not None and not (row.user_limited and session.user in users):
         raise codes.permission_denied()
     if token:
         return Permission(token=await check_token(session, name, token))
