@@ -17,7 +17,7 @@ from actors.shard_messages import Publication
 ENTRY_BYTES: Final = 128
 
 _DROPPED = Counter(
-    "serai_shard_dropped_total", "Ephemeral publications kept from gateways that do not keep up"
+    "serai_shard_mailbox_dropped_total", "Ephemeral publications that a mailbox had no room for"
 )
 
 

@@ -30,9 +30,6 @@ _GATEWAYS = Gauge("serai_shard_gateways", "Gateways that poll", multiprocess_mod
 _OVERFLOWS = Counter("serai_shard_mailbox_overflows_total", "Gateways forgotten for a full mailbox")
 _DUPLICATES = Counter("serai_shard_duplicates_total", "Publications that were known already")
 _RECHECKS = Counter("serai_shard_rechecks_total", "Doubts about what a ring holds")
-_DROPPED = Counter(
-    "serai_shard_mailbox_dropped_total", "Ephemeral publications that a mailbox had no room for"
-)
 _LOST = Counter("serai_shard_lost_total", "Offsets that Postgres no longer has")
 
 
@@ -152,14 +149,10 @@ class Hub:
     def send(self, channel: ChannelEntry, publication: Publication) -> None:
         full: list[GatewayEntry] = []
         for gateway in channel.followers.values():
-            mailbox = gateway.mailbox
-            dropped = mailbox.dropped
-            if mailbox.put(publication):
+            if gateway.mailbox.put(publication):
                 gateway.wake()
             else:
                 full.append(gateway)
-            if mailbox.dropped > dropped:
-                _DROPPED.inc(mailbox.dropped - dropped)
         for gateway in full:
             _OVERFLOWS.inc()
             log.warning("gateway %s does not keep up and is forgotten", gateway.id)

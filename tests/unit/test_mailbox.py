@@ -88,7 +88,7 @@ def test_info_and_tags_take_room_too() -> None:
 
 def test_what_is_dropped_is_counted_over_all_mailboxes() -> None:
     def counted() -> float:
-        return REGISTRY.get_sample_value("serai_shard_dropped_total") or 0.0
+        return REGISTRY.get_sample_value("serai_shard_mailbox_dropped_total") or 0.0
 
     before = counted()
     refusing, throwing = Mailbox(max_items=2), Mailbox(max_items=2)
