@@ -84,7 +84,9 @@ bench: $(VENV)/.dev ## Measure the performance bars; ARGS="..." chooses
 
 install: $(VENV)/.runtime $(COMPILED) ## Only install what running needs
 
-install-dev: $(VENV)/.dev $(NODE_MODULES) $(COMPILED) ## Only install what tests and checks need
+# A make of its own compiles: INSTALLED was chosen before .dev was there, and .runtime would undo it.
+install-dev: $(VENV)/.dev $(NODE_MODULES) ## Only install what tests and checks need
+	@$(MAKE) --no-print-directory $(COMPILED)
 
 clean: ## Remove what was built or installed here; data directories stay
 	rm -rf $(VENV) .tools $(JS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
