@@ -1,7 +1,7 @@
 """Markdown of members to HTML that is safe to put into any page, and to plain excerpts.
 
-CommonMark with tables, strikethrough and bare links. Raw HTML is shown as the text it is. Two
-independent walls: the token stream is rewritten to what we allow, then nh3 keeps an allow-list.
+Raw HTML is shown as the text it is. Two independent walls: only the elements below are ever
+written, then nh3 keeps an allow-list.
 
 - Links: http, https and mailto only, `rel="nofollow noopener ugc"`; any other keeps its label.
 - Images become links: a remote picture would tell its owner who reads the thread, and when.
@@ -9,55 +9,31 @@ independent walls: the token stream is rewritten to what we allow, then nh3 keep
 - Blocks of text carry `dir="auto"`; what contains blocks (lists, quotes, tables) cannot be judged
   by the browser, which skips children that have a `dir`, so it gets its direction from here.
 
-Work is bounded: nesting stops at 20 levels, and the parser's known ways to blow up its work or its
-output (brackets that nothing closes, references to one long address, empty table cells) have
-budgets. Text is expected to be at most 40,000 characters (the contract's limit of a body).
+Work and output are linear in the text, which is expected to be at most 40,000 characters (the
+contract's limit of a body): nesting stops at 20 levels, and what the parser's references to one
+address may add ends at 100 kB.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from html import escape
 from typing import Final
 
 import nh3
-from markdown_it import MarkdownIt
-from markdown_it.common.utils import escapeHtml
-from markdown_it.renderer import RendererHTML
-from markdown_it.rules_block import StateBlock, table
-from markdown_it.rules_inline import StateInline, image, link
-from markdown_it.token import Token
-from markdown_it.utils import EnvType, OptionsDict
 
-from actors.bare_links import bare_links
+from actors.bare_links import split
+from actors.markdown_events import Event, parse, shown, unpacked
 
 MAX_HREF_CHARACTERS: Final = 2_048
-# One definition `[a]: https://…` can be referred to 10,000 times: 2,000 characters each would
-# make 20 MB out of 40 kB. What passes the budget keeps its label and loses its address.
-HREF_BUDGET_CHARACTERS: Final = 200_000
-MAX_TABLE_CELLS: Final = 5_000
-# A bracket that opens no link after all costs ten times what other text does: after this many in a
-# document brackets are text.
-MAX_STRAY_BRACKETS: Final = 1_000
-# The parser reads the label of an image once more for every image around it.
-MAX_IMAGE_DEPTH: Final = 2
-MENTION: Final = re.compile(r"@([A-Za-z0-9_]{3,30})(?![A-Za-z0-9_@])")
+MAX_NESTING: Final = 20
 
-_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _ALLOWED_LINK: Final = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9_+#.-]{1,32}(?!\S)")
-_MENTION_NOT_AFTER: Final = frozenset(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-@/="
-)
-_LEAF_BLOCKS: Final = frozenset({"paragraph_open", "heading_open", "td_open", "th_open"})
-_CONTAINERS: Final = frozenset(
-    {"blockquote_open", "bullet_list_open", "ordered_list_open", "list_item_open", "table_open"}
-)
-_CONTAINER_ENDS: Final = frozenset(name.replace("_open", "_close") for name in _CONTAINERS)
-_INLINE_TEXT: Final = frozenset({"text", "code_inline", "mention", "text_special"})
+_NOT_IN_HREF: Final = re.compile(r"[\x00-\x20\"<>\\^`{|}\x7f]")
 
-_ALIGNED: Final = {"left", "center", "right"}
 _DIRECTIONS: Final = {"auto", "ltr", "rtl"}
 _cleaner: Final = nh3.Cleaner(
     tags={
@@ -72,7 +48,7 @@ _cleaner: Final = nh3.Cleaner(
             tag: {"dir": _DIRECTIONS}
             for tag in ("p", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "li", "table")
         },
-        **{tag: {"dir": _DIRECTIONS, "align": _ALIGNED} for tag in ("th", "td")},
+        **{tag: {"dir": _DIRECTIONS, "align": {"left", "center", "right"}} for tag in ("th", "td")},
     },
     link_rel="nofollow noopener ugc",
     url_schemes={"http", "https", "mailto"},
@@ -80,23 +56,30 @@ _cleaner: Final = nh3.Cleaner(
     strip_comments=True,
 )
 
-# One paragraph without anything that Markdown or HTML could mean: most comments of a live thread.
-# The parser would return exactly this (a property test holds the two together), 50 times slower.
-_PLAIN: Final = re.compile(
-    r"[^\W\d_](?:[^\x00-\x1f\x7f\xa0\ud800-\udfff\\`*_\[\]<>&~|:@/.]|\.(?=[ ]|\Z))*"
-)
+_SIMPLE: Final = {
+    "Paragraph": ('<p dir="auto">', "</p>\n"),
+    "HtmlBlock": ('<p dir="auto">', "</p>\n"),
+    "Emphasis": ("<em>", "</em>"),
+    "Strong": ("<strong>", "</strong>"),
+    "Strikethrough": ("<s>", "</s>"),
+    "Item": ("<li>", "</li>\n"),
+    "BlockQuote": ("<blockquote>\n", "</blockquote>\n"),
+    "Table": ("<table>\n", "</tbody>\n</table>\n"),
+    "TableHead": ("<thead>\n<tr>\n", "</tr>\n</thead>\n<tbody>\n"),
+    "TableRow": ("<tr>\n", "</tr>\n"),
+}
+_CONTAINERS: Final = frozenset({"List", "Item", "BlockQuote", "Table"})
+_HEADINGS: Final = {"H1": "h3", "H2": "h4", "H3": "h5", "H4": "h6", "H5": "h6", "H6": "h6"}
+_BREAKS: Final = {"SoftBreak": "\n", "HardBreak": "<br>\n", "Rule": "<hr>\n"}
+_INLINE: Final = frozenset({"Emphasis", "Strong", "Strikethrough", "Link", "Image"})
 
 
 def render(markdown: str) -> str:
     """Sanitised HTML, a sequence of block elements; "" for nothing visible. Never raises."""
-    if _PLAIN.fullmatch(markdown):
-        return f'<p dir="auto">{markdown.rstrip(" ")}</p>\n'
-    return _rendered(markdown)
-
-
-def _rendered(markdown: str) -> str:
-    tokens = _rewrite(parse(markdown))
-    return _cleaner.clean(_parser.renderer.render(tokens, _parser.options, {}))
+    writer = _Writer()
+    for event in parse(markdown):
+        writer.write(event)
+    return _cleaner.clean(shown("".join(writer.out), "&lt;"))
 
 
 def plain_text(markdown: str, limit: int) -> str:
@@ -106,12 +89,14 @@ def plain_text(markdown: str, limit: int) -> str:
         raise ValueError("limit must be at least 1")
     pieces: list[str] = []
     # Markup rarely takes more than this, and an excerpt need not pay for the whole body.
-    for token in parse(markdown[: 20 * limit + 2_000]):
-        if token.type == "inline":
-            pieces.append(_text_of(token.children or ()))
-        elif token.type in ("fence", "code_block"):
-            pieces.append(token.content)
-    text = " ".join(" ".join(pieces).split())
+    for event in parse(markdown[: 20 * limit + 2_000]):
+        kind, value = unpacked(event)
+        if kind in ("Start", "End"):
+            if unpacked(value)[0] not in _INLINE:
+                pieces.append(" ")
+        else:
+            pieces.append(value or " ")
+    text = " ".join(shown("".join(pieces)).split())
     if len(text) <= limit:
         return text
     cut = text[: limit - 1]
@@ -120,197 +105,144 @@ def plain_text(markdown: str, limit: int) -> str:
     return (at_word if len(at_word) > limit // 2 else cut).rstrip() + "…"
 
 
-def parse(markdown: str) -> list[Token]:
-    """Block tokens; a mention is an inline token of type `mention` with the text as written."""
-    # Lone surrogates have no UTF-8 and would stop nh3; NUL is replaced by the parser itself.
-    return _parser.parse(_SURROGATES.sub("\ufffd", markdown))
+class _Writer:
+    """Turns events into the pieces of `out`, one after the other."""
 
+    def __init__(self) -> None:
+        self.out: list[str] = []
+        self._closings: list[str] = []
+        # Open containers whose direction no text has settled yet, as places in `out`.
+        self._undirected: list[int] = []
+        self._links = 0
+        self._in_code = False
+        self._images: list[str] = []  # targets of the open image and of those in its label
+        self._label: list[str] = []
+        self._alignment: Sequence[str] = ()
+        self._cell = ""
+        self._column = 0
 
-def _mention(state: StateInline, silent: bool) -> bool:
-    """Takes `@handle` as one token before emphasis can eat the underscores of `@_name_`."""
-    position = state.pos
-    if state.src[position] != "@":
-        return False
-    if position and state.src[position - 1] in _MENTION_NOT_AFTER:
-        return False  # an e-mail address or a path
-    match = MENTION.match(state.src, position, state.posMax)
-    if match is None:
-        return False
-    if not silent:
-        state.push("mention", "", 0).content = match.group()
-    state.pos = match.end()
-    return True
+    def write(self, event: Event) -> None:
+        kind, value = unpacked(event)
+        if self._images:
+            self._write_in_image(kind, value)
+        elif kind == "Text":
+            self._text(value)
+        elif kind == "Start":
+            self._start(*unpacked(value))
+        elif kind == "End":
+            self._end(*unpacked(value))
+        elif kind == "Code":
+            self._settle_direction(value)
+            self.out.append(f"<code>{escape(value, quote=False)}</code>")
+        else:  # raw HTML that `parse` did not hide, or a break
+            self.out.append(_BREAKS.get(kind) or escape(value, quote=False))
 
+    # ------------------------------------------------------------ text
 
-InlineRule = Callable[[StateInline, bool], bool]
+    def _text(self, text: str) -> None:
+        if self._in_code:
+            self.out.append(escape(text, quote=False))
+            return
+        self._settle_direction(text)
+        if self._links:
+            self.out.append(escape(text, quote=False))
+            return
+        for piece, href in split(text):
+            opening = self._link(href) if href is not None else ""
+            self.out.append(opening + escape(piece, quote=False) + ("</a>" if opening else ""))
 
+    def _settle_direction(self, text: str) -> None:
+        if self._undirected and (direction := _direction(text)):
+            for place in self._undirected:
+                if self.out[place]:
+                    self.out[place] = self.out[place].replace(">", f' dir="{direction}">', 1)
+            self._undirected.clear()
 
-def _bounded_brackets(rule: InlineRule, opening: str) -> InlineRule:
-    """`rule` (link or image) where it can succeed at all, and while the document's budget lasts."""
+    # ------------------------------------------------------------ elements
 
-    def bounded(state: StateInline, silent: bool) -> bool:
-        if not state.src.startswith(opening, state.pos):
-            return False
-        if "references" not in state.env:
-            # The label's end must be followed by an address.
-            source, last = state.env.get("last_address", (None, -1))
-            if source is not state.src:
-                last = state.src.rfind("](")
-                state.env["last_address"] = state.src, last
-            if last < state.pos:
-                return False
-        strays = state.env.get("stray_brackets", 0)
-        if strays >= MAX_STRAY_BRACKETS:
-            return False
-        if rule(state, silent):
-            return True
-        state.env["stray_brackets"] = state.env.get("stray_brackets", 0) + 1
-        return False
+    def _start(self, name: str, about: Event) -> None:
+        if name == "Image":
+            self._images.append(about["dest_url"])
+            return
+        opening, closing = self._element(name, about)
+        if len(self._closings) >= MAX_NESTING:
+            opening = closing = ""
+        if name in _CONTAINERS:
+            self._undirected.append(len(self.out))
+        self._closings.append(closing)
+        self.out.append(opening)
 
-    return bounded
+    def _end(self, name: str, about: Event) -> None:
+        self.out.append(self._closings.pop())
+        if name == "Link":
+            self._links -= 1
+        elif name == "CodeBlock":
+            self._in_code = False
+        elif name in _CONTAINERS and self._undirected:
+            self._undirected.pop()
 
+    def _element(self, name: str, about: Event) -> tuple[str, str]:
+        """The tags of an element that begins."""
+        match name:
+            case "Link":
+                self._links += 1
+                email = "mailto:" if about["link_type"] == "Email" else ""
+                opening = self._link(email + about["dest_url"])
+                return opening, "</a>" if opening else ""
+            case "CodeBlock":
+                self._in_code = True
+                info = about["Fenced"] if isinstance(about, dict) else ""
+                language = _LANGUAGE.match(shown(info).strip())
+                kind = f' class="language-{language.group()}"' if language else ""
+                return f'<pre dir="auto"><code{kind}>', "</code></pre>\n"
+            case "Heading":
+                tag = _HEADINGS[about["level"]]
+                return f'<{tag} dir="auto">', f"</{tag}>\n"
+            case "List" if about is None:
+                return "<ul>\n", "</ul>\n"
+            case "List":
+                return ("<ol>\n" if about == 1 else f'<ol start="{about}">\n'), "</ol>\n"
+            case "TableCell":
+                side = self._alignment[self._column].lower()
+                self._column += 1
+                align = "" if side == "none" else f' align="{side}"'
+                return f'<{self._cell} dir="auto"{align}>', f"</{self._cell}>\n"
+            case "Table":
+                self._alignment = about
+            case "TableHead" | "TableRow":
+                self._cell = "th" if name == "TableHead" else "td"
+                self._column = 0
+        return _SIMPLE[name]
 
-def _bounded_image(state: StateInline, silent: bool) -> bool:
-    if silent:
-        return image(state, silent)
-    depth = state.env.get("image_depth", 0)
-    if depth >= MAX_IMAGE_DEPTH:
-        return False
-    state.env["image_depth"] = depth + 1
-    found = image(state, silent)
-    state.env["image_depth"] = depth
-    return found
+    def _write_in_image(self, kind: str, value: Event) -> None:
+        """An image is a link to it, or its label where it can't be one."""
+        if kind not in ("Start", "End"):
+            self._label.append(value or " ")
+            return
+        name, about = unpacked(value)
+        if name != "Image":
+            return
+        if kind == "Start":
+            self._images.append(about["dest_url"])
+            return
+        href = self._images.pop()
+        if self._images:
+            return
+        label = escape("".join(self._label), quote=False)
+        self._label.clear()
+        is_web = href[:4].lower() == "http"
+        opening = self._link(href) if is_web and not self._links else ""
+        if opening:
+            self.out += (opening, label or escape(href, quote=False), "</a>")
+        else:
+            self.out.append(label)
 
-
-def _bounded_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """The parser fills short rows with empty cells, so that 1,400 characters can become 65,536
-    cells, as often as they are repeated: here a document has `MAX_TABLE_CELLS`, and a table that
-    reaches the limit goes on as a paragraph."""
-    columns = state.getLines(start, start + 1, 0, False).count("|") + 1
-    rows = (MAX_TABLE_CELLS - state.env.get("cells", 0)) // columns
-    if rows < 2 or not table(state, start, min(end, start + rows), silent):
-        return False
-    if not silent:
-        state.env["cells"] = state.env.get("cells", 0) + columns * (state.line - start)
-    return True
-
-
-def _code_block(
-    self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
-) -> str:
-    token = tokens[index]
-    language = _LANGUAGE.match(token.info.strip())
-    kind = f' class="language-{language.group()}"' if language else ""
-    return f'<pre dir="auto"><code{kind}>{escapeHtml(token.content)}</code></pre>\n'
-
-
-def _mention_text(
-    self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
-) -> str:
-    return tokens[index].content  # "@", letters, digits and underscores
-
-
-def _make_parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 20})
-    parser.enable(["table", "strikethrough"])
-    parser.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})
-    parser.inline.ruler.at("link", _bounded_brackets(link, "["))
-    parser.inline.ruler.at("image", _bounded_brackets(_bounded_image, "!["))
-    parser.use(bare_links)
-    parser.inline.ruler.before("emphasis", "mention", _mention)
-    parser.add_render_rule("mention", _mention_text)
-    parser.add_render_rule("fence", _code_block)
-    parser.add_render_rule("code_block", _code_block)
-    # Judged in _rewrite instead: the parser would show a refused link's address as text.
-    parser.validateLink = lambda url: True  # type: ignore[method-assign]
-    # The parser puts its lists of rules together when they are first used: were two threads to do
-    # that at once, one of them would go on with half a list.
-    parser.render("*a*")
-    return parser
-
-
-_parser: Final = _make_parser()
-
-
-def _rewrite(tokens: list[Token]) -> list[Token]:
-    budget = HREF_BUDGET_CHARACTERS
-    containers: list[Token] = []  # open ones whose direction no text has settled yet
-    for token in tokens:
-        if token.type == "inline":
-            token.children, budget = _rewrite_inline(token.children or [], budget)
-            if containers and (direction := _direction(token.content)):
-                for container in containers:
-                    container.attrSet("dir", direction)
-                containers.clear()
-        elif token.type in _LEAF_BLOCKS:
-            token.attrSet("dir", "auto")
-            style = token.attrs.pop("style", None)
-            if style is not None:  # the parser's "text-align:left"
-                token.attrSet("align", str(style).rpartition(":")[2])
-        elif token.type in _CONTAINERS:
-            containers.append(token)
-        elif token.type in _CONTAINER_ENDS and containers:
-            containers.pop()
-        if token.tag in _HEADINGS:
-            token.tag = _HEADINGS[token.tag]
-    return tokens
-
-
-_HEADINGS: Final = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}
-
-
-def _rewrite_inline(tokens: Sequence[Token], budget: int) -> tuple[list[Token], int]:
-    """Drops refused links (their labels stay) and turns images into links."""
-    kept: list[Token] = []
-    link_depth = 0
-    refused_depth = 0
-    for token in tokens:
-        if token.type == "link_open":
-            href = str(token.attrs.get("href", ""))
-            if not _allowed(href, budget):
-                refused_depth += 1
-                continue
-            budget -= len(href)
-            token.attrs = {"href": href}
-            link_depth += 1
-        elif token.type == "link_close":
-            if refused_depth:
-                refused_depth -= 1
-                continue
-            link_depth -= 1
-        elif token.type == "image":
-            href = str(token.attrs.get("src", ""))
-            label = Token("text", "", 0, content=_text_of(token.children or ()))
-            is_web = href[:4].lower() == "http"
-            if link_depth or not is_web or not _allowed(href, budget):
-                kept.append(label)
-                continue
-            budget -= len(href)
-            label.content = label.content or href
-            kept += (
-                Token("link_open", "a", 1, attrs={"href": href}),
-                label,
-                Token("link_close", "a", -1),
-            )
-            continue
-        kept.append(token)
-    return kept, budget
-
-
-def _allowed(href: str, budget: int) -> bool:
-    return len(href) <= min(MAX_HREF_CHARACTERS, budget) and _ALLOWED_LINK.match(href) is not None
-
-
-def _text_of(tokens: Sequence[Token]) -> str:
-    pieces: list[str] = []
-    for token in tokens:
-        if token.type in _INLINE_TEXT:
-            pieces.append(token.content)
-        elif token.type in ("softbreak", "hardbreak"):
-            pieces.append(" ")
-        elif token.type == "image":
-            pieces.append(_text_of(token.children or ()))
-    return "".join(pieces)
+    def _link(self, href: str) -> str:
+        """The opening tag of a link; "" for an address that is refused."""
+        if len(href) > MAX_HREF_CHARACTERS or _ALLOWED_LINK.match(href) is None:
+            return ""
+        safe = _NOT_IN_HREF.sub(lambda match: f"%{ord(match.group()):02X}", shown(href))
+        return f'<a href="{escape(safe)}">'
 
 
 def _direction(text: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from typing import Final
@@ -11,12 +10,11 @@ from typing import Final
 from actors.markdown import render
 from ai.language import detect
 
-# The parser takes 10-20 µs for a character that may mean something to it, next to nothing for all
-# others: up to this many (5 ms at worst) are rendered on the loop, longer texts in a thread.
-MAX_INLINE_MARKS: Final = 250
+# A character of hostile text takes a microsecond: up to this many are rendered on the loop, longer
+# texts in a thread.
+MAX_INLINE_CHARACTERS: Final = 4_000
 SLICE_SECONDS: Final = 0.005
 _LANGUAGE_SAMPLE: Final = 2_000
-_MARK: Final = re.compile(r"[^\w ]")
 
 
 class Slices:
@@ -36,15 +34,9 @@ class Slices:
 async def render_text(markdown: str) -> str:
     """`render`, in a thread where it may take more than a slice. A cancelled call leaves its thread
     to end by itself."""
-    if renders_inline(markdown):
+    if len(markdown) <= MAX_INLINE_CHARACTERS:
         return render(markdown)
     return await asyncio.to_thread(render, markdown)
-
-
-def renders_inline(markdown: str) -> bool:
-    if len(markdown) <= MAX_INLINE_MARKS:
-        return True
-    return len(_MARK.findall(markdown)) <= MAX_INLINE_MARKS
 
 
 def language_of(text: str) -> str:

@@ -33,7 +33,7 @@ REDIS_MINIMUM: Final = (7, 0)
 USEFUL_EXTENSIONS: Final = ("vector",)
 # What a start cannot do without; the lock file holds many more.
 REQUIRED_PACKAGES: Final = (
-    "ray", "aiohttp", "asyncpg", "redis", "msgspec", "argon2", "jwt", "nh3", "markdown_it",
+    "ray", "aiohttp", "asyncpg", "redis", "msgspec", "argon2", "jwt", "nh3", "pyromark",
 )  # fmt: skip
 DISK_WARNING_BYTES: Final = 1 << 30
 DISK_ERROR_BYTES: Final = 256 << 20

@@ -5,7 +5,6 @@ from html.parser import HTMLParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import actors.markdown as module
 from actors.markdown import plain_text, render
 
 TAGS = {
@@ -124,23 +123,6 @@ def test_only_what_is_allowed_comes_out(text: str) -> None:
     reader.feed(html)
     reader.close()
     assert reader.open == []
-
-
-plain_characters = st.text(
-    st.one_of(
-        st.sampled_from(" .,!?;-'\"()#+=1a\u2028\x85\u3000é字אש\u200d\ufeff"), st.characters()
-    ),
-    max_size=40,
-)
-
-
-@given(plain_characters)
-@example("a b ")
-@example('say "x"')
-@example("a. b")
-def test_the_short_way_for_plain_text_is_what_the_parser_makes(text: str) -> None:
-    if module._PLAIN.fullmatch(text):
-        assert render(text) == module._rendered(text)
 
 
 @given(texts, st.integers(1, 60))

@@ -6,20 +6,7 @@ import threading
 import pytest
 
 import actors.thread_rendering as module
-from actors.thread_rendering import (
-    MAX_INLINE_MARKS,
-    SLICE_SECONDS,
-    Slices,
-    render_text,
-    renders_inline,
-)
-
-
-def test_marks_decide_where_a_text_is_rendered() -> None:
-    assert renders_inline("[" * MAX_INLINE_MARKS)
-    assert not renders_inline("[" * (MAX_INLINE_MARKS + 1))
-    assert renders_inline("Words of ordinary prose and no marks at all " * 200)
-    assert not renders_inline("a\n\n" * 200)
+from actors.thread_rendering import MAX_INLINE_CHARACTERS, SLICE_SECONDS, Slices, render_text
 
 
 async def test_long_work_leaves_the_loop_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +17,7 @@ async def test_long_work_leaves_the_loop_free(monkeypatch: pytest.MonkeyPatch) -
         return "<p>done</p>"
 
     monkeypatch.setattr(module, "render", waits)
-    rendering = asyncio.create_task(render_text("![" * 2_000))
+    rendering = asyncio.create_task(render_text("![" * MAX_INLINE_CHARACTERS))
     await asyncio.sleep(0)  # would not come back from a render on the loop
     release.set()
     assert await rendering == "<p>done</p>"
