@@ -161,16 +161,19 @@ async def test_too_many_server_subscriptions(server: RealtimeServer, client: Raw
 
 
 @pytest.mark.parametrize(
-    ("token", "code"),
+    ("user", "seconds", "claims", "code"),
     [
-        (connection_token("42", exp=1), 109),
-        (connection_token("42", expire_at=1), 109),
-        (connection_token("42", exp=within(60), expire_at=0), 0),
-        (connection_token(""), 0),
+        ("42", -1, {}, 109),
+        ("42", None, {"expire_at": 1}, 109),
+        ("42", 60, {"expire_at": 0}, 0),
+        ("", None, {}, 0),
     ],
 )
-async def test_expiry_of_connection_tokens(client: RawClient, token: str, code: int) -> None:
-    reply = await client.connect(token)
+async def test_expiry_of_connection_tokens(
+    client: RawClient, user: str, seconds: float | None, claims: dict[str, Any], code: int
+) -> None:
+    exp = {} if seconds is None else {"exp": within(seconds)}
+    reply = await client.connect(connection_token(user, **exp, **claims))
     assert (error_of(reply) if "error" in reply else 0) == code
     if not code:
         assert "expires" not in reply["connect"]
