@@ -40,6 +40,7 @@ from actors.shard_messages import (
     TellPresence,
 )
 from config.settings import load
+from serve_app.gateway.collector import relax_collector
 from serve_app.gateway.gateway import Gateway
 
 PUBLICATION_BYTES: Final = 200
@@ -166,6 +167,7 @@ async def _serve(port: int, shard: SteadyShard) -> None:
     publishing = asyncio.create_task(shard.publish())
     try:
         await gateway.start()
+        relax_collector()  # as in a replica
         print("ready", flush=True)
         await ended.wait()
     finally:

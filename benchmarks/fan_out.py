@@ -12,7 +12,7 @@ from typing import Final
 
 from benchmarks.bare_gateway import CHANNEL, PUBLICATION_BYTES
 from benchmarks.figures import Check, Verdict, conclude, median_ratio
-from benchmarks.load import Readers, read_channel, saturation
+from benchmarks.load import Readers, fault_checks, read_channel, saturation
 from benchmarks.machine import built, free_port, module, running, work_folder
 from benchmarks.plan import Plan
 from benchmarks.program import run_bar
@@ -69,7 +69,7 @@ async def compare(
     ]  # fmt: skip
     verdict = Verdict(
         bar,
-        [Check("CPU of gateway / C loop", ratio, "<=", must)],
+        [Check("CPU of gateway / C loop", ratio, "<=", must), *fault_checks([*ours, *floor])],
         plan.rounds,
         {"goal": goal, "sockets": SOCKETS, **saturation([*ours, *floor])},
     )

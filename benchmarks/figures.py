@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 MISSED: Final = 1
+NOT_MEASURED: Final = 2
 
 
 def median_ratio(ours: Sequence[float], baseline: Sequence[float]) -> float:
@@ -53,16 +54,25 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """All checks of one bar; its `ratio` and `must` are those of the check nearest to failing."""
+    """All checks of one bar; its `ratio` and `must` are those of the check nearest to failing.
+
+    `not_measured` says why the figures are not those that the bar asks for, where the baseline or
+    the machine fell short: then nothing is reached.
+    """
 
     bar: int
     checks: Sequence[Check]
     rounds: int
     details: Mapping[str, Any] = {}
+    not_measured: Sequence[str] = ()
 
     @property
     def reached(self) -> bool:
-        return bool(self.checks) and all(check.reached for check in self.checks)
+        return (
+            bool(self.checks)
+            and not self.not_measured
+            and all(check.reached for check in self.checks)
+        )
 
     def line(self) -> str:
         worst = max(self.checks, key=lambda check: (not check.reached, check.shortfall))
@@ -84,6 +94,7 @@ class Verdict(msgspec.Struct, frozen=True):
                     }
                     for check in self.checks
                 ],
+                **({"not_measured": list(self.not_measured)} if self.not_measured else {}),
                 **self.details,
             },
             separators=(",", ":"),
@@ -126,7 +137,11 @@ def conclude(verdict: Verdict, headings: Sequence[str], rows: Sequence[Sequence[
             ],
         )
     )
+    for reason in verdict.not_measured:
+        print(f"not measured: {reason}")
     print(verdict.line(), flush=True)
+    if verdict.not_measured:
+        return NOT_MEASURED
     return 0 if verdict.reached else MISSED
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from benchmarks.figures import Check
 from benchmarks.machine import BenchmarkError, built, json_of
 
 _BUSY: Final = 0.9
@@ -17,7 +19,21 @@ KEY: Final = "@" * 16
 """Where this stands in a request, httpload puts sixteen fresh hex digits each time."""
 
 
-class Readers(msgspec.Struct, frozen=True):
+# wsload's exit status where connections were lost or refused, and where --track saw a fault. Then
+# its counts are the figure: what the server loses or sends twice misses a bar.
+_COUNTED: Final = (0, 1, 3)
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run under --track must not see."""
+
+    connections_dropped: int = 0
+    order_missing: int = 0
+    order_duplicates: int = 0
+    order_reorders: int = 0
+
+
+class Readers(Faults, frozen=True, kw_only=True):
     """What readers of one channel got. CPU is that of the processes named to `read_channel`."""
 
     connections_ok: int
@@ -48,13 +64,11 @@ async def read_channel(
 ) -> Readers:
     """`connections` subscribers of a channel for some seconds; `channel` None speaks no protocol
     and counts raw messages. Latency runs from the `stamp` in the data to its arrival."""
-    url = f"ws://127.0.0.1:{port}{URL_PATH}"
     kind = ["--plain"] if channel is None else ["--channel", channel, "--track"]
-    result = await json_of(
+    result = await wsload(
         [
-            str(built("wsload/wsload.c")), "--url", url, *kind, "--json",
-            "--connections", str(connections), "--ramp", "2000",
-            "--warmup", str(warmup_seconds), "--seconds", str(seconds),
+            "--url", f"ws://127.0.0.1:{port}{URL_PATH}", *kind, "--connections", str(connections),
+            "--ramp", "2000", "--warmup", str(warmup_seconds), "--seconds", str(seconds),
             "--marker", f'"{stamp}":', "--server-pids", ",".join(map(str, pids)),
         ],
         connections / 2000 + warmup_seconds + seconds,
@@ -64,6 +78,32 @@ async def read_channel(
             f"{result['connections_ok']} readers got {result['delivered']} messages"
         )
     return msgspec.convert(result, Readers)
+
+
+async def wsload(arguments: Sequence[str], seconds: float, *within: str) -> dict[str, Any]:
+    """What wsload counted in some `seconds`; `within` is the command that it is run by. Callers
+    check `connections_ok` and judge the Faults."""
+    program = str(built("wsload/wsload.c"))
+    return await json_of([*within, program, *arguments, "--json"], seconds, accepted=_COUNTED)
+
+
+def fault_checks(runs: Sequence[Faults]) -> list[Check]:
+    """That no reader was cut off, and that each got all publications once and in order."""
+    twice = sum(run.order_duplicates + run.order_reorders for run in runs)
+    return [
+        Check("readers cut off", sum(run.connections_dropped for run in runs), "<=", 0, ""),
+        Check("publications lost", sum(run.order_missing for run in runs), "<=", 0, ""),
+        Check("twice or out of order", twice, "<=", 0, ""),
+    ]
+
+
+REACHED: Final = 0.95
+"""The part of a rate asked for that counts as reached."""
+
+
+def rate_check(name: str, deliveries_per_s: Sequence[float], asked: float) -> Check:
+    """That the rounds' median is the rate that the figures are for."""
+    return Check(name, statistics.median(deliveries_per_s) / asked, ">=", REACHED)
 
 
 class Answers(msgspec.Struct, frozen=True):

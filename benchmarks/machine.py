@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -136,9 +136,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def json_of(command: list[str], seconds: float) -> dict[str, Any]:
-    """The result line of a load program that runs for some `seconds`. Raises BenchmarkError when
-    it failed, because what it measured is then not what was asked for."""
+async def json_of(
+    command: list[str], seconds: float, *, accepted: Collection[int] = (0,)
+) -> dict[str, Any]:
+    """The result line of a load program that runs for some `seconds`. Raises BenchmarkError where
+    its exit status is none of `accepted`: what it measured is then not what was asked for."""
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -150,7 +152,7 @@ async def json_of(command: list[str], seconds: float) -> dict[str, Any]:
     finally:
         await _end(process)
     lines = output.decode().splitlines()
-    if process.returncode != 0 or not lines:
+    if process.returncode not in accepted or not lines:
         detail = errors.decode(errors="replace").strip() or output.decode(errors="replace").strip()
         raise BenchmarkError(f"{Path(command[0]).name} exited {process.returncode}: {detail}")
     result: dict[str, Any] = json.loads(lines[-1])

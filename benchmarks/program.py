@@ -6,13 +6,11 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Final
 
+from benchmarks.figures import NOT_MEASURED
 from benchmarks.machine import BenchmarkError
 from benchmarks.plan import Plan, read_plan
 from config.errors import AppError
-
-_NOT_MEASURED: Final = 2
 
 
 def run_bar(measure: Callable[[Plan], Awaitable[int]], purpose: str) -> int:
@@ -22,9 +20,9 @@ def run_bar(measure: Callable[[Plan], Awaitable[int]], purpose: str) -> int:
         return asyncio.run(_until_signal(measure, plan))
     except (BenchmarkError, AppError) as error:
         print(f"not measured: {error}", file=sys.stderr)
-        return _NOT_MEASURED
+        return NOT_MEASURED
     except (KeyboardInterrupt, asyncio.CancelledError):
-        return _NOT_MEASURED
+        return NOT_MEASURED
 
 
 async def _until_signal(measure: Callable[[Plan], Awaitable[int]], plan: Plan) -> int:

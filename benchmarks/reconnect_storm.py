@@ -3,8 +3,8 @@
 Ours: a gateway process (storm_gateway.py) with 100 streams and 100 publications a second that go on
 all the while; from the moment when all reconnect to the last reply that recovered its subscription.
 Baseline: aiohttp's WebSocket alone, 5,000 connect() at once; the time from connect() to the end of
-the handshake, the 99th percentile: a little less than all take. wsload fails where an offset is
-missing, comes twice or out of order on any of the sockets.
+the handshake, the 99th percentile: a little less than all take. A socket that does not come back,
+and an offset that is missing, comes twice or out of order on any of them, misses the bar.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.figures import Check, Verdict, conclude, median_ratio
-from benchmarks.load import URL_PATH
+from benchmarks.load import URL_PATH, Faults, fault_checks, wsload
 from benchmarks.machine import (
     BenchmarkError,
-    built,
     cpu_seconds,
     free_port,
-    json_of,
     module,
     running,
     work_folder,
@@ -37,18 +35,23 @@ PER_SECOND: Final = 100.0
 _SECONDS: Final = 6.0
 _AWAY_SECONDS: Final = 1.0
 _AT_ONCE: Final = 1_000_000
+_TIMEOUT_SECONDS: Final = 60.0
 
 
-class Storm(msgspec.Struct, frozen=True):
+class Storm(Faults, frozen=True, kw_only=True):
+    connections_ok: int
     storm_back: int
-    storm_all_back_ms: float
+    storm_all_back_ms: float | None
     storm_publications: int
     storm_unrecovered: int
     storm_lost: int
-    order_missing: int
-    order_duplicates: int
-    order_reorders: int
-    latency_p99_ms: float
+
+    @property
+    def back_ms(self) -> float:
+        """Where not all came back, as long as the others were waited for: at least that."""
+        if self.storm_all_back_ms is None:
+            return _TIMEOUT_SECONDS * 1_000
+        return self.storm_all_back_ms
 
 
 class Handshakes(msgspec.Struct, frozen=True):
@@ -57,12 +60,12 @@ class Handshakes(msgspec.Struct, frozen=True):
 
 
 async def _wsload(port: int, seconds: float, *kind: str) -> dict[str, Any]:
-    return await json_of(
+    return await wsload(
         [
-            str(built("wsload/wsload.c")), "--url", f"ws://127.0.0.1:{port}{URL_PATH}", *kind,
-            "--json", "--connections", str(SOCKETS), "--timeout", "60",
+            "--url", f"ws://127.0.0.1:{port}{URL_PATH}", *kind,
+            "--connections", str(SOCKETS), "--timeout", str(_TIMEOUT_SECONDS),
         ],
-        seconds + 60,
+        seconds + _TIMEOUT_SECONDS,
     )  # fmt: skip
 
 
@@ -81,8 +84,8 @@ async def _storm(seconds: float) -> tuple[Storm, float]:
             )  # fmt: skip
             used = cpu_seconds([gateway.pid])
     storm = msgspec.convert(result, Storm)
-    if storm.storm_back != SOCKETS or not storm.storm_publications:
-        raise BenchmarkError(f"{storm.storm_back} came back, {storm.storm_publications} recovered")
+    if storm.connections_ok != SOCKETS:
+        raise BenchmarkError(f"{storm.connections_ok} of {SOCKETS} sockets came")
     return storm, used
 
 
@@ -108,19 +111,21 @@ async def measure(plan: Plan) -> int:
         storms.append(storm)
         bare.append(await _handshakes())
         rows += [
-            (number, "storm", f"{storm.storm_all_back_ms:.0f}", storm.storm_publications,
+            (number, "storm", f"{storm.back_ms:.0f}", storm.storm_publications,
              storm.order_missing, storm.order_duplicates, f"{used:.1f}"),
             (number, "bare handshakes", f"{bare[-1].handshake_p99_ms:.0f}", 0, 0, 0, "-"),
         ]  # fmt: skip
-    ratio = median_ratio([s.storm_all_back_ms for s in storms], [h.handshake_p99_ms for h in bare])
-    lost = sum(s.order_missing + s.storm_lost + s.storm_unrecovered for s in storms)
-    twice = sum(s.order_duplicates + s.order_reorders for s in storms)
+    ratio = median_ratio([s.back_ms for s in storms], [h.handshake_p99_ms for h in bare])
+    lost = sum(s.storm_lost + s.storm_unrecovered for s in storms)
+    recovered = min(s.storm_publications for s in storms)
     verdict = Verdict(
         8,
         [
             Check("all back / bare handshakes", ratio, "<=", MUST),
-            Check("publications lost", lost, "<=", 0, ""),
-            Check("twice or out of order", twice, "<=", 0, ""),
+            Check("did not come back", SOCKETS - min(s.storm_back for s in storms), "<=", 0, ""),
+            Check("came back without what they missed", lost, "<=", 0, ""),
+            Check("publications recovered", recovered, ">=", 1, ""),
+            *fault_checks(storms),
         ],
         plan.rounds,
         {"sockets": SOCKETS, "channels": CHANNELS, "publications_per_s": PER_SECOND},

@@ -19,8 +19,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from actors.messages import Caller
 from benchmarks.figures import Check, Verdict, conclude, median_ratio
-from benchmarks.load import URL_PATH
-from benchmarks.machine import BenchmarkError, built, cpu_seconds, json_of, work_folder
+from benchmarks.load import URL_PATH, Faults, fault_checks, rate_check, wsload
+from benchmarks.machine import BenchmarkError, cpu_seconds, work_folder
 from benchmarks.namespaces import namespaces, why_not
 from benchmarks.plan import Plan
 from benchmarks.population import make_members, make_posts, texts, token_of
@@ -39,9 +39,16 @@ _AUTHORS: Final = 16
 _COMMUNITY: Final = "de-student"
 
 
-class Delivered(msgspec.Struct, frozen=True):
+class Delivered(Faults, frozen=True, kw_only=True):
     connections_ok: int
     delivered_total: int
+    deliveries_per_s: float
+
+
+class Round(msgspec.Struct, frozen=True):
+    per_cpu_second: float
+    per_second: float
+    delivered: list[Delivered]
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -92,7 +99,7 @@ async def _writing(
         raise BenchmarkError(f"a comment was refused: {failures[0]}")
 
 
-async def _deliveries_per_cpu_second(shape: Shape, seconds: float) -> float:
+async def _round(shape: Shape, seconds: float) -> Round:
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(work_folder())
         nodes = stack.enter_context(namespaces(shape.nodes))
@@ -120,24 +127,25 @@ async def _deliveries_per_cpu_second(shape: Shape, seconds: float) -> float:
             for pid in await asyncio.to_thread(server.pids, role)
         ]  # fmt: skip
         sockets = SOCKETS * shape.gateways // shape.nodes
-        loads = [
-            nodes[number].command(
-                str(built("wsload/wsload.c")), "--url", f"ws://127.0.0.1:{PORT}{URL_PATH}",
-                "--channel", f"thread:{post}", "--track", "--json", "--connections", str(sockets),
-                "--ramp", "1000", "--warmup", "1", "--seconds", str(seconds),
-            )
-            for number in range(shape.nodes)
+        load = [
+            "--url", f"ws://127.0.0.1:{PORT}{URL_PATH}", "--channel", f"thread:{post}", "--track",
+            "--connections", str(sockets), "--ramp", "1000", "--warmup", "1",
+            "--seconds", str(seconds),
         ]  # fmt: skip
         async with _writing(server.url(0), post, server.secret, people):
             before = cpu_seconds(pids)
             results: list[dict[str, Any]] = await asyncio.gather(
-                *(json_of(load, seconds + 5) for load in loads)
+                *(wsload(load, seconds + 5, *node.command()) for node in nodes)
             )
             used = cpu_seconds(pids) - before
     counts = [msgspec.convert(result, Delivered) for result in results]
     if any(c.connections_ok != sockets or not c.delivered_total for c in counts):
         raise BenchmarkError(f"not everybody was served: {counts}")
-    return sum(c.delivered_total for c in counts) / used
+    return Round(
+        sum(c.delivered_total for c in counts) / used,
+        sum(c.deliveries_per_s for c in counts),
+        counts,
+    )
 
 
 async def measure(plan: Plan) -> int:
@@ -145,24 +153,52 @@ async def measure(plan: Plan) -> int:
     if missing:
         raise BenchmarkError(missing)
     seconds = plan.seconds(_SECONDS)
-    figures: dict[str, list[float]] = {shape.name: [] for shape in (ONE, TWO_GATEWAYS, TWO_NODES)}
+    shapes = (ONE, TWO_GATEWAYS, TWO_NODES)
+    done: dict[str, list[Round]] = {shape.name: [] for shape in shapes}
     rows: list[tuple[object, ...]] = []
     for number in range(1, plan.rounds + 1):
-        for shape in (ONE, TWO_GATEWAYS, TWO_NODES):
-            figure = await _deliveries_per_cpu_second(shape, seconds)
-            figures[shape.name].append(figure)
-            rows.append((number, shape.name, SOCKETS * shape.gateways, figure))
-    one = figures[ONE.name]
+        for shape in shapes:
+            figure = await _round(shape, seconds)
+            done[shape.name].append(figure)
+            rows.append(
+                (number, shape.name, SOCKETS * shape.gateways, figure.per_cpu_second,
+                 figure.per_second)
+            )  # fmt: skip
+    rates = {
+        shape: rate_check(
+            f"{shape.name}: deliveries / asked",
+            [figure.per_second for figure in done[shape.name]],
+            PER_SECOND * SOCKETS * shape.gateways,
+        )
+        for shape in shapes
+    }
+    one = [figure.per_cpu_second for figure in done[ONE.name]]
+    everything = [
+        each for rounds in done.values() for figure in rounds for each in figure.delivered
+    ]
     verdict = Verdict(
         14,
         [
-            Check(f"{shape.name} / one of each", median_ratio(figures[shape.name], one), ">=", MUST)
-            for shape in (TWO_GATEWAYS, TWO_NODES)
+            *(
+                Check(
+                    f"{shape.name} / one of each",
+                    median_ratio([figure.per_cpu_second for figure in done[shape.name]], one),
+                    ">=",
+                    MUST,
+                )
+                for shape in (TWO_GATEWAYS, TWO_NODES)
+            ),
+            rates[TWO_GATEWAYS],
+            rates[TWO_NODES],
+            *fault_checks(everything),
         ],
         plan.rounds,
         {"sockets_per_gateway": SOCKETS, "comments_per_s": PER_SECOND},
+        # The machine is too slow, or too busy, for what is asked.
+        [] if rates[ONE].reached else [f"{ONE.name} reached {rates[ONE].value:.2f} of the rate"],
     )
-    return conclude(verdict, ("round", "servers", "sockets", "deliveries a CPU s"), rows)
+    headings = ("round", "servers", "sockets", "deliveries a CPU s", "deliveries/s")
+    return conclude(verdict, headings, rows)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What an idle or returning socket costs at least: aiohttp's own WebSocket, which only reads.
+"""What an idle or returning socket costs at least: aiohttp's own WebSocket, which echoes.
 
-`python -m benchmarks.baseline.bare_websocket PORT`. The same event loop and options
-of the handshake as the gateway's; no protocol, no subscription, no timers.
+`python -m benchmarks.baseline.bare_websocket PORT`. The same event loop, garbage collector and
+options of the handshake as the gateway's; no protocol, no subscription, no timers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 
 import uvloop
 from aiohttp import web
+
+from serve_app.gateway.collector import relax_collector
 
 
 async def _read(request: web.Request) -> web.WebSocketResponse:
@@ -31,6 +33,7 @@ async def _serve(port: int) -> None:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=4_096).start()
+    relax_collector()  # as in a gateway replica
     print("ready", flush=True)
     await ended.wait()
     await runner.cleanup()

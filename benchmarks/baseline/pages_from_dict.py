@@ -13,6 +13,8 @@ import sys
 import uvloop
 from aiohttp import web
 
+from serve_app.gateway.collector import relax_collector
+
 
 class Pages:
     def __init__(self) -> None:
@@ -40,6 +42,7 @@ async def _serve(port: int) -> None:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=1_024).start()
+    relax_collector()  # as in a gateway replica
     print("ready", flush=True)
     await ended.wait()
     await runner.cleanup()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import struct
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from benchmarks import idle_sockets
 from benchmarks.figures import Check, Verdict, conclude, median_difference, median_ratio, table
-from benchmarks.load import http_request, write_requests
-from benchmarks.machine import BenchmarkError, cpu_seconds
+from benchmarks.load import Faults, fault_checks, http_request, rate_check, write_requests
+from benchmarks.machine import BenchmarkError, cpu_seconds, json_of
 from benchmarks.plan import read_plan
+from benchmarks.reconnect_storm import Storm
 
 
 def test_the_ratio_is_the_median_of_paired_rounds() -> None:
@@ -96,3 +100,59 @@ def test_a_plan_needs_a_round() -> None:
     assert read_plan(["--quick", "--rounds", "1"], "").seconds(3.0) == 1.0
     with pytest.raises(SystemExit):
         read_plan(["--rounds", "0"], "")
+
+
+def test_what_was_not_measured_is_not_reached_however_good_its_figures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    verdict = Verdict(7, [Check("rss", 1.0, "<=", 1.3)], 3, {}, ["9750 sockets instead of 10000"])
+    assert conclude(verdict, ("a",), [(1,)]) == 2
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (said["reached"], said["not_measured"]) == (False, ["9750 sockets instead of 10000"])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["connections_dropped", "order_missing", "order_duplicates", "order_reorders"],
+)
+def test_one_fault_in_one_run_misses_a_bar(fault: str) -> None:
+    assert all(check.reached for check in fault_checks([Faults(), Faults()]))
+    checks = fault_checks([Faults(), Faults(**{fault: 1})])
+    assert [check.reached for check in checks].count(False) == 1
+
+
+def test_a_rate_is_reached_by_the_median_round() -> None:
+    assert rate_check("", [100.0, 96.0, 10.0], 100.0).reached
+    assert not rate_check("", [100.0, 94.0, 10.0], 100.0).reached
+
+
+async def test_a_load_program_that_counted_faults_still_says_what_it_counted() -> None:
+    violated = ["sh", "-c", "echo '{\"order_missing\":1}'; exit 3"]
+    assert await json_of(violated, 1, accepted=(0, 3)) == {"order_missing": 1}
+    with pytest.raises(BenchmarkError, match="exited 3"):
+        await json_of(violated, 1)
+    with pytest.raises(BenchmarkError, match="exited 3"):
+        await json_of(["sh", "-c", "exit 3"], 1, accepted=(0, 3))
+
+
+def test_a_storm_that_not_all_survive_took_at_least_the_time_they_were_waited_for() -> None:
+    all_back = dict(
+        connections_ok=2, storm_back=2, storm_publications=1,
+        storm_unrecovered=0, storm_lost=0,
+    )  # fmt: skip
+    assert msgspec.convert({**all_back, "storm_all_back_ms": 5.5}, Storm).back_ms == 5.5
+    assert msgspec.convert({**all_back, "storm_all_back_ms": None}, Storm).back_ms == 60_000
+
+
+def test_fewer_sockets_than_asked_for_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 20_000))
+
+    def refuse(_: int, wanted: tuple[int, int]) -> None:
+        if wanted[1] > 20_000:
+            raise ValueError("not allowed to raise maximum limit")
+        limits.append(wanted)
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    assert idle_sockets.affordable() == 9_750
+    assert limits == [(20_000, 20_000)]
