@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from actors.shard_messages import KIND_PUBLICATION, HistoryReply, Publication, StreamPosition
-from serve_app.gateway.channel import EVERYTHING, Admission, Channel, Wants, send_by_transport
+from serve_app.gateway.channel import (
+    EVERYTHING,
+    Admission,
+    Channel,
+    Crowd,
+    Wants,
+    send_by_transport,
+)
 from serve_app.gateway.channel_hub import ChannelHub
 from serve_app.gateway.codec_json import JsonCodec
 from serve_app.gateway.codes import Disconnect
@@ -102,11 +109,11 @@ class KeepingSender:
         self.spent_seconds = 0.0
         self.kept: deque[tuple[Outlet, bytes]] = deque()
 
-    def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
+    def __call__(self, outlets: Crowd, data: bytes, max_buffered: int) -> list[Outlet]:
         waiting = {outlet for outlet, _ in self.kept}
         now = [o for o in list(outlets)[: self.at_once] if o not in waiting]
         self.kept += [(o, data) for o in outlets if o not in now]
-        slow = send_by_transport(now, data, max_buffered)
+        slow = send_by_transport(Crowd(now), data, max_buffered)
         return slow + [o for o in outlets if o not in now and _is_slow(o, max_buffered)]
 
     def go_on(self, count: int) -> None:

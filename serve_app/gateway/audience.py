@@ -11,11 +11,11 @@ from the flush after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from actors.shard_messages import KIND_PUBLICATION, Publication
-from serve_app.gateway.channel import Subscriber, Wants
+from serve_app.gateway.channel import Crowd, Subscriber, Wants
 from serve_app.gateway.protocol import Codec, Outlet, Wire
 
 CreateDelta = Callable[[bytes, bytes], bytes]
@@ -37,6 +37,7 @@ class Group:
     `publications` are those of the `pending` frames."""
 
     __slots__ = (
+        "_crowd",
         "base",
         "chained",
         "delta",
@@ -61,10 +62,29 @@ class Group:
         self.base = base
         self.chained = base is not None
         self.members: dict[Outlet, Subscriber] = {}
+        self._crowd: Crowd | None = None
         self.pending: list[bytes] = []
         self.publications: list[Publication] = []
         self.pending_bytes = 0
         self.ephemeral = 0
+
+    @property
+    def crowd(self) -> Crowd:
+        """The members' outlets."""
+        if self._crowd is None:
+            self._crowd = Crowd(self.members)
+        return self._crowd
+
+    def add(self, members: Mapping[Outlet, Subscriber]) -> None:
+        self.members.update(members)
+        self._crowd = None
+
+    def remove(self, outlet: Outlet) -> Subscriber | None:
+        """None: it was not there."""
+        subscriber = self.members.pop(outlet, None)
+        if subscriber is not None:
+            self._crowd = None
+        return subscriber
 
     def put(self, message: bytes, publication: Publication) -> None:
         frame = self.wire.frame((message,))
@@ -127,7 +147,7 @@ class Audience:
             if chained is not None and chained.base != base:
                 base = None
         group = self._group(subscriber.wire, wants, base)
-        group.members[subscriber.outlet] = subscriber
+        group.add({subscriber.outlet: subscriber})
 
     def _group(self, wire: Wire, wants: Wants, base: bytes | None) -> Group:
         key = wire, wants, base is not None
@@ -139,7 +159,7 @@ class Audience:
     def remove(self, outlet: Outlet) -> bool:
         """False: it was not there."""
         for key, group in self.groups.items():
-            if group.members.pop(outlet, None) is not None:
+            if group.remove(outlet) is not None:
                 if not group.members:
                     del self.groups[key]
                 return True
@@ -194,7 +214,7 @@ class Audience:
         have missed the newest one of their group, and begin anew."""
         anew = []
         for group, outlet in broken:
-            subscriber = group.members.pop(outlet, None)
+            subscriber = group.remove(outlet)
             if subscriber is not None:  # neither closed nor unsubscribed meanwhile
                 anew.append((group, subscriber))
         for key, group in list(self.groups.items()):
@@ -203,9 +223,9 @@ class Audience:
             elif group.base is not None and not group.chained:
                 del self.groups[key]
                 chained = self._group(group.wire, group.wants, group.base)
-                chained.members.update(group.members)
+                chained.add(group.members)
         for group, subscriber in anew:
-            self._group(group.wire, group.wants, None).members[subscriber.outlet] = subscriber
+            self._group(group.wire, group.wants, None).add({subscriber.outlet: subscriber})
 
 
 def _is_text(patch: bytes) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from enum import IntFlag
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -80,12 +80,23 @@ class Watcher(Protocol):
         """Durable publications were lost, or the stream is no more."""
 
 
+class Crowd(tuple[Outlet, ...]):
+    """Outlets that are sent the same, each once. It never changes, so a sender may keep it, and
+    copies none for every publication."""
+
+    _places: dict[Outlet, int] | None = None
+
+    def place_of(self, outlet: Outlet) -> int | None:
+        if self._places is None:
+            self._places = {one: place for place, one in enumerate(self)}
+        return self._places.get(outlet)
+
+
 class Sender(Protocol):
     """Writes ready bytes to many outlets. May hold the loop for a bounded time only and keep the
     rest for later ticks, under these rules:
 
-    - `outlets` is the group's own collection and changes after the call: keep a copy of the rest.
-      Whoever was named gets `data`, also when it leaves the channel meanwhile; whoever comes later
+    - Whoever was named gets `data`, also when it leaves the channel meanwhile; whoever comes later
       is not named and must not get it. So the hub need not wait before it admits or lets go.
     - Per outlet everything is sent in the order of the calls, and `write` and `close` of an outlet
       come after what is kept for it: its wrapper sends that first, or tells the sender to.
@@ -93,7 +104,7 @@ class Sender(Protocol):
     - Outlets that are closing are passed over.
     """
 
-    def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
+    def __call__(self, outlets: Crowd, data: bytes, max_buffered: int) -> list[Outlet]:
         """Those of `outlets` with more than `max_buffered` bytes unsent. One that is found so only
         after the call is in the answer of the next call that names it."""
 
@@ -111,14 +122,14 @@ class TransportSender:
     def __init__(self) -> None:
         self.spent_seconds = 0.0
 
-    def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
+    def __call__(self, outlets: Crowd, data: bytes, max_buffered: int) -> list[Outlet]:
         began = time.thread_time()
         try:
             return self._write(outlets, data, max_buffered)
         finally:
             self.spent_seconds += time.thread_time() - began
 
-    def _write(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
+    def _write(self, outlets: Crowd, data: bytes, max_buffered: int) -> list[Outlet]:
         slow = []
         for outlet in outlets:
             if outlet.is_closing():

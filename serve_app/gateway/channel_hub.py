@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import Counter, Gauge
@@ -26,6 +26,7 @@ from serve_app.gateway.audience import Audience, CreateDelta, Group, no_delta
 from serve_app.gateway.channel import (
     Admission,
     Channel,
+    Crowd,
     OnEvent,
     Sender,
     Source,
@@ -313,7 +314,7 @@ class ChannelHub:
                 if group.ephemeral:
                     broken += self._flush_sparing(group, slow)
                 else:
-                    self._write(group, group.members, b"".join(group.pending), slow)
+                    self._write(group, group.crowd, b"".join(group.pending), slow)
                     self._delivered += len(group.pending) * len(group.members)
                 group.clear()
                 rechain = rechain or (group.base is not None and not group.chained)
@@ -326,7 +327,7 @@ class ChannelHub:
         """Leaves the ephemeral part out for who reads slowly; returns whose chain breaks by it."""
         most = self._max_buffered // 2
         late = {outlet for outlet in group.members if outlet.get_write_buffer_size() > most}
-        prompt = dict.fromkeys(o for o in group.members if o not in late) if late else group.members
+        prompt = Crowd(o for o in group.members if o not in late) if late else group.crowd
         if prompt:
             self._write(group, prompt, b"".join(group.pending), slow)
             self._delivered += len(group.pending) * len(prompt)
@@ -334,14 +335,12 @@ class ChannelHub:
             return []
         data, is_broken = group.without_ephemeral()
         if data:
-            self._write(group, late, data, slow)
+            self._write(group, Crowd(late), data, slow)
         self._delivered += (len(group.pending) - group.ephemeral) * len(late)
         DROPPED.inc(group.ephemeral * len(late))
         return [(group, outlet) for outlet in late] if is_broken else []
 
-    def _write(
-        self, group: Group, outlets: Collection[Outlet], data: bytes, slow: list[Subscriber]
-    ) -> None:
+    def _write(self, group: Group, outlets: Crowd, data: bytes, slow: list[Subscriber]) -> None:
         self._bytes += len(data) * len(outlets)
         for outlet in self._send(outlets, data, self._max_buffered):
             subscriber = group.members.get(outlet)

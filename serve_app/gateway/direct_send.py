@@ -19,13 +19,16 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Final, cast
 
+from serve_app.gateway.channel import Crowd
 from serve_app.gateway.fan import BY_TRANSPORT, GONE, Fan, fan, send_once
 from serve_app.gateway.protocol import Outlet
 
 TICK_NANOSECONDS: Final = 2_000_000
 """How long one tick of the loop may send. A thousand sockets take 4 to 7 ms."""
+MOST_RUNS: Final = 256
+"""What is written to one connection looks through all runs for it."""
 _NO_DEADLINE: Final = 2**62
 
 
@@ -33,12 +36,10 @@ class DirectOutlet:
     """A connection's only writer. `fd` is that of the duplicate while it may be written to, else
     BY_TRANSPORT. Call `release` when the connection is gone."""
 
-    __slots__ = ("_duplicate", "_may_duplicate", "_sender", "_transport", "fd", "kept_in")
+    __slots__ = ("_duplicate", "_may_duplicate", "_sender", "_transport", "fd")
 
     def __init__(self, transport: asyncio.WriteTransport, sender: DirectSender) -> None:
         self.fd = BY_TRANSPORT
-        # For the sender alone: where it waits, in order.
-        self.kept_in: list[_Run] = []
         self._transport = transport
         self._sender = sender
         self._duplicate = -1
@@ -98,49 +99,53 @@ class DirectOutlet:
 OutletOf = Callable[[asyncio.WriteTransport], DirectOutlet]
 
 
-class _Gone:
-    """Stands in a run for an outlet that has been served out of turn."""
-
-    fd = GONE
-
-
-_GONE: Final[Any] = _Gone()
-
-
 class _Run:
-    """One message and those of its outlets that still wait. `fds` is made when the run begins:
-    until then an earlier run may turn an outlet to its transport."""
+    """One message and its outlets, of which those from `at` on still wait, but for the places in
+    `gone`. `fds` is made when the run begins: until then an earlier run may turn an outlet to its
+    transport."""
 
-    __slots__ = ("_places", "at", "data", "fds", "outlets")
+    __slots__ = ("_gone", "at", "data", "fds", "outlets")
 
-    def __init__(self, outlets: list[DirectOutlet], data: bytes) -> None:
+    def __init__(self, outlets: Crowd, data: bytes) -> None:
         self.outlets = outlets
         self.data = data
         self.fds: array[int] | None = None
         self.at = 0
-        self._places: dict[DirectOutlet, int] | None = None
+        self._gone: set[int] = set()
 
-    def go_on(self, at: int) -> None:
-        """Those up to `at` have been served."""
-        for outlet in self.outlets[self.at : at]:
-            if outlet is not _GONE:
-                del outlet.kept_in[0]  # runs are served in order, so it is this one
-        self.at = at
+    def begin(self) -> array[int]:
+        fds = self.fds = fds_of(self.outlets)
+        for place in self._gone:
+            fds[place] = GONE
+        return fds
 
-    def take_out(self, outlet: DirectOutlet) -> None:
-        """One that waits."""
-        if self._places is None:
-            self._places = {o: n for n, o in enumerate(self.outlets)}
-        place = self._places[outlet]
-        self.outlets[place] = _GONE
+    def waits(self, outlet: DirectOutlet) -> bool:
+        place = self.outlets.place_of(outlet)
+        return place is not None and place >= self.at and place not in self._gone
+
+    def take_out(self, outlet: DirectOutlet) -> bool:
+        """False: it does not wait here."""
+        place = self.outlets.place_of(outlet)
+        if place is None or not self.waits(outlet):
+            return False
+        self._gone.add(place)
         if self.fds is not None:
             self.fds[place] = GONE
+        return True
+
+    def joins(self, outlets: Crowd) -> bool:
+        """Whether a further message for them may become part of this one."""
+        return self.fds is None and not self._gone and self.outlets == outlets
+
+
+def fds_of(outlets: Crowd) -> array[int]:
+    return array("i", [outlet.fd for outlet in outlets])  # type: ignore[attr-defined]
 
 
 class DirectSender:
     """A `Sender` (channel.py) for one event loop and outlets of its own. What is kept is at most
-    `max_buffered` bytes over all messages; beyond that it sends without regard to time, which holds
-    back whoever publishes."""
+    `max_buffered` bytes and `MOST_RUNS` runs over all messages; beyond that it sends without regard
+    to time, which holds back whoever publishes."""
 
     def __init__(
         self, send_to_all: Fan | None = None, *, tick_nanoseconds: int = TICK_NANOSECONDS
@@ -158,30 +163,25 @@ class DirectSender:
     def outlet(self, transport: asyncio.WriteTransport) -> DirectOutlet:
         return DirectOutlet(transport, self)
 
-    def __call__(self, outlets: Collection[Any], data: bytes, max_buffered: int) -> list[Outlet]:
+    def __call__(self, outlets: Crowd, data: bytes, max_buffered: int) -> list[Outlet]:
         began = time.thread_time()
         try:
             return self._send(outlets, data, max_buffered)
         finally:
             self.spent_seconds += time.thread_time() - began
 
-    def _send(self, outlets: Collection[Any], data: bytes, max_buffered: int) -> list[Outlet]:
+    def _send(self, outlets: Crowd, data: bytes, max_buffered: int) -> list[Outlet]:
         self._max_buffered = max_buffered
-        fds = array("i", [outlet.fd for outlet in outlets])
         if self._tick is None:
             self._begin_tick()
-        if self._runs:
-            self._keep(list(outlets), data)
+        if self._runs and self._runs[-1].joins(outlets):
+            self._runs[-1].data += data  # under load messages join, as within a tick
         else:
-            end, shortfalls = self._fan(fds, 0, data, self._deadline_ns)
-            if shortfalls or end < len(fds):
-                run = _Run(list(outlets), data)
-                run.fds = fds
-                run.at = end
-                self._make_up(run, shortfalls)
-                if end < len(fds):
-                    self._append(run)
-        while self._kept_bytes > max_buffered:
+            self._runs.append(_Run(outlets, data))
+        self._kept_bytes += len(data)
+        if len(self._runs) == 1:
+            self._go_on(self._deadline_ns)
+        while self._kept_bytes > max_buffered or len(self._runs) > MOST_RUNS:
             self._go_on(_NO_DEADLINE)
         return self._take_slow(outlets) if self._slow else []
 
@@ -195,17 +195,14 @@ class DirectSender:
 
     def send_kept(self, outlet: DirectOutlet) -> None:
         """Before its turn in the runs, so that others need not wait."""
-        for run in outlet.kept_in:
-            run.take_out(outlet)
-            if not outlet.is_closing():
+        for run in self._runs:
+            if run.take_out(outlet) and not outlet.is_closing():
                 outlet.write_by_transport(run.data)
-        outlet.kept_in.clear()
 
     def forget(self, outlet: DirectOutlet) -> None:
         self._slow.pop(outlet, None)
-        for run in outlet.kept_in:
+        for run in self._runs:
             run.take_out(outlet)
-        outlet.kept_in.clear()
 
     # ------------------------------------------------------------ runs
 
@@ -222,29 +219,13 @@ class DirectSender:
                 pass
             self.spent_seconds += time.thread_time() - began
 
-    def _keep(self, outlets: list[DirectOutlet], data: bytes) -> None:
-        last = self._runs[-1]
-        if last.fds is None and last.outlets == outlets:
-            last.data += data  # under load messages join, as within a tick
-            self._kept_bytes += len(data)
-        else:
-            self._append(_Run(outlets, data))
-
-    def _append(self, run: _Run) -> None:
-        for outlet in run.outlets[run.at :]:
-            outlet.kept_in.append(run)
-        self._runs.append(run)
-        self._kept_bytes += len(run.data)
-
     def _go_on(self, deadline_ns: int) -> bool:
         """Sends of the first run; False when the time is up."""
         run = self._runs[0]
-        if run.fds is None:
-            run.fds = array("i", [outlet.fd for outlet in run.outlets])
-        end, shortfalls = self._fan(run.fds, run.at, run.data, deadline_ns)
-        run.go_on(end)
+        fds = run.begin() if run.fds is None else run.fds
+        run.at, shortfalls = self._fan(fds, run.at, run.data, deadline_ns)
         self._make_up(run, shortfalls)
-        if run.at < len(run.fds):
+        if run.at < len(fds):
             return False
         self._runs.popleft()
         self._kept_bytes -= len(run.data)
@@ -253,7 +234,7 @@ class DirectSender:
     def _make_up(self, run: _Run, shortfalls: Collection[tuple[int, int]]) -> None:
         data = run.data
         for place, taken in shortfalls:
-            outlet = run.outlets[place]
+            outlet = cast("DirectOutlet", run.outlets[place])
             sent = send_once(outlet.fd, data) if taken < 0 and outlet.promote() else max(taken, 0)
             # A closing one's session is about to hear of it.
             if sent < len(data) and not outlet.is_closing():
@@ -261,8 +242,8 @@ class DirectSender:
                 if outlet.get_write_buffer_size() > self._max_buffered:
                     self._slow[outlet] = None
 
-    def _take_slow(self, outlets: Collection[Any]) -> list[Outlet]:
-        slow: list[Outlet] = [outlet for outlet in self._slow if outlet in outlets]
+    def _take_slow(self, outlets: Crowd) -> list[Outlet]:
+        slow = [outlet for outlet in self._slow if outlets.place_of(outlet) is not None]
         for outlet in slow:
-            del self._slow[outlet]  # type: ignore[arg-type]
-        return slow
+            del self._slow[outlet]
+        return list(slow)

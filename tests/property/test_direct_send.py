@@ -18,7 +18,8 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.gateway.direct_send import DirectOutlet, DirectSender
+from serve_app.gateway.channel import Crowd
+from serve_app.gateway.direct_send import MOST_RUNS, DirectOutlet, DirectSender
 from serve_app.gateway.fan import Fan, fan, fan_in_python
 
 READERS = 12
@@ -132,8 +133,7 @@ async def play(sender: DirectSender, plan: Plan, max_buffered: int) -> None:
                     data = bytes([number + 1]) * length
                     for n in members.values():
                         readers[n].expected += data
-                    sender(members, data, max_buffered)
-                    members.clear()  # the group may change as soon as the call is over
+                    sender(Crowd(members), data, max_buffered)
                 case "write", place, length if readers[place].open:
                     if not readers[place].outlet.is_closing():
                         data = bytes([number + 1]) * length
@@ -172,6 +172,11 @@ async def play(sender: DirectSender, plan: Plan, max_buffered: int) -> None:
                 assert reader.expected.startswith(reader.got)
 
 
+def _kept(sender: DirectSender, reader: Reader) -> int:
+    """Bytes that the sender keeps for it."""
+    return sum(len(run.data) for run in sender._runs if run.waits(reader.outlet))
+
+
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - reading is the condition
@@ -203,11 +208,11 @@ def test_one_tick_does_not_serve_everybody(kind: str, loop: str) -> None:
     async def main() -> None:
         sender = DirectSender(_fan(kind), tick_nanoseconds=0)
         async with connected(sender, READERS) as readers:
-            outlets = dict.fromkeys(reader.outlet for reader in readers)
+            outlets = Crowd(reader.outlet for reader in readers)
             sender(outlets, b"a", NEVER_SLOW)
             sender(outlets, b"b", NEVER_SLOW)
             sender(outlets, b"c", NEVER_SLOW)
-            kept = [sum(len(run.data) for run in reader.outlet.kept_in) for reader in readers]
+            kept = [_kept(sender, reader) for reader in readers]
             assert kept[-1] == 3
             assert kept[0] == 2
             unread = [reader.outlet.get_write_buffer_size() for reader in readers]
@@ -226,27 +231,23 @@ def test_one_tick_does_not_serve_everybody(kind: str, loop: str) -> None:
 
 @every_loop
 @every_fan
-def test_what_is_kept_for_others_costs_an_outlet_nothing(kind: str, loop: str) -> None:
+def test_runs_are_bounded_and_left_in_part(kind: str, loop: str) -> None:
     async def main() -> None:
         sender = DirectSender(_fan(kind), tick_nanoseconds=0)
         async with connected(sender, READERS) as readers:
-            *others, reader, released = readers
-            for n in range(5):  # runs of their own: no two have the same outlets
-                outlets = dict.fromkeys(other.outlet for other in others[n:])
-                sender(outlets, b"x" * 10, NEVER_SLOW)
-                for other in others[n:]:
-                    other.expected += b"x" * 10
-            assert len(sender._runs) == 5
-            reader.expected += b"a reply"
-            reader.outlet.write(b"a reply")
-            released.outlet.release()
-            assert all(run._places is None for run in sender._runs), "no run was searched"
-            others[-1].expected += b"a reply"
-            others[-1].outlet.write(b"a reply")
-            assert not others[-1].outlet.kept_in
+            for n in range(MOST_RUNS + 5):  # no two in turn have the same outlets
+                others = readers[n % 2 :]
+                sender(Crowd(other.outlet for other in others), b"x", NEVER_SLOW)
+                for other in others:
+                    other.expected += b"x"
+            assert len(sender._runs) == MOST_RUNS
+            assert _kept(sender, readers[-1])
+            readers[-1].expected += b"a reply"
+            readers[-1].outlet.write(b"a reply")
+            assert not _kept(sender, readers[-1])
             for one in readers:
                 await _until(one.read_all)
-                assert not one.outlet.kept_in
+            assert not sender._runs
 
     run(loop, main)
 
@@ -258,7 +259,7 @@ def test_what_is_kept_for_who_is_released_is_dropped(kind: str, loop: str) -> No
         sender = DirectSender(_fan(kind), tick_nanoseconds=0)
         async with connected(sender, READERS) as readers:
             for _ in range(2):  # a tick serves some, the last one not among them
-                sender(dict.fromkeys(reader.outlet for reader in readers), b"x", NEVER_SLOW)
+                sender(Crowd(reader.outlet for reader in readers), b"x", NEVER_SLOW)
             readers[-1].outlet.release()
             readers[-1].outlet.write(b"end")
             readers[-1].expected += b"end"
@@ -279,7 +280,7 @@ def test_nothing_overtakes_what_a_transport_holds(kind: str, loop: str) -> None:
         async with connected(sender, 1) as (reader,):
             for length in (100_000, 10, 100_000, 10):
                 reader.expected += bytes([length % 251]) * length
-                sender({reader.outlet: None}, bytes([length % 251]) * length, NEVER_SLOW)
+                sender(Crowd([reader.outlet]), bytes([length % 251]) * length, NEVER_SLOW)
                 assert reader.outlet.get_write_buffer_size()
                 reader.read(100_000)  # there is room now, of which the transport does not know
             await _until(reader.read_all)
@@ -293,7 +294,7 @@ def test_slow_readers_are_told_of(kind: str, loop: str) -> None:
     async def main() -> None:
         sender = DirectSender(_fan(kind), tick_nanoseconds=0)
         async with connected(sender, READERS) as readers:
-            outlets = dict.fromkeys(reader.outlet for reader in readers)
+            outlets = Crowd(reader.outlet for reader in readers)
             told: set[object] = set()
             rounds = 0
             while not told:
@@ -316,7 +317,7 @@ def test_no_fd_is_left_open(kind: str, loop: str) -> None:
         before = 0
         for turn in range(84):
             async with connected(sender, READERS) as readers:
-                outlets = dict.fromkeys(reader.outlet for reader in readers)
+                outlets = Crowd(reader.outlet for reader in readers)
                 for _ in range(2):  # promoted by the first, where the transport was ready
                     sender(outlets, bytes(100), NEVER_SLOW)
                     await asyncio.sleep(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 
 from actors.shard_messages import Publication
 from serve_app.gateway.audience import Audience, no_delta
@@ -12,6 +11,7 @@ from serve_app.gateway.channel import (
     RING_PUBLICATIONS,
     Admission,
     Channel,
+    Crowd,
     send_by_transport,
 )
 from serve_app.gateway.protocol import Outlet
@@ -66,7 +66,7 @@ class CostlySender:
         self.spent_seconds = 0.0
         self.sent: list[float] = []
 
-    def __call__(self, outlets: Collection[Outlet], data: bytes, max_buffered: int) -> list[Outlet]:
+    def __call__(self, outlets: Crowd, data: bytes, max_buffered: int) -> list[Outlet]:
         self.sent.append(asyncio.get_running_loop().time())
         self.spent_seconds += self.costs
         return send_by_transport(outlets, data, max_buffered)
