@@ -17,10 +17,11 @@ import msgspec
 
 from actors.channel_access import authorize
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
+from actors.member_messages import MemberRequest
+from actors.member_state import MemberState
 from actors.messages import (
     AccountsRequest,
     AuthorizeChannel,
-    Caller,
     Failure,
     JoinCommunity,
     LeaveCommunity,
@@ -35,12 +36,14 @@ from actors.messages import (
     Reply,
 )
 from actors.outcomes import settle
+from actors.pages import member, require_limit
 from actors.passwords import Passwords
+from actors.profile import Profile
 from actors.shard_messages import Publication
 from actors.sign_in import SignIn
 from config.errors import AppError
 from config.settings import Auth
-from storage import accounts, memberships, notifications
+from storage import memberships, notifications
 from storage.notifications import Notification
 from storage.postgres import Connection, Pool, acquire, in_transaction_at
 from storage.stream_writer import Appended, rfc3339
@@ -48,7 +51,6 @@ from storage.streams import with_committed_ns
 
 log = logging.getLogger(__name__)
 
-MAX_LIMIT: Final = 100
 _encode: Final = msgspec.json.encode
 
 
@@ -68,9 +70,13 @@ class Accounts:
         self._pool = pool
         self._publish = publish
         self._passwords = passwords or Passwords()
+        self._profile = Profile(pool)
+        self._own = MemberState(pool, self._profile)
         self._sign_in = SignIn(pool, settings, secret, self._passwords, self._publish_events, clock)
 
-    async def handle_batch(self, requests: list[AccountsRequest]) -> list[Outcome]:
+    async def handle_batch(
+        self, requests: Sequence[AccountsRequest | MemberRequest]
+    ) -> list[Outcome]:
         """One outcome per request, in order. The items run in no certain order among each other.
         Raises nothing but CancelledError."""
         channels = [request for request in requests if isinstance(request, AuthorizeChannel)]
@@ -89,7 +95,7 @@ class Accounts:
         """Refuses passwords from now on; the pool belongs to the caller."""
         self._passwords.close()
 
-    async def _answer(self, request: AccountsRequest) -> Reply:
+    async def _answer(self, request: AccountsRequest | MemberRequest) -> Reply:
         match request:
             case Register():
                 return await self._sign_in.register(request)
@@ -100,7 +106,7 @@ class Accounts:
             case Logout():
                 return await self._sign_in.logout(request)
             case ReadMe():
-                return await self._read_me(request)
+                return await self._profile.read(request)
             case JoinCommunity():
                 return await self._join(request)
             case LeaveCommunity():
@@ -111,6 +117,8 @@ class Accounts:
                 return await self._mark_read(request)
             case AuthorizeChannel():
                 raise AssertionError("answered together with the others of its batch")
+            case _:
+                return await self._own.answer(request)
 
     async def _authorize(self, requests: Sequence[AuthorizeChannel]) -> list[Outcome]:
         if not requests:
@@ -124,26 +132,8 @@ class Accounts:
             log.exception("channels could not be judged")
             return [Failure("internal")] * len(requests)
 
-    async def _read_me(self, request: ReadMe) -> Reply:
-        account_id = _member(request.caller)
-        async with acquire(self._pool) as connection:
-            account = await accounts.find(connection, account_id)
-        if account is None:
-            raise accounts.no_account()
-        account.require_active()
-        body = {
-            "id": account.id,
-            "handle": account.handle,
-            "display_name": account.display_name,
-            "email": account.email,
-            "languages": account.languages,
-            "role": account.role,
-            "created_at": rfc3339(account.created_at),
-        }
-        return Reply(body=_encode(body))
-
     async def _join(self, request: JoinCommunity) -> Reply:
-        account_id = _member(request.caller)
+        account_id = member(request.caller)
         joined, position = await in_transaction_at(
             self._pool,
             lambda connection: memberships.join(connection, account_id, request.community),
@@ -153,7 +143,7 @@ class Accounts:
         return Reply(200, _encode({"role": joined.role}), position)
 
     async def _leave(self, request: LeaveCommunity) -> Reply:
-        account_id = _member(request.caller)
+        account_id = member(request.caller)
         event, position = await in_transaction_at(
             self._pool,
             lambda connection: memberships.leave(connection, account_id, request.community),
@@ -163,11 +153,8 @@ class Accounts:
         return Reply(204, position=position)
 
     async def _list_notifications(self, request: ListNotifications) -> Reply:
-        account_id = _member(request.caller)
-        if not 1 <= request.limit <= MAX_LIMIT:
-            raise AppError(
-                "invalid", "The page is too large.", errors=(("limit", f"must be 1..{MAX_LIMIT}"),)
-            )
+        account_id = member(request.caller)
+        require_limit(request.limit)
         scope = str(account_id)
         before = None
         if request.cursor is not None:
@@ -187,7 +174,7 @@ class Accounts:
         return Reply(body=_encode(body))
 
     async def _mark_read(self, request: MarkNotificationsRead) -> Reply:
-        account_id = _member(request.caller)
+        account_id = member(request.caller)
 
         async def work(connection: Connection) -> int:
             await notifications.mark_read(connection, account_id, request.up_to)
@@ -211,12 +198,6 @@ class Accounts:
         )
 
 
-def _member(caller: Caller) -> UUID:
-    if caller.account_id is None:
-        raise AppError("unauthenticated", "Log in first.")
-    return caller.account_id
-
-
 def _shown(notification: Notification) -> dict[str, object]:
     actor = None
     if notification.actor_handle is not None:
@@ -228,6 +209,7 @@ def _shown(notification: Notification) -> dict[str, object]:
     return {
         "id": notification.id,
         "kind": notification.kind,
+        "count": notification.count,
         "actor": actor,
         "post_id": notification.post_id,
         "comment_id": notification.comment_id,

@@ -36,6 +36,11 @@ class CursorKind(enum.IntEnum):
     POST_HISTORY = 5
     COMMENT_HISTORY = 6
     NOTIFICATIONS = 7
+    # 20 and up: what members keep for themselves.
+    DRAFTS = 20
+    SAVES = 21
+    MUTED_ACCOUNTS = 22
+    MUTED_COMMUNITIES = 23
 
 
 def encode_cursor(kind: CursorKind, scope: str, value: object) -> str:

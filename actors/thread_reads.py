@@ -24,7 +24,7 @@ from actors.messages import (
 from actors.shard_messages import StreamPosition
 from config.errors import AppError
 from storage import comments as comment_table
-from storage import edits
+from storage import edits, marks
 from storage import posts as post_table
 from storage.communities import may_read
 from storage.content_locks import no_comment, no_post
@@ -114,9 +114,8 @@ class ThreadReader:
             raise AppError("unauthenticated", "Log in first.")
         ids = [id for id in request.ids if is_v7(id)]
         async with acquire(self._pool) as connection:
-            votes = await post_table.read_marks(connection, request.caller.account_id, ids)
-        body = {"votes": {str(id): value for id, value in votes.items()}, "saved": [], "read": {}}
-        return Reply(200, _encode(body))
+            found = await marks.read_marks(connection, request.caller.account_id, ids)
+        return Reply(200, _encode(found))
 
     async def _post(
         self,

@@ -7,7 +7,8 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 
 # What a request costs is told by its class, not by its path:
-#   write = posts, edits, memberships; connect = realtime handshakes; subscribe = their commands.
+#   write = posts, edits, drafts, memberships; vote = votes, saves, follows, mutes;
+#   connect = realtime handshakes; subscribe = their commands.
 RouteClass = Literal[
     "read", "write", "comment", "vote", "login", "register", "connect", "subscribe", "search", "ask"
 ]

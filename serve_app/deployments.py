@@ -89,6 +89,7 @@ class FeedDeployment:
 class AccountsDeployment:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         from actors.accounts import Accounts
+        from actors.member_messages import MemberRequest
         from actors.messages import AccountsRequest
 
         _start_logging(settings)
@@ -99,7 +100,7 @@ class AccountsDeployment:
         self._accounts = Accounts(
             self._pool, settings.auth, settings.auth.secret, self._publisher.publish
         )
-        self._decoder = msgspec.msgpack.Decoder(list[AccountsRequest])
+        self._decoder = msgspec.msgpack.Decoder(list[AccountsRequest | MemberRequest])
 
     async def call(self, payload: bytes) -> bytes:
         return encode(await self._accounts.handle_batch(self._decoder.decode(payload)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Literal
@@ -11,18 +12,23 @@ import asyncpg
 import msgspec
 
 from config.errors import AppError
+from storage.identity import parse_id
 from storage.postgres import Connection, Pool, in_transaction
 from storage.sessions import end_sessions_of
 from storage.stream_writer import Appended, append_event, event_payload
 
 SiteRole = Literal["member", "moderator", "admin"]
 Standing = Literal["active", "suspended", "deleted"]
+Level = Literal["all", "mentions", "none"]  # of following, as in storage/follows.py
 
 # A suspension lapses by itself: the stored status is not the whole truth.
 STANDING: Final = """case when a.status = 'suspended' and a.suspended_until <= now() then 'active'
     else a.status end as standing"""
 _COLUMNS: Final = f"""a.id, a.handle, a.email, a.password_hash, a.display_name, a.languages,
-    a.role, {STANDING}, a.stream_id, a.created_at"""
+    a.role, {STANDING}, a.stream_id, a.created_at, a.default_follow_level"""
+
+# Text that is no handle never reaches SQL.
+_HANDLE: Final = re.compile(r"[A-Za-z0-9_]{3,30}", re.ASCII)
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -38,6 +44,7 @@ class Account(msgspec.Struct, frozen=True):
     standing: Standing
     stream_id: int
     created_at: datetime
+    default_follow_level: Level
 
     @property
     def channel(self) -> str:
@@ -126,6 +133,48 @@ async def find_login(connection: Connection, login: str) -> Account | None:
 async def find(connection: Connection, id: UUID) -> Account | None:
     row = await connection.fetchrow(f"select {_COLUMNS} from account a where a.id = $1", id)
     return None if row is None else _account(row)
+
+
+async def find_id(connection: Connection, id_or_handle: str) -> UUID | None:
+    """Of an account that was not deleted."""
+    key: UUID | str
+    try:
+        column, key = "id", parse_id(id_or_handle)
+    except ValueError:
+        if _HANDLE.fullmatch(id_or_handle) is None:
+            return None
+        column, key = "lower(handle)", id_or_handle.lower()
+    id: UUID | None = await connection.fetchval(
+        f"select id from account where {column} = $1 and status <> 'deleted'", key
+    )
+    return id
+
+
+_UPDATE_SETTINGS: Final = f"""
+    update account a set display_name = coalesce($2, a.display_name),
+           languages = coalesce($3::text[], a.languages),
+           default_follow_level = coalesce($4, a.default_follow_level)
+     where a.id = $1 returning {_COLUMNS}"""
+
+
+async def update_settings(
+    connection: Connection,
+    id: UUID,
+    display_name: str | None,
+    languages: Sequence[str] | None,
+    default_follow_level: Level | None,
+) -> Account:
+    """None leaves a value as it is. Raises AppError `suspended` or `unauthenticated`; the caller's
+    transaction must be open, so that nothing is changed then."""
+    listed = None if languages is None else list(languages)
+    row = await connection.fetchrow(
+        _UPDATE_SETTINGS, id, display_name, listed, default_follow_level
+    )
+    if row is None:
+        raise no_account()
+    account = _account(row)
+    account.require_active()
+    return account
 
 
 class CallerState(msgspec.Struct, frozen=True, gc=False):

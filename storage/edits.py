@@ -18,6 +18,7 @@ from config.errors import AppError
 from storage.comments import CommentRow
 from storage.content_locks import Rights, Streams, lock_comment, lock_post, no_comment, no_post
 from storage.identity import country_of
+from storage.notices import EditedText, enqueue_edited
 from storage.postgres import Connection, Pool, in_transaction_at
 from storage.posts import PostRow
 from storage.stream_writer import append
@@ -152,7 +153,10 @@ async def edit_post(
         )  # fmt: skip
         assert written is not None  # locked above
         after = msgspec.structs.replace(after, **dict(written))
-        return Edited(after, await _append(connection, streams, row.id, event(after)))
+        log = await _append(connection, streams, row.id, event(after))
+        if new_text and "@" in after.title + after.body_markdown:
+            await enqueue_edited(connection, EditedText(row.id, True, row.revision))
+        return Edited(after, log)
 
     return await in_transaction_at(pool, work)
 
@@ -230,7 +234,10 @@ async def edit_comment(
         )  # fmt: skip
         assert written is not None  # locked above
         after = msgspec.structs.replace(row, **dict(written))
-        return Edited(after, await _append(connection, streams, comment_id, event(after)))
+        log = await _append(connection, streams, comment_id, event(after))
+        if "@" in body_markdown:
+            await enqueue_edited(connection, EditedText(comment_id, False, row.revision))
+        return Edited(after, log)
 
     return await in_transaction_at(pool, work)
 

@@ -11,13 +11,16 @@ import msgspec
 from storage.postgres import Connection
 
 MAX_UNREAD: Final = 100
+MAX_COUNT: Final = 100
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """`post_title` is None when the post is deleted or the account may not read it (any more)."""
+    """`post_title` is None when the post is deleted or the account may not read it (any more).
+    `count`: what it stands for, at most MAX_COUNT; 1 for all but those of followers."""
 
     id: UUID
     kind: str
+    count: int
     actor_id: UUID
     actor_handle: str | None
     actor_display_name: str | None
@@ -28,24 +31,47 @@ class Notification(msgspec.Struct, frozen=True):
     read: bool
 
 
-# The page first, by index notification_account; then a few lookups by key.
-_LIST: Final = """
+# The page first, by index notification_account; then a few lookups by key. What one of a followed
+# thread or community stands for is counted here, from its first comment or post until it was read,
+# by comment_post or post_new: nothing is written for what comes in between.
+_NOT_MUTED: Final = """not exists (select from account_mute x
+                  where x.account_id = $1 and x.muted_id = {author})"""
+_LIST: Final = f"""
 with page as materialized (
-    select id, kind, actor_id, post_id, comment_id, created_at, read_at is not null as read
+    select id, kind, actor_id, post_id, comment_id, span_id, created_at,
+           coalesce(last_id_at(read_at), 'ffffffff-ffff-ffff-ffff-ffffffffffff') as last_id,
+           read_at is not null as read
       from notification
      where account_id = $1 and ($2::uuid is null or id < $2)
      order by id desc limit $3
+), seen as materialized (
+    select n.*, p.title, p.deleted_at is null as stands,
+           p.id is not null and may_read(r.role, c.visibility, m.role) as readable
+      from page n
+      left join post p on p.country_id = id_country(n.post_id) and p.id = n.post_id
+      left join community c on c.id = p.community_id
+      left join membership m on m.community_id = p.community_id and m.account_id = $1
+      left join account r on r.id = $1
 )
-select n.id, n.kind, n.actor_id, a.handle, a.display_name, n.post_id, n.comment_id,
-       case when p.deleted_at is null and may_read(r.role, c.visibility, m.role)
-            then p.title end as post_title,
-       n.created_at, n.read
-  from page n
+select n.id, n.kind, greatest(1, coalesce(of_thread.n, of_community.n))::int as count,
+       n.actor_id, a.handle, a.display_name, n.post_id, n.comment_id,
+       case when n.readable and n.stands then n.title end as post_title, n.created_at, n.read
+  from seen n
   left join account a on a.id = n.actor_id
-  left join post p on p.country_id = id_country(n.post_id) and p.id = n.post_id
-  left join community c on c.id = p.community_id
-  left join membership m on m.community_id = p.community_id and m.account_id = $1
-  left join account r on r.id = $1
+  left join lateral (
+      select count(*) as n from (
+          select from comment c
+           where c.country_id = id_country(n.post_id) and c.post_id = n.post_id
+             and c.id between n.comment_id and n.last_id and c.deleted_at is null
+             and c.author_id <> $1 and {_NOT_MUTED.format(author="c.author_id")}
+           limit $4) counted) of_thread on n.readable and n.span_id = n.post_id
+  left join lateral (
+      select count(*) as n from (
+          select from post p
+           where p.country_id = id_country(n.span_id) and p.community_id = n.span_id
+             and p.id between n.post_id and n.last_id and p.deleted_at is null
+             and p.author_id <> $1 and {_NOT_MUTED.format(author="p.author_id")}
+           limit $4) counted) of_community on n.readable and n.span_id <> n.post_id
  order by n.id desc"""
 
 
@@ -53,7 +79,7 @@ async def list_notifications(
     connection: Connection, account_id: UUID, before: UUID | None, limit: int
 ) -> list[Notification]:
     """Newest first, those with an id below `before`."""
-    rows = await connection.fetch(_LIST, account_id, before, limit)
+    rows = await connection.fetch(_LIST, account_id, before, limit, MAX_COUNT)
     return [Notification(*row.values()) for row in rows]
 
 
@@ -68,11 +94,20 @@ async def count_unread(connection: Connection, account_id: UUID) -> int:
     return int(count)
 
 
+# News of the threads and communities whose notification was read are told again.
+_MARK_READ: Final = """
+    with read as (
+        update notification set read_at = now()
+         where account_id = $1 and id <= $2 and read_at is null
+        returning span_id
+    ), threads as (
+        update thread_follow set unread = false, since = now()
+         where account_id = $1 and post_id in (select span_id from read)
+    )
+    update community_follow set unread = false, since = now()
+     where account_id = $1 and community_id in (select span_id from read)"""
+
+
 async def mark_read(connection: Connection, account_id: UUID, up_to: UUID) -> None:
     """All of the account's notifications with an id up to and with `up_to`."""
-    await connection.execute(
-        "update notification set read_at = now()"
-        " where account_id = $1 and id <= $2 and read_at is null",
-        account_id,
-        up_to,
-    )
+    await connection.execute(_MARK_READ, account_id, up_to)

@@ -122,17 +122,3 @@ async def read_posts(
     left out. Deleted posts are included, with their text: the caller hides it."""
     rows = await connection.fetch(_READ, [country_of(id) for id in ids], list(ids))
     return {row["id"]: (post_of(row), row["epoch"], row["top_offset"]) for row in rows}
-
-
-async def read_marks(
-    connection: Connection, account_id: UUID, ids: Sequence[UUID]
-) -> dict[UUID, int]:
-    """The account's votes among these posts and comments."""
-    rows = await connection.fetch(
-        "select v.target_id, v.value from unnest($2::smallint[], $3::uuid[]) i (country, target)"
-        " join vote v on v.country_id = i.country and v.target_id = i.target and v.account_id = $1",
-        account_id,
-        [country_of(id) for id in ids],
-        list(ids),
-    )
-    return {row["target_id"]: row["value"] for row in rows}

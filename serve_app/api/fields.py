@@ -10,6 +10,7 @@ from msgspec import Meta
 from actors.account_fields import (
     HANDLE_PATTERN,
     LANGUAGE_PATTERN,
+    MAX_DISPLAY_NAME_CHARACTERS,
     MAX_EMAIL_CHARACTERS,
     MAX_LANGUAGE_CHARACTERS,
     MAX_LANGUAGES,
@@ -61,6 +62,14 @@ Tag = Annotated[str, Meta(min_length=1, max_length=40)]
 Tags = Annotated[tuple[Tag, ...], Meta(max_length=10)]
 Languages = Annotated[tuple[Language, ...], Meta(max_length=MAX_LANGUAGES)]
 VoteValue = Literal[-1, 0, 1]
+FollowLevel = Annotated[
+    Literal["all", "mentions", "none"],
+    Meta(
+        description="`all`: everything new, by one notification until it is read; `mentions`:"
+        " mentions and direct replies; `none`: nothing at all"
+    ),
+]
+DisplayName = Annotated[str, Meta(min_length=1, max_length=MAX_DISPLAY_NAME_CHARACTERS)]
 
 Limit = Annotated[int, Meta(ge=1, le=100)]
 CommentLimit = Annotated[int, Meta(ge=1, le=500)]

@@ -8,9 +8,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from actors.member_messages import UpdateMe
 from actors.messages import ReadMarks, ReadMe, Reply
 from config.errors import AppError
 from serve_app.api.call import Call
+from serve_app.api.fields import DisplayName, FollowLevel, Languages
 from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import Marks, Me
 
@@ -22,13 +24,31 @@ class MarksQuery(msgspec.Struct, frozen=True):
     ids: Annotated[
         str,
         Meta(
-            max_length=MAX_IDS * 37, description=f"Up to {MAX_IDS} ids of posts and comments, a,b,c"
+            max_length=MAX_IDS * 37,
+            description=f"Up to {MAX_IDS} ids of posts, comments and communities, a,b,c",
         ),
     ]
 
 
+class MePatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is absent or null stays as it is. `default_follow_level`: what threads that the account
+    takes part in are followed with, by itself."""
+
+    display_name: DisplayName | None = None
+    languages: Languages | None = None
+    default_follow_level: FollowLevel | None = None
+
+
 async def me(call: Call[Nothing, Nothing]) -> Reply:
     return await call.backends.accounts_read(ReadMe(call.caller))
+
+
+async def update(call: Call[MePatch, Nothing]) -> Reply:
+    patch = call.body
+    if patch == MePatch():
+        raise AppError("invalid", "The body names nothing to change.")
+    request = UpdateMe(call.caller, patch.display_name, patch.languages, patch.default_follow_level)
+    return await call.backends.accounts_write(request)
 
 
 async def marks(call: Call[Nothing, MarksQuery]) -> Reply:
@@ -48,7 +68,11 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
         refusals=("suspended",), tag="me",
     ),
     Route(
-        "GET", "/api/v1/me/marks", marks, "Own votes, saves and read marks", access="member",
-        rate="read", query=MarksQuery, answer=Marks, tag="me",
+        "PATCH", "/api/v1/me", update, "Change the own account's settings", access="member",
+        rate="write", body=MePatch, answer=Me, refusals=("suspended",), tag="me",
+    ),
+    Route(
+        "GET", "/api/v1/me/marks", marks, "Own votes, saves, follows and read marks",
+        access="member", rate="read", query=MarksQuery, answer=Marks, tag="me",
     ),
 )  # fmt: skip

@@ -12,6 +12,7 @@ import msgspec
 
 from actors.content import Author, Comment, Post
 from actors.messages import Role
+from serve_app.api.fields import FollowLevel
 
 Timestamp = str
 
@@ -85,11 +86,15 @@ class VoteCounts(msgspec.Struct, frozen=True):
 
 
 class Marks(msgspec.Struct, frozen=True):
-    """What the caller did with these posts and comments; what was left untouched is left out."""
+    """What the caller did with these posts, comments and communities; what was left untouched is
+    left out. `read`: the newest comment read, by post; `unread`: how many of others came after it,
+    100 at most; `follows`: levels of posts and communities."""
 
     votes: dict[str, Literal[-1, 1]]
     saved: list[UUID]
     read: dict[str, UUID]
+    unread: dict[str, int]
+    follows: dict[str, FollowLevel]
 
 
 class CountryAnswer(msgspec.Struct, frozen=True):
@@ -159,8 +164,11 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Me(Account, frozen=True):
+    """`default_follow_level`: of threads that the account takes part in."""
+
     email: str | None
     role: Role
+    default_follow_level: FollowLevel
 
 
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -174,10 +182,13 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """`actor`: who caused it, where somebody did."""
+    """`actor`: who caused it, where somebody did. One of a thread or community that is followed
+    with `all` stands for what is new there from its comment or post on until it is read: `count`
+    says how much that is, 100 at most."""
 
     id: UUID
     kind: str
+    count: int
     actor: Author | None
     post_id: UUID | None
     comment_id: UUID | None

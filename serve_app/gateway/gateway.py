@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from actors.member_messages import CreateDraft, MemberRead, MemberRequest, MemberWrite
 from actors.messages import (
     AccountsRead,
     AccountsRequest,
@@ -52,6 +53,9 @@ class Shards(Protocol):
     async def call(self, index: int, request: ShardRequest) -> ShardReply: ...
 
 
+Keyed = TypeVar("Keyed", bound=CreatePost | CreateComment | CreateDraft)
+
+
 class HandleBackends:
     """`Backends` over batched handles. A batch answers when its slowest member does, so what
     differs in time has lanes of its own: new content and votes (one transaction a batch), single
@@ -66,7 +70,7 @@ class HandleBackends:
             "thread", thread, in_flight=4, max_batch=64
         )
         self._feed: BatchedHandle[FeedRequest] = BatchedHandle("feed", feed, in_flight=2)
-        self._people: BatchedHandle[AccountsRequest] = BatchedHandle(
+        self._people: BatchedHandle[AccountsRequest | MemberRequest] = BatchedHandle(
             "accounts", accounts, in_flight=2
         )
         # Hashing a password takes a hundred times longer than all else that Accounts does.
@@ -78,9 +82,8 @@ class HandleBackends:
         )
 
     async def thread_write(self, request: ThreadWrite) -> Reply:
-        if isinstance(request, CreatePost | CreateComment) and request.key is None:
-            # A batch whose replica died is sent again; only a key keeps that from posting twice.
-            request = msgspec.structs.replace(request, key=f"gateway-{uuid.uuid4().hex}")
+        if isinstance(request, CreatePost | CreateComment):
+            request = _with_key(request)
         together = isinstance(request, CreatePost | CreateComment | CastVote)
         return await (self._writes if together else self._edits).call(request)
 
@@ -90,15 +93,24 @@ class HandleBackends:
     async def feed(self, request: FeedRequest) -> Reply:
         return await self._feed.call(request)
 
-    async def accounts_read(self, request: AccountsRead) -> Reply:
+    async def accounts_read(self, request: AccountsRead | MemberRead) -> Reply:
         return await self._people.call(request)
 
-    async def accounts_write(self, request: AccountsWrite) -> Reply:
+    async def accounts_write(self, request: AccountsWrite | MemberWrite) -> Reply:
         if isinstance(request, Register):
             return await self._register.call(request)
         if isinstance(request, Login):
             return await self._signing.call(request)
+        if isinstance(request, CreateDraft):
+            request = _with_key(request)
         return await self._people.call(request)
+
+
+def _with_key(request: Keyed) -> Keyed:
+    """A batch whose replica died is sent again; only a key keeps that from creating twice."""
+    if request.key is not None:
+        return request
+    return msgspec.structs.replace(request, key=f"gateway-{uuid.uuid4().hex}")
 
 
 class Gateway:

@@ -12,6 +12,7 @@ import pytest
 
 from actors.access_token import sign, verify
 from actors.feed import Feed
+from actors.member_messages import MemberRequest
 from actors.messages import AccountsRequest, Caller, Failure, FeedRequest, Reply
 from actors.thread import Thread
 from config.settings import Auth, Gateway, Settings
@@ -22,6 +23,7 @@ from storage.accounts import suspend
 from storage.directory import Directory
 from storage.identity import new_id
 from storage.memberships import ban, grant
+from storage.mutes import MAX_MUTES
 from tests.gateway_app import FakeBackends, FakeLimiter, FakeRealtime, free_port, problem_of
 from tests.integration.content import RecordingPublisher
 from tests.integration.people import NOW, PASSWORD, SECRET, Person, World, pool, world
@@ -38,6 +40,12 @@ BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("PUT", "/api/v1/posts/{post_id}/vote"): {"value": 1},
     ("PUT", "/api/v1/comments/{comment_id}/vote"): {"value": 1},
     ("PUT", "/api/v1/notifications/read"): {"up_to": str(new_id(0))},
+    ("PATCH", "/api/v1/me"): {"display_name": "A name"},
+    ("POST", "/api/v1/me/drafts"): {"kind": "edit", "post_id": "{post_id}", "body_markdown": ""},
+    ("PUT", "/api/v1/me/drafts/{draft_id}"): {"revision": 1, "body_markdown": "x"},
+    ("PUT", "/api/v1/posts/{post_id}/follow"): {"level": "all"},
+    ("PUT", "/api/v1/communities/{community}/follow"): {"level": "all"},
+    ("PUT", "/api/v1/posts/{post_id}/read"): {"comment_id": "{comment_id}"},
 }  # fmt: skip
 QUERIES: Final = {
     "/api/v1/me/marks": f"?ids={new_id(0)}",
@@ -56,7 +64,7 @@ class RealBackends(FakeBackends):
         feed = Feed(world.pool, directory)
 
         async def answer(request: Any) -> Reply:
-            if isinstance(request, AccountsRequest):
+            if isinstance(request, AccountsRequest | MemberRequest):
                 (outcome,) = await world.accounts.handle_batch([request])
             elif isinstance(request, FeedRequest):
                 (outcome,) = await feed.handle_batch([request])
@@ -117,12 +125,19 @@ class Scene:
             await ban(world.pool, "banned", community)
         await suspend(world.pool, "suspended")
         await world.pool.execute("update account set status = 'deleted' where handle = 'gone'")
+        for table, column in (("account_mute", "muted_id"), ("community_mute", "community_id")):
+            await world.pool.execute(
+                f"insert into {table} (account_id, {column}) select a.id, gen_random_uuid()"
+                " from account a, generate_series(1, $1) where a.handle = 'moderator_'",
+                MAX_MUTES,
+            )
 
     async def path_values(self, state: str) -> dict[str, str]:
         """Content of its own for each request, since some of them remove it."""
         if state == "unknown":
             id = str(new_id(276))
-            return {"community": "nowhere", "post_id": id, "comment_id": id}
+            values = {"community": "nowhere", "post_id": id, "comment_id": id}
+            return values | {"draft_id": id, "account": "nobody_here"}
         author = self.callers["author"]
         assert author is not None
         community = self._closed if state == "private" else self._open
@@ -136,7 +151,14 @@ class Scene:
                     f"update {table} set deleted_at = now() where id = $1", deleted
                 )
         slug = "closed" if state == "private" else "open"
-        return {"community": slug, "post_id": str(post_id), "comment_id": str(comment_id)}
+        draft_id = await self._world.pool.fetchval(
+            "insert into draft (account_id, id, kind, title, body_markdown, revision)"
+            " values ($1, gen_random_uuid(), 'post', '', '', $2) returning id",
+            author.id,
+            2 if state == "locked" else 1,
+        )
+        values = {"community": slug, "post_id": str(post_id), "comment_id": str(comment_id)}
+        return values | {"draft_id": str(draft_id), "account": "other"}
 
     async def _comment(self, post_id: UUID, author: Person) -> UUID:
         id = new_id(276)

@@ -52,6 +52,7 @@ async def test_an_item_shows_who_and_where(world: World) -> None:
             {
                 "id": str(id),
                 "kind": "reply",
+                "count": 1,
                 "actor": {"id": str(noor.id), "handle": "noor", "display_name": "noor"},
                 "post_id": str(post),
                 "comment_id": str(comment),

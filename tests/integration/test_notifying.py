@@ -2,63 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from uuid import UUID
-
 import msgspec
-import pytest
 
-from actors.messages import Caller
-from actors.notifying import Notifier, NotifyJob
-from actors.shard_messages import Publication
 from storage.identity import new_id
 from storage.notices import FreshComment
 from storage.stream_writer import rfc3339
-from storage.streams import ensure_partitions, read_events
-from tests.integration.feed_world import World, world
+from storage.streams import read_events
+from tests.integration.notify_scene import Scene, scene
 
-
-@dataclass
-class Scene:
-    """Ada's post in a public community, and people who are not her."""
-
-    here: World
-    ada: Caller
-    ben: Caller
-    cem: Caller
-    community: UUID
-    post: UUID
-    published: list[Publication] = field(default_factory=list)
-
-    async def notify(
-        self,
-        *,
-        comments: Sequence[UUID | FreshComment] = (),
-        posts: Sequence[UUID] = (),
-    ) -> None:
-        fresh = [c if isinstance(c, FreshComment) else FreshComment(c) for c in comments]
-        job = NotifyJob(fresh, list(posts))
-        await Notifier(self.here.pool, self.published.extend).run(msgspec.json.encode(job))
-
-    async def told(self) -> list[tuple[str, str, UUID | None]]:
-        """(handle, kind, comment) of all notifications, in the order of writing."""
-        rows = await self.here.pool.fetch(
-            "select a.handle, n.kind, n.comment_id from notification n"
-            " join account a on a.id = n.account_id order by n.created_at, a.handle"
-        )
-        return [tuple(row) for row in rows]
-
-
-@pytest.fixture
-async def scene(database_url: str) -> AsyncIterator[Scene]:
-    async with world(database_url) as here:
-        async with here.pool.acquire() as connection:
-            await ensure_partitions(connection, datetime.now(UTC).date(), 1)
-        ada, ben, cem = [await here.account(name) for name in ("ada", "ben", "cem")]
-        community = await here.community("c")
-        yield Scene(here, ada, ben, cem, community, await here.post(community, ada))
+__all__ = ["scene"]
 
 
 async def test_replies_reach_the_author_of_what_is_replied_to(scene: Scene) -> None:
@@ -185,4 +137,6 @@ async def test_a_job_that_runs_again_changes_nothing(scene: Scene) -> None:
     assert scene.published == published
     later = await scene.here.comment(scene.post, scene.cem)
     await scene.notify(comments=[*comments, later])
-    assert [p.offset for p in scene.published[len(published) :]] == [3]
+    # To Ada as a reply; to Ben, who follows the thread since he wrote in it, as news.
+    fresh = [(p.channel, p.offset) for p in scene.published[len(published) :]]
+    assert fresh == [(f"user:{scene.ada.account_id}", 3), (f"user:{scene.ben.account_id}", 1)]
