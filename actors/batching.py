@@ -27,8 +27,9 @@ class Batcher(Generic[Item, Result]):
 
     A result that is an AppError is raised to its own caller only; an exception of `send` reaches
     every caller of that batch. At most `in_flight` batches run at a time, each of at most
-    `max_batch` items; more than `max_queued` waiting items are refused with AppError 'overloaded'.
-    Items start in the order of submission.
+    `max_batch` items. New ones are refused with AppError 'overloaded' while `max_queued` wait, or
+    while the first of them has waited for `max_wait_seconds`: what joins such a queue would be
+    answered later still. Items start in the order of submission.
     """
 
     def __init__(
@@ -38,14 +39,17 @@ class Batcher(Generic[Item, Result]):
         max_batch: int = DEFAULT_BATCH,
         in_flight: int = 1,
         max_queued: int = 10_000,
+        max_wait_seconds: float = float("inf"),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._send = send
         self._max_batch = max_batch
         self._in_flight = in_flight
         self._max_queued = max_queued
+        self._max_wait_seconds = max_wait_seconds
         self._clock = clock
-        self._queue: deque[tuple[Item, asyncio.Future[Result], float]] = deque()
+        # (item, its result, when it came, when it is too late)
+        self._queue: deque[tuple[Item, asyncio.Future[Result], float, float]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._closed = False
@@ -56,16 +60,25 @@ class Batcher(Generic[Item, Result]):
         has waited `timeout_seconds` unsent, 'unavailable' when its answer is later than that."""
         if self._closed:
             raise AppError("unavailable", "The server is stopping.", retry_after_seconds=1)
-        if len(self._queue) >= self._max_queued:
+        if self.is_congested:
             raise AppError("overloaded", "Too many requests are waiting.", retry_after_seconds=1)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append((item, future, self._clock() + timeout_seconds))
+        now = self._clock()
+        self._queue.append((item, future, now, now + timeout_seconds))
         self._schedule()
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await future
         except TimeoutError:
             raise AppError("unavailable", "No answer in time.", retry_after_seconds=1) from None
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether `submit` would refuse now."""
+        queue = self._queue
+        return len(queue) >= self._max_queued or (
+            bool(queue) and self._clock() - queue[0][2] > self._max_wait_seconds
+        )
 
     def _schedule(self) -> None:
         if not self._scheduled and len(self._running) < self._in_flight:
@@ -90,7 +103,7 @@ class Batcher(Generic[Item, Result]):
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         now = self._clock()
         while self._queue and len(batch) < self._max_batch:
-            item, future, deadline = self._queue.popleft()
+            item, future, _, deadline = self._queue.popleft()
             if future.done():
                 continue  # its caller has gone
             if deadline <= now:
@@ -132,7 +145,7 @@ class Batcher(Generic[Item, Result]):
         """Refuses new items, fails the waiting ones and waits for what is in flight."""
         self._closed = True
         while self._queue:
-            _, future, _ = self._queue.popleft()
+            _, future, _, _ = self._queue.popleft()
             if not future.done():
                 future.set_exception(AppError("unavailable", "The server is stopping."))
         if self._running:

@@ -34,6 +34,9 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 _AWAY: Final = (RayActorError, DeploymentUnavailableError)
 
 _batches: Final = Counter("serai_handle_batches", "Serve calls made", ["deployment"])
+_refused: Final = Counter(
+    "serai_handle_refused", "Requests refused because others waited too long", ["deployment"]
+)
 _resent: Final = Counter("serai_handle_resent", "Batches sent again", ["deployment"])
 _sizes: Final = Histogram(
     "serai_handle_batch_size", "Requests a Serve call", ["deployment"],
@@ -68,15 +71,22 @@ class BatchedHandle(Generic[Request]):
         resend: bool = True,
         max_batch: int = 256,
         max_queued: int = 10_000,
+        max_wait_seconds: float = float("inf"),
     ) -> None:
         self._name = name
         self._send = send
         self._resend = resend
         self._batcher: Batcher[Request, Reply] = Batcher(
-            self._call, max_batch=max_batch, in_flight=in_flight, max_queued=max_queued
+            self._call,
+            max_batch=max_batch,
+            in_flight=in_flight,
+            max_queued=max_queued,
+            max_wait_seconds=max_wait_seconds,
         )
 
     async def call(self, request: Request, timeout_seconds: float = 30.0) -> Reply:
+        if self._batcher.is_congested:
+            _refused.labels(self._name).inc()
         return await self._batcher.submit(request, timeout_seconds)
 
     async def close(self) -> None:

@@ -44,6 +44,8 @@ from serve_app.gateway.server import GatewayServer, build_app
 from serve_app.gateway.verified_tokens import VerifiedTokens
 
 _LINGER_SECONDS: Final = 0.5
+_READS_WAIT_SECONDS: Final = 2.0
+_WRITES_WAIT_SECONDS: Final = 5.0
 
 _decode_leases: Final = msgspec.msgpack.Decoder(list[Lease]).decode
 _decode_grant: Final = msgspec.msgpack.Decoder(ChannelGrant).decode
@@ -59,17 +61,22 @@ Keyed = TypeVar("Keyed", bound=CreatePost | CreateComment | CreateDraft)
 class HandleBackends:
     """`Backends` over batched handles. A batch answers when its slowest member does, so what
     differs in time has lanes of its own: new content and votes (one transaction a batch), single
-    edits, reads, and the hashing of passwords. Registration is never sent twice."""
+    edits, reads, and the hashing of passwords. Registration is never sent twice. A lane whose first
+    in the queue has waited too long takes no more."""
 
     def __init__(self, thread: Send, feed: Send, accounts: Send) -> None:
-        self._writes: BatchedHandle[ThreadRequest] = BatchedHandle("thread", thread, in_flight=2)
+        self._writes: BatchedHandle[ThreadRequest] = BatchedHandle(
+            "thread", thread, in_flight=2, max_wait_seconds=_WRITES_WAIT_SECONDS
+        )
         self._edits: BatchedHandle[ThreadRequest] = BatchedHandle(
-            "thread", thread, in_flight=8, max_batch=4
+            "thread", thread, in_flight=8, max_batch=4, max_wait_seconds=_WRITES_WAIT_SECONDS
         )
         self._reads: BatchedHandle[ThreadRequest] = BatchedHandle(
-            "thread", thread, in_flight=4, max_batch=64
+            "thread", thread, in_flight=4, max_batch=64, max_wait_seconds=_READS_WAIT_SECONDS
         )
-        self._feed: BatchedHandle[FeedRequest] = BatchedHandle("feed", feed, in_flight=2)
+        self._feed: BatchedHandle[FeedRequest] = BatchedHandle(
+            "feed", feed, in_flight=2, max_wait_seconds=_READS_WAIT_SECONDS
+        )
         self._people: BatchedHandle[AccountsRequest | MemberRequest] = BatchedHandle(
             "accounts", accounts, in_flight=2
         )

@@ -95,6 +95,30 @@ async def test_a_full_queue_refuses_with_a_time_to_come_back() -> None:
     assert await asyncio.gather(running, *waiting) == [10, 20, 30]
 
 
+async def test_a_queue_that_does_not_move_takes_no_more() -> None:
+    now = 0.0
+    deployment = Deployment()
+    deployment.open.clear()
+    batcher = Batcher(deployment, max_wait_seconds=2.0, clock=lambda: now)
+    running = asyncio.create_task(batcher.submit(1))
+    await deployment.called.wait()
+    now = 60.0  # what is in flight may take its time
+    waiting = [asyncio.create_task(batcher.submit(2))]
+    await asyncio.sleep(0)
+    now = 62.0
+    waiting.append(asyncio.create_task(batcher.submit(3)))
+    await asyncio.sleep(0)
+    now = 62.1
+    assert batcher.is_congested
+    with pytest.raises(AppError) as refused:
+        await batcher.submit(4)
+    assert (refused.value.code, refused.value.retry_after_seconds) == ("overloaded", 1)
+    deployment.open.set()
+    assert await asyncio.gather(running, *waiting) == [10, 20, 30]
+    assert not batcher.is_congested
+    assert await batcher.submit(5) == 50
+
+
 async def test_an_item_that_waited_too_long_is_not_sent() -> None:
     now = 0.0
     deployment = Deployment()
