@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from actors.messages import Caller
+from actors.messages import Caller, Reply
 from actors.shard_messages import Ephemeral, StreamPosition
 from config.reference import countries_by_numeric
 from storage.comments import CommentRow
@@ -193,7 +193,10 @@ def redacted(payload: str) -> str:
     return _encode(tree).decode()
 
 
-def with_stream(body: bytes, channel: str, position: StreamPosition) -> bytes:
+def live_page(
+    body: bytes, channel: str, stream: StreamPosition, position: int, *, public: bool
+) -> Reply:
     """The page with the position of its stream as last member."""
-    stream = _encode({"channel": channel, "epoch": position.epoch, "offset": position.offset})
-    return body[:-1] + b',"stream":' + stream + b"}"
+    shown = _encode({"channel": channel, "epoch": stream.epoch, "offset": stream.offset})
+    body = body[:-1] + b',"stream":' + shown + b"}"
+    return Reply(200, body, position, public, channel, stream.offset)

@@ -17,7 +17,8 @@ from storage import community_pages
 from storage.communities import may_read, not_found
 from storage.community_pages import CommunityFilter, CommunityRow
 from storage.directory import Community, Directory
-from storage.postgres import Connection, Pool, acquire, wal_position
+from storage.postgres import Connection, wal_position
+from storage.replicas import Readers
 from storage.stream_writer import rfc3339
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -37,8 +38,8 @@ class CommunityView(msgspec.Struct, frozen=True):
 
 
 class DirectoryReader:
-    def __init__(self, pool: Pool, directory: Directory) -> None:
-        self._pool = pool
+    def __init__(self, readers: Readers, directory: Directory) -> None:
+        self._readers = readers
         self._directory = directory
         self._countries = _countries_page()
         self._visa_types: dict[str | None, bytes] = {}
@@ -70,7 +71,7 @@ class DirectoryReader:
         if request.cursor is not None:
             after = decode_cursor(CursorKind.COMMUNITIES, scope, request.cursor, str)
             _without_nul("cursor", after)
-        async with acquire(self._pool) as connection:
+        async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
             rows = await community_pages.list_communities(
                 connection, wanted, after, request.limit + 1
@@ -83,7 +84,7 @@ class DirectoryReader:
 
     async def read_community(self, request: ReadCommunity) -> Reply:
         community = await find_community(self._directory, request.community)
-        async with acquire(self._pool) as connection:
+        async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
             found = await community_pages.read_community(connection, community.id)
             if found is None:
@@ -92,8 +93,13 @@ class DirectoryReader:
             if row.visibility != "public":
                 await require_reader(connection, request.caller, row.id)
         channel = f"community:{row.id}"
-        body = content.with_stream(_encode(_view(row)), channel, StreamPosition(epoch, offset))
-        return Reply(200, body, position, row.visibility == "public", channel)
+        return content.live_page(
+            _encode(_view(row)),
+            channel,
+            StreamPosition(epoch, offset),
+            position,
+            public=row.visibility == "public",
+        )
 
 
 async def find_community(directory: Directory, id_or_slug: str) -> Community:

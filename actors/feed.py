@@ -31,15 +31,16 @@ from actors.messages import (
     ReadHome,
     Reply,
 )
-from actors.outcomes import settle
+from actors.outcomes import answer, settle
 from actors.shard_messages import StreamPosition
 from storage import feeds
 from storage.communities import not_found
 from storage.directory import Directory
 from storage.feeds import HotBound
 from storage.identity import lowest_id_at
-from storage.postgres import Pool, acquire, wal_position
+from storage.postgres import Pool, wal_position
 from storage.posts import PostRow
+from storage.replicas import Readers
 
 T = TypeVar("T")
 
@@ -74,11 +75,12 @@ class Feed:
         pool: Pool,
         directory: Directory,
         *,
+        readers: Readers | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._pool = pool
+        self._readers = readers or Readers(pool)
         self._directory = directory
-        self._reader = DirectoryReader(pool, directory)
+        self._reader = DirectoryReader(self._readers, directory)
         self._clock_ms = clock_ms
 
     async def handle_batch(self, requests: Sequence[FeedRequest]) -> list[Outcome]:
@@ -102,7 +104,7 @@ class Feed:
             waiting.setdefault(requests[place], []).append(place)
         while waiting:
             request = next(iter(waiting))
-            outcome = await settle(self._dispatch(request))
+            outcome = await settle(answer(request, self._dispatch))
             if isinstance(outcome, Reply) and outcome.public:
                 mine, waiting = places, {}
             else:
@@ -132,7 +134,7 @@ class Feed:
         scope = f"{community.id}:{request.sort}"
         place = (community.country_id, community.id, request.limit + 1)
         since = feeds.LOWEST_ID
-        async with acquire(self._pool) as connection:
+        async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
             match request.sort:
                 case "hot":
@@ -149,12 +151,13 @@ class Feed:
             if page.visibility != "public":
                 await require_reader(connection, request.caller, community.id)
         channel = f"community:{community.id}"
-        body = content.with_stream(
+        return content.live_page(
             _page(CursorKind.COMMUNITY_FEED, request, scope, page.posts, since),
             channel,
             StreamPosition(page.epoch, page.offset),
+            position,
+            public=page.visibility == "public",
         )
-        return Reply(200, body, position, page.visibility == "public", channel)
 
     # ------------------------------------------------------------ home
 
@@ -162,7 +165,7 @@ class Feed:
         account_id = request.caller.account_id
         scope = f"{account_id}:{request.sort}"
         since = feeds.LOWEST_ID
-        async with acquire(self._pool) as connection:
+        async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
             joined_by = None
             if account_id is not None and await feeds.has_joined(connection, account_id):

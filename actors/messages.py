@@ -7,7 +7,7 @@ Ids are UUIDv7 (storage/identity.py). `received_ns` is realtime nanoseconds at t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -23,6 +23,20 @@ TargetKind = Literal["post", "comment"]
 
 class Message(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=True):
     """Base of all requests: positional on the wire, told apart by the class name."""
+
+
+class Read(Message, frozen=True, kw_only=True):
+    """Base of what Thread and Feed may answer from a replica.
+
+    `position` is the WAL position of the session's last write, 0 where none is known: the answer
+    shows all that was committed up to it. The gateway sets it for every read alike (`api/call.py`).
+    """
+
+    position: int = 0
+
+
+FROM_PRIMARY: Final = 2**63 - 1
+"""A position that no replica will ever have replayed."""
 
 
 # ---------------------------------------------------------------- who asks, what comes back
@@ -46,7 +60,8 @@ class Reply(Message, frozen=True):
 
     `position` is a WAL position (bytes since the beginning of the log): what a write reached, or
     what a read is sure to contain. `public` says that every caller would get the same bytes.
-    `channel` names the stream whose next event makes the page stale.
+    `channel` names the stream whose next event makes the page stale, `offset` its last event that
+    the page shows.
     """
 
     status: int = 200
@@ -54,6 +69,7 @@ class Reply(Message, frozen=True):
     position: int = 0
     public: bool = False
     channel: str = ""
+    offset: int = 0
 
 
 class Failure(Message, frozen=True):
@@ -111,12 +127,12 @@ class DeletePost(Message, frozen=True):
     received_ns: int
 
 
-class ReadPost(Message, frozen=True):
+class ReadPost(Read, frozen=True):
     caller: Caller
     post_id: UUID
 
 
-class ReadPostHistory(Message, frozen=True):
+class ReadPostHistory(Read, frozen=True):
     caller: Caller
     post_id: UUID
     limit: int = 30
@@ -145,14 +161,14 @@ class DeleteComment(Message, frozen=True):
     received_ns: int
 
 
-class ReadCommentHistory(Message, frozen=True):
+class ReadCommentHistory(Read, frozen=True):
     caller: Caller
     comment_id: UUID
     limit: int = 30
     cursor: str | None = None
 
 
-class ReadComments(Message, frozen=True):
+class ReadComments(Read, frozen=True):
     caller: Caller
     post_id: UUID
     sort: CommentSort
@@ -170,7 +186,7 @@ class CastVote(Message, frozen=True):
     value: Literal[-1, 0, 1]
 
 
-class ReadMarks(Message, frozen=True):
+class ReadMarks(Read, frozen=True):
     caller: Caller
     ids: tuple[UUID, ...]
 
@@ -185,7 +201,7 @@ ThreadRequest = ThreadWrite | ThreadRead
 # ---------------------------------------------------------------- Feed: feeds and the directory
 
 
-class ReadFeed(Message, frozen=True):
+class ReadFeed(Read, frozen=True):
     caller: Caller
     community: str  # id or slug
     sort: FeedSort
@@ -194,7 +210,7 @@ class ReadFeed(Message, frozen=True):
     cursor: str | None
 
 
-class ReadHome(Message, frozen=True):
+class ReadHome(Read, frozen=True):
     """For a guest: the feed of all public communities."""
 
     caller: Caller
@@ -204,15 +220,15 @@ class ReadHome(Message, frozen=True):
     cursor: str | None
 
 
-class ListCountries(Message, frozen=True):
+class ListCountries(Read, frozen=True):
     pass
 
 
-class ListVisaTypes(Message, frozen=True):
+class ListVisaTypes(Read, frozen=True):
     country: str | None  # alpha-2
 
 
-class ListCommunities(Message, frozen=True):
+class ListCommunities(Read, frozen=True):
     caller: Caller
     country: str | None  # alpha-2
     visa_type: str | None
@@ -222,7 +238,7 @@ class ListCommunities(Message, frozen=True):
     cursor: str | None
 
 
-class ReadCommunity(Message, frozen=True):
+class ReadCommunity(Read, frozen=True):
     caller: Caller
     community: str  # id or slug
 

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-from actors.messages import Failure, Outcome, Reply
+import msgspec
+
+from actors.messages import FROM_PRIMARY, Failure, Outcome, Read, Reply
 from config.errors import AppError
+from storage.replicas import AskPrimary
+
+Asked = TypeVar("Asked", bound=Read)
 
 _log = logging.getLogger(__name__)
+
+
+async def answer(request: Asked, work: Callable[[Asked], Awaitable[Reply]]) -> Reply:
+    """`work`, a second time at the primary where a replica failed or was not sure."""
+    try:
+        return await work(request)
+    except AskPrimary:
+        return await work(msgspec.structs.replace(request, position=FROM_PRIMARY))
 
 
 async def settle(work: Awaitable[Reply]) -> Outcome:

@@ -19,6 +19,7 @@ from actors.messages import (
     EditPost,
     Failure,
     Outcome,
+    Read,
     ReadCommentHistory,
     ReadComments,
     ReadMarks,
@@ -28,7 +29,7 @@ from actors.messages import (
     ThreadRequest,
     ThreadWrite,
 )
-from actors.outcomes import settle, settle_all
+from actors.outcomes import answer, settle, settle_all
 from actors.thread_edits import ThreadEditor
 from actors.thread_reads import ThreadReader
 from actors.thread_writes import ThreadWriter
@@ -37,6 +38,7 @@ from storage import comments as comment_table
 from storage import posts as post_table
 from storage.directory import Directory
 from storage.postgres import Pool, acquire
+from storage.replicas import Readers
 
 T = TypeVar("T")
 
@@ -46,10 +48,18 @@ _WRITES: Final = get_args(ThreadWrite)
 class Thread:
     """Holds nothing that is not in Postgres; any replica may answer any request."""
 
-    def __init__(self, pool: Pool, directory: Directory, publisher: Publisher) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        directory: Directory,
+        publisher: Publisher,
+        *,
+        readers: Readers | None = None,
+    ) -> None:
+        """Reads use `readers`, where there are none they share the pool of the writes."""
         self._pool = pool
         self._publisher = publisher
-        self._reads = ThreadReader(pool)
+        self._reads = ThreadReader(readers or Readers(pool))
         self._writes = ThreadWriter(pool, directory, publisher)
         self._edits = ThreadEditor(pool, publisher)
 
@@ -90,7 +100,10 @@ class Thread:
     async def _alone(
         self, outcomes: dict[int, Outcome], place: int, request: ThreadRequest
     ) -> None:
-        outcomes[place] = await settle(self._dispatch(request))
+        if isinstance(request, Read):
+            outcomes[place] = await settle(answer(request, self._dispatch))
+        else:
+            outcomes[place] = await settle(self._dispatch(request))
 
     async def _dispatch(self, request: ThreadRequest) -> Reply:
         match request:

@@ -29,7 +29,8 @@ from storage import posts as post_table
 from storage.communities import may_read
 from storage.content_locks import no_comment, no_post
 from storage.identity import is_v7
-from storage.postgres import Connection, Pool, acquire, wal_position
+from storage.postgres import Connection, wal_position
+from storage.replicas import Readers
 from storage.stream_writer import rfc3339
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -38,25 +39,27 @@ RevisionNumber = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 
 class ThreadReader:
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
 
     async def read_post(self, request: ReadPost) -> Reply:
-        async with acquire(self._pool) as connection:
+        async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
             row, epoch, top = await self._post(connection, request.caller, request.post_id)
-        channel = f"thread:{row.id}"
-        body = content.with_stream(
-            _encode(content.post_view(row)), channel, StreamPosition(epoch, top)
+        return content.live_page(
+            _encode(content.post_view(row)),
+            f"thread:{row.id}",
+            StreamPosition(epoch, top),
+            position,
+            public=row.visibility == "public",
         )
-        return Reply(200, body, position, row.visibility == "public", channel)
 
     async def read_comments(self, request: ReadComments) -> Reply:
         scope = f"{request.post_id}:{request.sort}:{request.parent_id}"
         after = None
         if request.cursor is not None:
             after = decode_cursor(CursorKind.COMMENTS, scope, request.cursor, Position)
-        async with acquire(self._pool) as connection:
+        async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
             tree = None
             if is_v7(request.post_id):
@@ -83,23 +86,23 @@ class ThreadReader:
             if item.id in rows
         ]
         cursor = encode_cursor(CursorKind.COMMENTS, scope, page.next) if page.next else None
-        channel = f"thread:{request.post_id}"
-        body = content.with_stream(
+        return content.live_page(
             b'{"items":[' + b",".join(items) + b'],"next_cursor":' + _encode(cursor) + b"}",
-            channel,
+            f"thread:{request.post_id}",
             StreamPosition(tree.epoch, tree.offset),
+            position,
+            public=tree.visibility == "public",
         )
-        return Reply(200, body, position, tree.visibility == "public", channel)
 
     async def read_post_history(self, request: ReadPostHistory) -> Reply:
-        async with acquire(self._pool) as connection:
+        async with self._readers.acquire(request.position) as connection:
             row, _, _ = await self._post(connection, request.caller, request.post_id)
             if row.deleted:
                 raise AppError("not_found", "This post was deleted.")
             return await _history(connection, CursorKind.POST_HISTORY, request, row, row.title)
 
     async def read_comment_history(self, request: ReadCommentHistory) -> Reply:
-        async with acquire(self._pool) as connection:
+        async with self._readers.acquire(request.position) as connection:
             found = {}
             if is_v7(request.comment_id):
                 found = await comment_table.read_comments(connection, [request.comment_id])
@@ -113,7 +116,7 @@ class ThreadReader:
         if request.caller.account_id is None:
             raise AppError("unauthenticated", "Log in first.")
         ids = [id for id in request.ids if is_v7(id)]
-        async with acquire(self._pool) as connection:
+        async with self._readers.acquire(request.position) as connection:
             found = await marks.read_marks(connection, request.caller.account_id, ids)
         return Reply(200, _encode(found))
 

@@ -88,7 +88,11 @@ class WorkerLight:
     async def _connected(self) -> Pool:
         if self._pool is None:
             pool = await connect(
-                self._settings.url, self._settings, application_name="worker", size=_POOL_SIZE
+                self._settings.url,
+                self._settings,
+                application_name="worker",
+                size=_POOL_SIZE,
+                statement_timeout_seconds=self._settings.job_timeout_seconds,
             )
             if self._pool is None:
                 self._pool = pool

@@ -157,11 +157,20 @@ class Postgres(_Section, frozen=True):
     url: str = ""
     """Empty: the embedded server under the data directory."""
     replica_urls: tuple[str, ...] = ()
-    """Nothing reads it yet: reads from replicas come with part 3 of 5."""
+    """Streaming replicas of `url` for reads, each with its region behind a # where it has one."""
+    region: str = ""
+    """Replicas of this region are read from before all others."""
+    max_replica_lag_seconds: Timeout = 2.0
+    """A replica that is further behind is left out until it has caught up."""
+    max_replica_lag_bytes: Annotated[int, Meta(ge=1_024, le=1 << 40)] = 64 * 1024 * 1024
     pool_size: Annotated[int, Meta(ge=1, le=200)] = 8
-    """Connections of each process that talks to Postgres."""
+    """Connections of a process for each kind of its work (reads, writes) and server."""
+    waiting_reads_per_connection: Count = 64
+    """Further reads are refused with `overloaded` instead of making the queue longer."""
+    read_timeout_seconds: Seconds = 5.0
     statement_timeout_seconds: Seconds = 10.0
-    """0: none."""
+    job_timeout_seconds: Seconds = 60.0
+    """Of each statement that answers a page, writes what a client sent, is of a job; 0: none."""
 
     def __post_init__(self) -> None:
         _check_urls("url", (self.url,), ("postgresql", "postgres"))
@@ -293,7 +302,6 @@ class Settings(_Section, frozen=True):
 
 # What the contract names and nothing reads yet; `unused` tells who sets it nevertheless.
 _NOT_READ: Final = (
-    "postgres.replica_urls",
     "search.meilisearch_url",
     "search.meilisearch_key",
     "llm.engine",

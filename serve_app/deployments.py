@@ -48,13 +48,17 @@ class ThreadDeployment:
         from actors.messages import ThreadRequest
         from actors.thread import Thread
         from storage.directory import Directory
+        from storage.replicas import open_readers
 
         _start_logging(settings)
         self._pool = await connect(
             settings.postgres.url, settings.postgres, application_name="thread"
         )
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
-        self._thread = Thread(self._pool, Directory(self._pool), self._publisher)
+        self._readers = await open_readers(settings.postgres, application_name="thread reads")
+        self._thread = Thread(
+            self._pool, Directory(self._pool), self._publisher, readers=self._readers
+        )
         await self._thread.warm_up(settings.postgres.pool_size)
         self._decoder = msgspec.msgpack.Decoder(list[ThreadRequest])
 
@@ -63,6 +67,7 @@ class ThreadDeployment:
 
     async def __del__(self) -> None:
         await self._publisher.close()
+        await self._readers.close()
         await self._pool.close()
 
 
@@ -71,19 +76,19 @@ class FeedDeployment:
         from actors.feed import Feed
         from actors.messages import FeedRequest
         from storage.directory import Directory
+        from storage.replicas import open_readers
 
         _start_logging(settings)
-        self._pool = await connect(
-            settings.postgres.url, settings.postgres, application_name="feed"
-        )
-        self._feed = Feed(self._pool, Directory(self._pool))
+        self._readers = await open_readers(settings.postgres, application_name="feed")
+        primary = self._readers.primary
+        self._feed = Feed(primary, Directory(primary), readers=self._readers)
         self._decoder = msgspec.msgpack.Decoder(list[FeedRequest])
 
     async def call(self, payload: bytes) -> bytes:
         return encode(await self._feed.handle_batch(self._decoder.decode(payload)))
 
     async def __del__(self) -> None:
-        await self._pool.close()
+        await self._readers.close()
 
 
 class AccountsDeployment:

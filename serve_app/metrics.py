@@ -28,7 +28,8 @@ HTTP_DEFECTS: Final = Counter(
 )
 EDGE_READS: Final = Counter(
     "serai_edge_cache_reads_total",
-    "Reads of cacheable pages: hit, miss, joined (another read in flight), bypass (newer position)",
+    "Reads of cacheable pages: hit, miss, joined (another read in flight), bypass (newer position),"
+    " again (from the primary, since a replica had not replayed the last event)",
     ["result"],
 )
 EDGE_DROPPED: Final = Counter(

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from config.errors import AppError
 from storage.communities import lookup_key
 from storage.postgres import Pool, acquire
 
@@ -35,7 +36,8 @@ class Community(msgspec.Struct, frozen=True, gc=False):
 
 
 class Directory:
-    """Communities by id or slug, each at most a minute old; unknown ones for a second."""
+    """Communities by id or slug, each at most a minute old; unknown ones for a second. While the
+    primary is away those that were known stay known, so that replicas can go on answering."""
 
     def __init__(self, pool: Pool, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
@@ -60,7 +62,13 @@ class Directory:
             else:
                 asked[text] = key[1]
         if asked:
-            found |= await self._read(asked)
+            try:
+                found |= await self._read(asked)
+            except AppError as error:
+                kept = {text: self._entries[text][1] for text in asked if text in self._entries}
+                if not error.retryable or None in kept.values() or len(kept) < len(asked):
+                    raise
+                found |= kept
         return found
 
     async def _read(self, asked: dict[str, UUID | str]) -> dict[str, Community | None]:

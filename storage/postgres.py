@@ -1,4 +1,4 @@
-"""The pool of connections to the primary, and what its failures mean to the layers above.
+"""Pools of connections, and what its failures mean to the layers above.
 
 asyncpg's own codecs already do what we need: parameters of type uuid take UUID or str, results are
 `uuid.UUID` (a subclass that msgspec encodes), so no Python codec slows every row down.
@@ -33,6 +33,9 @@ CONNECT_TIMEOUT_SECONDS: Final = 5.0
 # Over the server's own limit: only a server that no longer answers at all reaches it.
 _CLIENT_MARGIN_SECONDS: Final = 5.0
 _ATTEMPTS: Final = 8
+_WAL_POSITION: Final = """
+    select ((case when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+                  else pg_current_wal_insert_lsn() end) - '0/0'::pg_lsn)::bigint"""
 _BACKOFF_SECONDS: Final = 0.005
 _MAX_BACKOFF_SECONDS: Final = 0.2
 
@@ -57,19 +60,26 @@ _UNAVAILABLE: Final = (
 
 
 async def connect(
-    url: str, settings: Postgres, *, application_name: str = "serai", size: int | None = None
+    url: str,
+    settings: Postgres,
+    *,
+    application_name: str = "serai",
+    size: int | None = None,
+    statement_timeout_seconds: float | None = None,
 ) -> Pool:
     """A pool of `size` (default: `settings.pool_size`) connections, opened as they are needed.
 
-    Raises AppError `unavailable` when the server can't be reached. Close it with `pool.close()`.
+    `statement_timeout_seconds`: that of the settings where none is given, 0 none. Raises AppError
+    `unavailable` when the server can't be reached. Close it with `pool.close()`.
     """
+    seconds = statement_timeout_seconds
+    if seconds is None:
+        seconds = settings.statement_timeout_seconds
     server_settings = {
         "application_name": application_name,
-        "statement_timeout": str(round(settings.statement_timeout_seconds * 1000)),
+        "statement_timeout": str(round(seconds * 1000)),
     }
-    command_timeout = None
-    if settings.statement_timeout_seconds:
-        command_timeout = settings.statement_timeout_seconds + _CLIENT_MARGIN_SECONDS
+    command_timeout = seconds + _CLIENT_MARGIN_SECONDS if seconds else None
     with translate():
         return await asyncpg.create_pool(
             url,
@@ -115,11 +125,10 @@ async def in_statement_at(pool: Pool, work: Callable[[Connection], Awaitable[T]]
 
 
 async def wal_position(connection: Connection) -> int:
-    """Bytes written to the log so far: a replica that has replayed them shows all commits."""
-    position = await connection.fetchval(
-        "select (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"
-    )
-    return int(position)
+    """Bytes of the log that this server has written, or replayed where it is a replica. Later
+    snapshots show all commits up to there; on the primary one that ends just there may be missing.
+    """
+    return int(await connection.fetchval(_WAL_POSITION))
 
 
 @contextmanager

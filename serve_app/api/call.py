@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 from actors.messages import GUEST, Caller
 from config.errors import AppError
 from config.settings import Settings
+from serve_app.api.at_position import AtPosition
 from serve_app.api.headers import SharedHeaders
 from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.backends import Backends, Limiter, Realtime, VerifyToken
@@ -45,8 +46,8 @@ class Services:
 @dataclass(slots=True)
 class Call(Generic[B, Q]):
     """`http` is None for a call that came by the realtime protocol, `values` are what the path's
-    templates stand for, `key` is the Idempotency-Key, `headers` are added to the answer, failures
-    included."""
+    templates stand for, `key` is the Idempotency-Key, `position` that of the session's last write
+    (0: none known), `headers` are added to the answer, failures included."""
 
     services: Services
     http: web.Request | None
@@ -57,6 +58,7 @@ class Call(Generic[B, Q]):
     query: Q
     caller: Caller = GUEST
     key: str | None = None
+    position: int = 0
     headers: CIMultiDict[str] = field(default_factory=CIMultiDict)
     received_ns: int = field(default_factory=time.time_ns)
 
@@ -67,7 +69,9 @@ class Call(Generic[B, Q]):
 
     @property
     def backends(self) -> Backends:
-        return self.services.backends
+        """Their reads show all that was committed up to `position`."""
+        backends = self.services.backends
+        return AtPosition(backends, self.position) if self.position else backends
 
     def uuid(self, name: str) -> UUID:
         """The id in the path. What is no id names nothing: AppError `not_found`."""

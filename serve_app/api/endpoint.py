@@ -13,6 +13,7 @@ import logging
 import re
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Generic
 
 import msgspec
@@ -198,6 +199,9 @@ class Endpoint(Generic[B, Q]):
             call.query = decode_query(route.query, request.query)
         if route.idempotent:
             call.key = _idempotency_key(request)
+        position = request.headers.get(POSITION)
+        if position is not None:
+            call.position = parse_position(position)
         if shared:
             return await self._shared_page(call)
         return self._reply(call, await route.handler(call))
@@ -266,15 +270,14 @@ class Endpoint(Generic[B, Q]):
         """As a guest first, one read for all who ask; then, where that fails, as the member."""
         route, request = self._route, call.request
         key = self._page_key(call)
-        position = request.headers.get(POSITION)
         may_be_member = hdrs.AUTHORIZATION in request.headers
 
         try:
             page = await self._cache.page(
                 key,
                 request.raw_path,
-                parse_position(position) if position is not None else None,
-                lambda: self._load(call),
+                call.position if POSITION in request.headers else None,
+                partial(self._load, call),
                 self._page_headers,
             )
         except AppError as error:
@@ -304,7 +307,7 @@ class Endpoint(Generic[B, Q]):
             try:
                 # No URL is spelt like this alias: HTTP goes by its own.
                 page = await self._cache.page(
-                    key, f"rpc {key}", None, lambda: self._load(as_guest), self._page_headers
+                    key, f"rpc {key}", None, partial(self._load, as_guest), self._page_headers
                 )
             except AppError as error:
                 if is_guest or error.code not in _ASK_AS_MEMBER:
@@ -312,10 +315,10 @@ class Endpoint(Generic[B, Q]):
             else:
                 if page.public or is_guest:
                     return page.body
-        return (await self._load(call)).body
+        return (await self._load(call, call.position)).body
 
-    async def _load(self, call: Call[B, Q]) -> Reply:
-        answer = await self._route.handler(call)
+    async def _load(self, call: Call[B, Q], position: int) -> Reply:
+        answer = await self._route.handler(replace(call, position=position))
         assert isinstance(answer, Reply)
         return answer
 

@@ -12,13 +12,15 @@ from typing import Final
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from actors.messages import FROM_PRIMARY
+
 REQUEST_ID: Final = "X-Request-Id"
 POSITION: Final = "Serai-Position"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 
 # The position of whoever sends text that we did not make: newer than every page we hold.
-BEYOND: Final = 1 << 64
+BEYOND: Final = FROM_PRIMARY
 _POSITION: Final = re.compile(r"[0-9a-f]{1,16}")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Ids of one process differ in the counter, those of two in the random part.
@@ -61,7 +63,7 @@ def position_text(position: int) -> str:
 
 
 def parse_position(text: str) -> int:
-    return int(text, 16) if _POSITION.fullmatch(text) else BEYOND
+    return min(int(text, 16), BEYOND) if _POSITION.fullmatch(text) else BEYOND
 
 
 def etag_of(body: bytes) -> str:

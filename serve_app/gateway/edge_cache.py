@@ -13,6 +13,9 @@ A page names its channel only in the reply, so the first read of a page is not s
 cache follow the channel. From then on a read is stored if no event came between its start and its
 end, so an event that overtakes a read can't leave a stale entry behind. When a channel had to be
 attached anew, its position is told as an event: what happened unheard drops the entries as well.
+
+A replica may be behind the events that were heard before the read began. Its page says the offset
+that it shows, and one that is too old is read again from the primary (docs/adr/0008).
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from typing import Any, Final, TypeVar
 
 from multidict import CIMultiDict
 
-from actors.messages import Reply
+from actors.messages import FROM_PRIMARY, Reply
 from config.errors import AppError
 from serve_app.gateway.backends import ChannelEvents
 from serve_app.metrics import EDGE_DROPPED, EDGE_READS
@@ -37,7 +40,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Load = Callable[[], Awaitable[Reply]]
+# What is committed up to this position must be in the page; 0: whatever there is.
+Load = Callable[[int], Awaitable[Reply]]
 # The headers of a page, made once when it is stored.
 MakeHeaders = Callable[[Reply], CIMultiDict[str]]
 
@@ -56,6 +60,7 @@ _HIT: Final = EDGE_READS.labels("hit")
 _MISS: Final = EDGE_READS.labels("miss")
 _JOINED: Final = EDGE_READS.labels("joined")
 _BYPASS: Final = EDGE_READS.labels("bypass")
+_AGAIN: Final = EDGE_READS.labels("again")
 
 
 @dataclass(slots=True, eq=False)
@@ -78,17 +83,20 @@ class Page:
 
 @dataclass(slots=True, eq=False)
 class _Followed:
-    """A channel whose events reach this cache. `generation` counts them."""
+    """A channel whose events reach this cache. `generation` counts them, `offset` is that of the
+    last one: after a restore it may be lower than before."""
 
     channel: str
     drop: Callable[[str], None]
     generation: int = 0
+    offset: int = 0
     keys: set[str] = field(default_factory=set)
 
     def on_event(self, channel: str, offset: int) -> None:
         if offset == 0:
             return
         self.generation += 1
+        self.offset = offset
         keys, self.keys = self.keys, set()
         for key in keys:
             self.drop(key)
@@ -148,9 +156,10 @@ class EdgeCache:
         """The page for `key`; AppError as `load` raised it, also for those who joined that read.
 
         A caller with a write position gets an entry only if the entry's own is strictly higher: a
-        read's position is taken before its snapshot, and the log may already hold a commit that no
-        snapshot shows yet. Equal positions therefore prove nothing; a higher one means that the
-        read began after the write was acknowledged. Such a caller joins no read in flight either.
+        read's position is taken before its snapshot, and the primary's log may already hold a
+        commit that no snapshot shows yet. Equal positions therefore prove nothing; a higher one
+        means that the read began after the write was acknowledged, or that a replica had replayed
+        it. Such a caller joins no read in flight either.
         Cancelling a caller leaves the read to the others.
         """
         if position is None:
@@ -163,7 +172,7 @@ class EdgeCache:
             flight = self._flights.get(key)
             (_MISS if flight is None else _JOINED).inc()
             if flight is None:
-                flight = self._start(self._read(key, load, make_headers))
+                flight = self._start(self._read(key, 0, load, make_headers))
                 self._flights[key] = flight
                 flight.add_done_callback(lambda done: self._landed(key, done))
         else:
@@ -172,7 +181,7 @@ class EdgeCache:
                 _HIT.inc()
                 return page
             _BYPASS.inc()
-            flight = self._start(self._read(key, load, make_headers))
+            flight = self._start(self._read(key, position, load, make_headers))
         page = await asyncio.shield(flight)
         self._add_alias(page, raw_path)
         return page
@@ -193,15 +202,26 @@ class EdgeCache:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _read(self, key: str, load: Load, make_headers: MakeHeaders) -> Page:
+    async def _read(self, key: str, position: int, load: Load, make_headers: MakeHeaders) -> Page:
         followed = self._channels.get(self._channel_of.get(key, ""))
         if followed is not None:
             followed.keys.add(key)
             self._channels.move_to_end(followed.channel)
         before = followed.generation if followed is not None else 0
+        offset = followed.offset if followed is not None else 0
         expires = self._clock() + self._max_age_seconds
         try:
-            reply = await load()
+            reply = await load(position)
+            is_stale = (
+                followed is not None and followed.channel == reply.channel and reply.offset < offset
+            )
+            if is_stale:
+                _AGAIN.inc()
+                try:
+                    reply, is_stale = await load(FROM_PRIMARY), False
+                except AppError as error:
+                    if not error.retryable:  # else what the replica says is better than nothing
+                        raise
         except AppError as error:
             if error.code in ABSENT_CODES:
                 self._remember_absent(key, error)
@@ -219,15 +239,19 @@ class EdgeCache:
             self._store(page)
         elif followed is None or followed.channel != reply.channel:
             self._follow(key, reply.channel)
-        elif before == followed.generation:
+        elif before == followed.generation and not is_stale:
             followed.keys.add(key)
             self._store(page)
         return page
 
     def _store(self, page: Page) -> None:
         known = self._pages.get(page.key)
-        # A slower read that began earlier must not replace what a later one brought.
-        if known is not None and known.expires > page.expires:
+        # A slower read that began earlier must not replace what a later one brought, nor what a
+        # replica says that which another server knew better.
+        if known is not None and (
+            known.expires > page.expires
+            or (known.position > page.position and known.expires > self._clock())
+        ):
             return
         if known is not None:
             self._remove(known)

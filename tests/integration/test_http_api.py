@@ -97,6 +97,22 @@ async def test_read_asks_once_for_what_the_url_names(
         assert (response.status, response.headers["ETag"]) == (200, etag)
 
 
+AT_POSITION = [(path, expected) for path, expected in READS if isinstance(expected, m.Read)]
+
+
+@pytest.mark.parametrize(("path", "expected"), AT_POSITION, ids=[path for path, _ in AT_POSITION])
+async def test_read_names_the_position_of_the_session(
+    running: Running, path: str, expected: Any
+) -> None:
+    gateway, session = running
+    gateway.backends.answer = lambda request: Reply(body=PAGE, public=True)
+    for sent, position in (("abc", 0xABC), ("f" * 16, m.FROM_PRIMARY), ("mine", m.FROM_PRIMARY)):
+        async with session.get(path, headers={**AS_MEMBER, "Serai-Position": sent}) as response:
+            assert response.status == 200
+        asked = gateway.backends.requests.pop()
+        assert asked == msgspec.structs.replace(expected, position=position)
+
+
 WRITES = [
     (
         "POST",

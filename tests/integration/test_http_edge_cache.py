@@ -32,7 +32,9 @@ async def running() -> AsyncIterator[Running]:
         def answer(request: Any) -> Reply:
             nonlocal version
             version += 1
-            return Reply(body=b'{"v":%d}' % version, position=100, public=True, channel=CHANNEL)
+            return Reply(
+                body=b'{"v":%d}' % version, position=100, public=True, channel=CHANNEL, offset=9
+            )
 
         gateway.backends.answer = answer
         yield gateway, session
@@ -89,7 +91,7 @@ async def test_what_guests_may_not_see_is_asked_for_as_the_member(running: Runni
     def answer(request: Any) -> Reply:
         if request.caller == GUEST:
             raise AppError("not_found")
-        return Reply(body=b"{}", channel=CHANNEL, position=1)
+        return Reply(body=b"{}", channel=CHANNEL, position=1, offset=9)
 
     gateway.backends.answer = answer
     for _ in range(2):

@@ -132,7 +132,7 @@ async def test_a_private_page_is_read_as_the_member(calls: Calls) -> None:
 async def test_a_public_page_is_shared_with_http() -> None:
     async with running_gateway() as (gateway, session):
         gateway.backends.answer = lambda request: Reply(
-            body=PAGE, public=True, channel="community:1", position=1
+            body=PAGE, public=True, channel="community:1", position=1, offset=1
         )
         rpc = Rpc(ROUTES, gateway.app[SERVICES])
         for _ in range(2):  # the first read makes the cache follow the channel

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from multidict import CIMultiDict
 
-from actors.messages import Reply
+from actors.messages import FROM_PRIMARY, Reply
 from config.errors import AppError
 from serve_app.gateway.edge_cache import EdgeCache, Page
 from tests.gateway_app import FakeRealtime
@@ -16,7 +16,8 @@ CHANNEL = "community:1"
 
 
 class World:
-    """One page with a version; `gate` holds reads back between their snapshot and their answer."""
+    """One page with a version; `gate` holds reads back between their snapshot and their answer.
+    Reads that name no position go to a replica, which shows `replayed` where that is set."""
 
     def __init__(self, *, max_bytes: int = 1 << 20) -> None:
         self.now = 100.0
@@ -26,6 +27,10 @@ class World:
         )
         self.version = 1
         self.position = 10
+        self.offset = 100
+        self.replayed: Reply | None = None
+        self.primary_is_away = False
+        self.positions: list[int] = []
         self.channel = CHANNEL
         self.error: str | None = None
         self.reads = 0
@@ -33,14 +38,28 @@ class World:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def load(self) -> Reply:
+    def shown(self) -> Reply:
+        return Reply(
+            body=b"v%d" % self.version,
+            position=self.position,
+            public=True,
+            channel=self.channel,
+            offset=self.offset,
+        )
+
+    async def load(self, position: int) -> Reply:
         self.reads += 1
-        body, position = b"v%d" % self.version, self.position
+        self.positions.append(position)
+        reply = self.shown()
+        if position == 0 and self.replayed is not None:
+            reply = self.replayed
         self.reading.set()
         await self.gate.wait()
         if self.error is not None:
             raise AppError(self.error)
-        return Reply(body=body, position=position, public=True, channel=self.channel)
+        if position == FROM_PRIMARY and self.primary_is_away:
+            raise AppError("unavailable")
+        return reply
 
     async def page(self, key: str = "k", path: str = "/k", position: int | None = None) -> Page:
         return await self.cache.page(
@@ -50,6 +69,7 @@ class World:
     def commit(self) -> None:
         self.version += 1
         self.position += 10
+        self.offset += 1
 
 
 async def warm() -> World:
@@ -119,6 +139,76 @@ async def test_page_without_a_followed_channel_is_not_stored() -> None:
     await world.page()
     assert world.cache.hit_nowait("/k") is None
     assert list(world.events.listeners) == [CHANNEL]
+
+
+async def lagging() -> World:
+    """A replica that has not replayed the newest event, which has been heard."""
+    world = await warm()
+    world.replayed = world.shown()
+    world.commit()
+    world.events.event(CHANNEL, world.offset)
+    world.positions.clear()
+    return world
+
+
+async def test_page_that_lags_behind_a_heard_event_is_read_again_from_the_primary() -> None:
+    world = await lagging()
+    assert (await world.page()).body == b"v2"
+    assert world.positions == [0, FROM_PRIMARY]
+    hit = world.cache.hit_nowait("/k")
+    assert hit is not None and hit.body == b"v2"
+    # What is not announced is nobody's business: the page may be as old as it likes.
+    world.now += 5
+    world.replayed = world.shown()
+    world.commit()
+    assert (await world.page()).body == b"v2"
+    assert world.positions == [0, FROM_PRIMARY, 0]
+
+
+async def test_page_that_lags_is_better_than_none_and_not_kept() -> None:
+    world = await lagging()
+    world.primary_is_away = True
+    assert (await world.page()).body == b"v1"
+    assert world.cache.hit_nowait("/k") is None
+    world.primary_is_away = False
+    assert (await world.page()).body == b"v2"
+
+
+async def test_page_of_a_replica_replaces_none_that_knows_more() -> None:
+    world = await warm()
+    older = world.shown()
+    world.commit()
+    assert (await world.page(position=15)).body == b"v2"
+    world.replayed = older
+    world.gate.clear()
+    world.reading.clear()
+    world.now += 5
+    slow = asyncio.create_task(world.page())
+    await world.reading.wait()
+    world.now += 1
+    world.gate.set()
+    world.commit()
+    assert (await world.page(position=25)).body == b"v3"
+    assert (await slow).body == b"v1"
+    hit = world.cache.hit_nowait("/k")
+    assert hit is not None and hit.body == b"v3"
+
+
+async def test_bypassing_reader_names_its_position() -> None:
+    world = await warm()
+    world.positions.clear()
+    await world.page(position=15)
+    assert world.positions == [15]
+
+
+async def test_after_a_restore_lower_offsets_are_new_ones() -> None:
+    world = await warm()
+    world.offset = 3
+    world.events.event(CHANNEL, 3)
+    world.positions.clear()
+    await world.page()
+    assert world.positions == [0]
+    assert world.cache.hit_nowait("/k") is not None
 
 
 async def test_readers_share_one_read_and_survive_the_one_who_began_it() -> None:

@@ -16,7 +16,6 @@ from config.settings import (
 
 # Names that the contract fixes for parts that do not exist yet.
 OF_LATER_PARTS = {
-    "SERAI_POSTGRES__REPLICA_URLS": "postgresql://a,postgresql://b",
     "SERAI_SEARCH__MEILISEARCH_URL": "http://search:7700",
     "SERAI_SEARCH__MEILISEARCH_KEY": "hunter2",
     "SERAI_LLM__ENGINE": "vllm",

@@ -1,0 +1,41 @@
+"""The backends as they answer a session that has written something."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from actors.member_messages import MemberRead, MemberWrite
+from actors.messages import (
+    AccountsRead,
+    AccountsWrite,
+    FeedRequest,
+    Reply,
+    ThreadRead,
+    ThreadWrite,
+)
+from serve_app.gateway.backends import Backends
+
+
+class AtPosition:
+    """`Backends` whose reads carry the position, so that no handler can forget it."""
+
+    def __init__(self, backends: Backends, position: int) -> None:
+        self._backends = backends
+        self._position = position
+
+    async def thread_write(self, request: ThreadWrite) -> Reply:
+        return await self._backends.thread_write(request)
+
+    async def thread_read(self, request: ThreadRead) -> Reply:
+        return await self._backends.thread_read(replace(request, position=self._position))
+
+    async def feed(self, request: FeedRequest) -> Reply:
+        return await self._backends.feed(replace(request, position=self._position))
+
+    # Accounts reads from the primary.
+
+    async def accounts_read(self, request: AccountsRead | MemberRead) -> Reply:
+        return await self._backends.accounts_read(request)
+
+    async def accounts_write(self, request: AccountsWrite | MemberWrite) -> Reply:
+        return await self._backends.accounts_write(request)
