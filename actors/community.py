@@ -24,11 +24,12 @@ from uuid import uuid4
 import msgspec
 from prometheus_client import Counter
 
-from actors import history_page
+from actors import content, history_page
 from actors import shard_messages as m
 from actors.channel_publishing import ChannelPublishing
 from actors.mailbox import Mailbox
 from actors.memory_streams import MemoryStreams
+from actors.new_posts import NewPosts
 from actors.shard_catch_up import CatchUp
 from actors.shard_ephemeral import EphemeralEvents
 from actors.shard_history import History
@@ -108,10 +109,12 @@ class CommunityShard:
             gap_grace_seconds=gap_grace_seconds,
             sweep_grace_seconds=sweep_grace_seconds,
         )
+        self._new_posts = NewPosts()
         self._hub = Hub(
             lambda: StreamState(settings.shards.ring_publications, bounds.recovery_bytes),
             self._catch_up.behind,
             self._presence.forgotten,
+            self._new_posts.see,
             max_ring_bytes,
         )
         self._memory = MemoryStreams(
@@ -211,6 +214,16 @@ class CommunityShard:
         leaves that wait, to who is there."""
         self._presence.tell_counts()
         self._presence.tell_visits()
+
+    def tell_new_posts(self) -> None:
+        """What happens each second, once: tell open feeds what came. Not at once, so that the posts
+        of a second are one event."""
+        at_ns = time.time_ns()
+        for name, count in self._new_posts.take().items():
+            channel = self._hub.channels.get(name)
+            if channel is not None:
+                data = content.ephemeral("feed.activity", at_ns, count._asdict())
+                self._hub.send(channel, m.Publication(name, 0, data))
 
     def expire_history(self) -> None:
         """What happens each second, once: free what has ended of the streams in memory."""
@@ -355,7 +368,12 @@ class CommunityShard:
         # Apart from the sweep, which may hang with Postgres.
         while True:
             await asyncio.sleep(1.0)
-            for step in (self.forget_silent, self.tell_presence, self.expire_history):
+            for step in (
+                self.forget_silent,
+                self.tell_presence,
+                self.tell_new_posts,
+                self.expire_history,
+            ):
                 try:
                     step()
                 except Exception:

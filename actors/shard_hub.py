@@ -75,18 +75,21 @@ class ChannelEntry:
 class Hub:
     """`on_behind(channel, in_doubt)` is called when a channel needs Postgres: publications are
     missing, or (`in_doubt`) what its ring holds is to be read again. `on_forgotten(gateway)` is
-    called once for each gateway that is forgotten."""
+    called once for each gateway that is forgotten, `on_delivered` once for each publication of a
+    stream, in order."""
 
     def __init__(
         self,
         new_state: Callable[[], StreamState],
         on_behind: Callable[[ChannelEntry, bool], None],
         on_forgotten: Callable[[GatewayEntry], None],
+        on_delivered: Callable[[Publication], None],
         max_ring_bytes: int,
     ) -> None:
         self._new_state = new_state
         self._on_behind = on_behind
         self._on_forgotten = on_forgotten
+        self._on_delivered = on_delivered
         self._max_ring_bytes = max_ring_bytes
         self.gateways: dict[str, GatewayEntry] = {}
         self.channels: dict[str, ChannelEntry] = {}
@@ -164,6 +167,7 @@ class Hub:
                 case Deliver(publications):
                     for publication in publications:
                         self.send(channel, publication)
+                        self._on_delivered(publication)
                     self.account(channel)
                 case FillGap():
                     self._on_behind(channel, False)
