@@ -179,10 +179,12 @@ class Postgres(_Section, frozen=True):
 
 class Redis(_Section, frozen=True):
     url: str = ""
-    """Empty: the embedded Valkey under the data directory."""
+    """Empty: the embedded Valkey under the data directory. A cluster is named by some of its nodes:
+    `redis+cluster://user:password@one:6379,two:6379`."""
 
     def __post_init__(self) -> None:
-        _check_urls("url", (self.url,), ("redis", "rediss", "unix"))
+        schemes = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+        _check_urls("url", (self.url,), schemes)
 
 
 class Auth(_Section, frozen=True):

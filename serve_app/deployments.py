@@ -120,13 +120,13 @@ class RateLimitDeployment:
     """One replica: it owns every bucket, a second one would double the limits."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
-        import redis.asyncio as redis_client
-
         from actors.rate_limit import LeaseRequest, RateLimit
         from storage.rate_buckets import RateBuckets
+        from storage.redis import greet, open_redis
 
         _start_logging(settings)
-        self._redis = redis_client.from_url(settings.redis.url)
+        self._redis = open_redis(settings.redis.url)
+        await greet(self._redis)
         self._limits = RateLimit(settings.rate_limit, RateBuckets(self._redis))
         self._decoder = msgspec.msgpack.Decoder(list[LeaseRequest])
         await self._limits.start()

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
-import redis.asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
 from config.errors import AppError
+from storage.redis import open_redis
 
 _TIMEOUT_SECONDS: Final = 5.0
 
@@ -61,15 +60,18 @@ async def probe_postgres(url: str) -> PostgresFacts:
 
 
 async def probe_redis(url: str) -> RedisFacts:
-    """Raises `AppError("unavailable")` with the reason, never with the password."""
+    """Of a cluster, what one of its primaries says. Raises `AppError("unavailable")` with the
+    reason, never with the password."""
     try:
-        client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0))
+        client = open_redis(url)
     except ValueError as error:
         raise AppError("unavailable", str(error)) from error
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
-            server = await client.info("server")
-            replication = await client.info("replication")
+            is_cluster = isinstance(client, RedisCluster)
+            node = {"target_nodes": RedisCluster.DEFAULT_NODE} if is_cluster else {}
+            server = await client.info("server", **node)
+            replication = await client.info("replication", **node)
     except TimeoutError as error:
         raise AppError("unavailable", f"no answer within {_TIMEOUT_SECONDS:.0f} s") from error
     except (OSError, RedisError) as error:

@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from config.errors import AppError
+from storage.redis import RedisClient
 
 _PREFIX = "serai:rate:"
 # Lets the owner's clock and Redis's differ a little without losing a bucket too early.
@@ -23,7 +23,7 @@ _TTL_MARGIN_MS = 1_000
 class RateBuckets:
     """Loads and saves buckets; AppError("unavailable") when Redis does not answer in time."""
 
-    def __init__(self, redis: Redis, *, timeout_seconds: float = 0.25) -> None:
+    def __init__(self, redis: RedisClient, *, timeout_seconds: float = 0.25) -> None:
         self._redis = redis
         self._timeout_seconds = timeout_seconds
 

@@ -53,6 +53,15 @@ def redis_url(valkey_url: str) -> str:
     return valkey_url
 
 
+@pytest.fixture(scope="session")
+def redis_cluster_url() -> Iterator[str]:
+    """Three nodes; tests use keys of their own."""
+    from tests.redis_cluster import RedisClusterForTests
+
+    with RedisClusterForTests() as cluster:
+        yield cluster.url
+
+
 @pytest.fixture
 def short_directory() -> Iterator[Path]:
     """A folder with a short path that every user may enter, removed afterwards."""

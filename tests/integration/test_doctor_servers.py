@@ -19,6 +19,12 @@ async def test_good_servers_are_fine(postgres_url: str, redis_url: str) -> None:
     assert (await probe_redis(redis_url)).writable
 
 
+async def test_a_cluster_answers_as_one(redis_cluster_url: str) -> None:
+    assert (await probe_redis(redis_cluster_url)).writable
+    (cluster,) = await doctor.check_redis(redis_cluster_url)
+    assert cluster.level == "ok"
+
+
 async def test_what_an_unfit_postgres_lacks_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def old(url: str) -> PostgresFacts:
         return PostgresFacts(15, "15.4", frozenset({"pg_trgm"}), writable=False)

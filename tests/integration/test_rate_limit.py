@@ -14,6 +14,7 @@ from actors.rate_limit import LeaseRequest, RateLimit
 from config.errors import AppError
 from config.rate_limits import RateLimitSettings, Rule
 from storage.rate_buckets import RateBuckets
+from storage.redis import greet, open_redis
 
 pytestmark = pytest.mark.integration
 
@@ -182,6 +183,16 @@ async def test_what_is_no_state_is_left_out(redis: Redis) -> None:
     await redis.rpush("serai:rate:list", "1")
     await store.save({"good": 2**62, "full": 5}, 10)
     assert await store.load(["good", "text", "list", "none", "full"]) == {"good": 2**62}
+
+
+async def test_buckets_of_one_call_may_lie_on_different_nodes(redis_cluster_url: str) -> None:
+    client = open_redis(redis_cluster_url)
+    assert await greet(client, 30)
+    store = RateBuckets(client, timeout_seconds=10)
+    states = {f"vote:account:{n}": 2**62 + n for n in range(20)}
+    await store.save(states, 1)
+    assert await store.load([*states, "none"]) == states
+    await client.aclose()
 
 
 async def test_a_dead_redis_is_unavailable(unused_port: int) -> None:
