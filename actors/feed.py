@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Annotated, Final, TypeVar
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from actors import content
-from actors.cursors import CursorKind, decode_cursor, encode_cursor
+from actors.cursors import CursorKind, encode_cursor
 from actors.directory_reads import DirectoryReader, find_community, require_reader
+from actors.feed_cursors import HotCursor, TopCursor, below, scope_of, top_bound
+from actors.home_reads import HomeReader
 from actors.messages import (
     GUEST,
     Failure,
     FeedRequest,
-    FeedWindow,
     ListCommunities,
     ListCountries,
     ListVisaTypes,
@@ -36,35 +37,13 @@ from actors.shard_messages import StreamPosition
 from storage import feeds
 from storage.communities import not_found
 from storage.directory import Directory
-from storage.feeds import HotBound
-from storage.identity import lowest_id_at
-from storage.postgres import Pool, wal_position
+from storage.feed_keys import HIGHEST_ID, LOWEST, LOWEST_ID, Languages
+from storage.feeds import CommunityPage, FeedOf, HotBound
+from storage.postgres import Connection, Pool, wal_position
 from storage.posts import PostRow
 from storage.replicas import Readers
 
-T = TypeVar("T")
-
 _encode: Final = msgspec.json.Encoder().encode
-_DAY_MS: Final = 86_400_000
-_WINDOW_DAYS: Final[dict[FeedWindow, int]] = {"day": 1, "week": 7, "month": 30}
-
-Score = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-
-
-class HotCursor(msgspec.Struct, frozen=True, array_like=True):
-    """Of the page's last post."""
-
-    pinned: bool
-    hot: float
-    id: UUID
-
-
-class TopCursor(msgspec.Struct, frozen=True, array_like=True):
-    """Of the page's last post; `since` is the lowest id of the window."""
-
-    score: Score
-    id: UUID
-    since: UUID
 
 
 class Feed:
@@ -81,6 +60,7 @@ class Feed:
         self._readers = readers or Readers(pool)
         self._directory = directory
         self._reader = DirectoryReader(self._readers, directory)
+        self._home = HomeReader(self._readers, clock_ms)
         self._clock_ms = clock_ms
 
     async def handle_batch(self, requests: Sequence[FeedRequest]) -> list[Outcome]:
@@ -117,7 +97,7 @@ class Feed:
             case ReadFeed():
                 return await self._read_feed(request)
             case ReadHome():
-                return await self._read_home(request)
+                return await self._home.read(request)
             case ListCountries():
                 return self._reader.list_countries()
             case ListVisaTypes():
@@ -127,78 +107,70 @@ class Feed:
             case ReadCommunity():
                 return await self._reader.read_community(request)
 
-    # ------------------------------------------------------------ one community
-
     async def _read_feed(self, request: ReadFeed) -> Reply:
         community = await find_community(self._directory, request.community)
-        scope = f"{community.id}:{request.sort}"
-        place = (community.country_id, community.id, request.limit + 1)
-        since = feeds.LOWEST_ID
+        languages = Languages.of(request.languages)
+        muted_by = request.caller.account_id if request.personal else None
+        scope = scope_of(request, community.id, languages)
+        of = FeedOf(community.country_id, community.id, request.limit + 1, muted_by, languages)
         async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
-            match request.sort:
-                case "hot":
-                    page = await feeds.hot_page(connection, *place, _hot_bound(request, scope))
-                case "new":
-                    below = _below(CursorKind.COMMUNITY_FEED, request, scope, UUID)
-                    page = await feeds.new_page(connection, *place, below or feeds.HIGHEST_ID)
-                case "top":
-                    scope = f"{scope}:{request.window}"
-                    bound, since = self._top_bound(CursorKind.COMMUNITY_FEED, request, scope)
-                    page = await feeds.top_page(connection, *place, bound, since)
-            if page is None:
+            shown = await self._shown(connection, request, of, scope)
+            if shown is None:
                 raise not_found()
+            page = shown.page
             if page.visibility != "public":
                 await require_reader(connection, request.caller, community.id)
         channel = f"community:{community.id}"
+        cursor = None
+        if shown.after is not None:
+            cursor = encode_cursor(CursorKind.COMMUNITY_FEED, scope, shown.after)
+        items = [content.post_view(row) for row in shown.items]
         return content.live_page(
-            _page(CursorKind.COMMUNITY_FEED, request, scope, page.posts, since),
+            _encode({"items": items, "next_cursor": cursor}),
             channel,
             StreamPosition(page.epoch, page.offset),
             position,
-            public=page.visibility == "public",
+            public=page.visibility == "public" and not request.personal,
         )
 
-    # ------------------------------------------------------------ home
+    async def _shown(
+        self, connection: Connection, request: ReadFeed, of: FeedOf, scope: str
+    ) -> _Shown | None:
+        """None: no such community."""
+        if request.sort == "top":
+            bound, since = top_bound(request, scope, self._clock_ms())
+            page = await feeds.top_page(connection, of, bound, since)
+            return None if page is None else _shown_of_top(page, request.limit, since)
+        if request.sort == "hot":
+            page = await feeds.hot_page(connection, of, _hot_bound(request, scope))
+        else:
+            page = await feeds.new_page(connection, of, below(request, scope, UUID) or HIGHEST_ID)
+        if page is None:
+            return None
+        items = page.posts[: request.limit]
+        if len(page.posts) <= request.limit:
+            return _Shown(page, items, None)
+        last = items[-1]
+        by_rank = request.sort == "hot"
+        return _Shown(
+            page, items, HotCursor(last.pinned, last.hot, last.id) if by_rank else last.id
+        )
 
-    async def _read_home(self, request: ReadHome) -> Reply:
-        account_id = request.caller.account_id
-        scope = f"{account_id}:{request.sort}"
-        since = feeds.LOWEST_ID
-        async with self._readers.acquire(request.position) as connection:
-            position = await wal_position(connection)
-            joined_by = None
-            if account_id is not None and await feeds.has_joined(connection, account_id):
-                joined_by = account_id
-            place = (joined_by, request.limit + 1)
-            match request.sort:
-                case "hot":
-                    last = _below(CursorKind.HOME_FEED, request, scope, HotCursor)
-                    ranked = (
-                        (feeds.HIGHEST, feeds.HIGHEST_ID) if last is None else (last.hot, last.id)
-                    )
-                    posts = await feeds.home_hot(connection, *place, ranked)
-                case "new":
-                    below = _below(CursorKind.HOME_FEED, request, scope, UUID)
-                    posts = await feeds.home_new(connection, *place, below or feeds.HIGHEST_ID)
-                case "top":
-                    scope = f"{scope}:{request.window}"
-                    bound, since = self._top_bound(CursorKind.HOME_FEED, request, scope)
-                    posts = await feeds.home_top(connection, *place, bound, since)
-        return Reply(200, _page(CursorKind.HOME_FEED, request, scope, posts, since), position)
 
-    def _top_bound(
-        self, kind: CursorKind, request: ReadFeed | ReadHome, scope: str
-    ) -> tuple[feeds.Scored, UUID]:
-        """Later pages keep the window of the first one."""
-        last = _below(kind, request, scope, TopCursor)
-        if last is not None:
-            return (last.score, last.id), last.since
-        days = _WINDOW_DAYS.get(request.window)
-        since = feeds.LOWEST_ID
-        if days is not None:
-            since = lowest_id_at(max(0, self._clock_ms() - days * _DAY_MS))
-        return (feeds.HIGHEST_SCORE, feeds.HIGHEST_ID), since
+class _Shown(NamedTuple):
+    """`after`: of the page's last post, where there is a next page."""
+
+    page: CommunityPage
+    items: list[PostRow]
+    after: HotCursor | TopCursor | UUID | None
+
+
+def _shown_of_top(page: CommunityPage, limit: int, since: UUID) -> _Shown:
+    items = page.posts[:limit]
+    last = items[-1] if len(page.posts) > limit else None
+    after = None if last is None else TopCursor(last.up - last.down, last.id, since)
+    return _Shown(page, items, after)
 
 
 def _of_anyone(request: FeedRequest) -> FeedRequest:
@@ -207,40 +179,10 @@ def _of_anyone(request: FeedRequest) -> FeedRequest:
     return msgspec.structs.replace(request, caller=GUEST)
 
 
-def _below(kind: CursorKind, request: ReadFeed | ReadHome, scope: str, type: type[T]) -> T | None:
-    if request.cursor is None:
-        return None
-    return decode_cursor(kind, scope, request.cursor, type)
-
-
 def _hot_bound(request: ReadFeed, scope: str) -> HotBound:
-    last = _below(CursorKind.COMMUNITY_FEED, request, scope, HotCursor)
+    last = below(request, scope, HotCursor)
     if last is None:
         return HotBound()
     if last.pinned:
         return HotBound(pinned=(last.hot, last.id))
-    return HotBound(pinned=(feeds.LOWEST, feeds.LOWEST_ID), rest=(last.hot, last.id))
-
-
-def _page(
-    kind: CursorKind,
-    request: ReadFeed | ReadHome,
-    scope: str,
-    posts: Sequence[PostRow],
-    since: UUID,
-) -> bytes:
-    """`posts` holds one more than the page where there is a next one."""
-    items = posts[: request.limit]
-    cursor = None
-    if len(posts) > request.limit:
-        last = items[-1]
-        value: HotCursor | TopCursor | UUID
-        match request.sort:
-            case "hot":
-                value = HotCursor(last.pinned, last.hot, last.id)
-            case "new":
-                value = last.id
-            case "top":
-                value = TopCursor(last.up - last.down, last.id, since)
-        cursor = encode_cursor(kind, scope, value)
-    return _encode({"items": [content.post_view(row) for row in items], "next_cursor": cursor})
+    return HotBound(pinned=(LOWEST, LOWEST_ID), rest=(last.hot, last.id))

@@ -202,12 +202,17 @@ ThreadRequest = ThreadWrite | ThreadRead
 
 
 class ReadFeed(Read, frozen=True):
+    """`languages` (BCP 47), empty: all. `personal`: without posts of members whom the caller muted,
+    so that the page is the caller's alone."""
+
     caller: Caller
     community: str  # id or slug
     sort: FeedSort
     window: FeedWindow
     limit: int
     cursor: str | None
+    languages: tuple[str, ...] = ()
+    personal: bool = False
 
 
 class ReadHome(Read, frozen=True):
@@ -218,6 +223,7 @@ class ReadHome(Read, frozen=True):
     window: FeedWindow
     limit: int
     cursor: str | None
+    languages: tuple[str, ...] = ()
 
 
 class ListCountries(Read, frozen=True):

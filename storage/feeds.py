@@ -1,4 +1,4 @@
-"""Pages of posts in the order of one community or of several.
+"""Pages of posts in the order of one community, and posts by their ids.
 
 Every page is one statement, hence one snapshot: the posts, who may see them and where the stream
 stands belong together. Bounds are exclusive; a first page starts below `TOP` or `NEWEST`. The
@@ -7,22 +7,16 @@ country stands in every condition on post, so that one partition alone is read.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from storage.feed_keys import HIGHEST, HIGHEST_ID, Languages, Ranked, Scored
+from storage.identity import country_of
 from storage.postgres import Connection
 from storage.posts import POST_COLUMNS, POST_JOINS, PostRow, post_of
-
-HIGHEST_ID: Final = UUID(int=(1 << 128) - 1)
-LOWEST_ID: Final = UUID(int=0)
-HIGHEST: Final = float("inf")
-LOWEST: Final = float("-inf")
-HIGHEST_SCORE: Final = 2**31 - 1
-
-Ranked = tuple[float, UUID]
-Scored = tuple[int, UUID]
 
 
 class HotBound(msgspec.Struct, frozen=True):
@@ -50,64 +44,99 @@ _COMMUNITY_PAGE: Final = """
     where y.id = $2
     order by {order}"""
 
-_STANDING: Final = "from post where country_id = $1 and community_id = $2 and deleted_at is null"
-# Two scans of a few rows each: by post_pinned, and by post_hot, which skips the pinned ones.
-_HOT: Final = _COMMUNITY_PAGE.format(
-    columns=POST_COLUMNS,
-    posts=f"""select * from (
-        (select * {_STANDING} and pinned and (hot, id) < ($4::float8, $5::uuid)
-         order by hot desc, id desc limit $3)
-        union all
-        (select * {_STANDING} and not pinned and (hot, id) < ($6::float8, $7::uuid)
-         order by hot desc, id desc limit $3)) both_kinds
-      order by pinned desc, hot desc, id desc limit $3""",
-    order="p.pinned desc, p.hot desc, p.id desc",
-)
-# By post_new.
-_NEW: Final = _COMMUNITY_PAGE.format(
-    columns=POST_COLUMNS,
-    posts=f"select * {_STANDING} and id < $4::uuid order by id desc limit $3",
-    order="p.id desc",
-)
-# By post_top, or by post_new and a sort where the window is small: the planner knows the values.
-_TOP: Final = _COMMUNITY_PAGE.format(
-    columns=POST_COLUMNS,
-    posts=f"""select * {_STANDING} and (score, id) < ($4::int, $5::uuid) and id >= $6::uuid
-      order by score desc, id desc limit $3""",
-    order="p.score desc, p.id desc",
-)
+_LANGUAGE: Final = "lower(split_part(p.language, '-', 1))"
 
 
-async def hot_page(
-    connection: Connection, country_id: int, community_id: UUID, limit: int, below: HotBound
-) -> CommunityPage | None:
-    """Pinned posts first, each kind by hot rank. None: no such community."""
-    return await _community_page(
-        connection, _HOT, country_id, community_id, limit, *below.pinned, *below.rest
+def in_languages(tags: str, primary: str) -> str:
+    """The condition on post p. By post_language where the languages are rare."""
+    return (
+        f"{_LANGUAGE} = any ({primary}::text[])"
+        f" and ({_LANGUAGE} = any ({tags}::text[]) or lower(p.language) = any ({tags}::text[]))"
     )
 
 
-async def new_page(
-    connection: Connection, country_id: int, community_id: UUID, limit: int, below: UUID
-) -> CommunityPage | None:
-    return await _community_page(connection, _NEW, country_id, community_id, limit, below)
+# $1 country, $2 community, $3 limit, $4 account whose mutes count, or null; $5 and on the bound,
+# then the languages.
+_STANDING: Final = """from post p where p.country_id = $1 and p.community_id = $2
+        and p.deleted_at is null
+        and p.author_id not in (select muted_id from account_mute where account_id = $4::uuid)"""
+# Two scans of a few rows each: by post_pinned, and by post_hot, which skips the pinned ones.
+_HOT: Final = f"""select * from (
+        (select p.* {_STANDING} and p.pinned and (p.hot, p.id) < ($5::float8, $6::uuid) {{filter}}
+         order by p.hot desc, p.id desc limit $3)
+        union all
+        (select p.* {_STANDING} and not p.pinned and (p.hot, p.id) < ($7::float8, $8::uuid)
+           {{filter}}
+         order by p.hot desc, p.id desc limit $3)) both_kinds
+      order by pinned desc, hot desc, id desc limit $3"""
+# By post_new.
+_NEW: Final = f"""select p.* {_STANDING} and p.id < $5::uuid {{filter}}
+      order by p.id desc limit $3"""
+# By post_top, or by post_new and a sort where the window is small: the planner knows the values.
+_TOP: Final = f"""select p.* {_STANDING} and (p.score, p.id) < ($5::int, $6::uuid)
+        and p.id >= $7::uuid {{filter}}
+      order by p.score desc, p.id desc limit $3"""
+
+
+def _page(posts: str, order: str, parameters: int) -> tuple[str, str]:
+    """Without and with a filter by language, whose parameters come last."""
+    filtered = "and " + in_languages(f"${parameters + 1}", f"${parameters + 2}")
+    plain, of_languages = (
+        _COMMUNITY_PAGE.format(
+            columns=POST_COLUMNS, posts=posts.format(filter=condition), order=order
+        )
+        for condition in ("", filtered)
+    )
+    return plain, of_languages
+
+
+_HOT_PAGES: Final = _page(_HOT, "p.pinned desc, p.hot desc, p.id desc", 8)
+_NEW_PAGES: Final = _page(_NEW, "p.id desc", 5)
+_TOP_PAGES: Final = _page(_TOP, "p.score desc, p.id desc", 7)
+
+
+class FeedOf(NamedTuple):
+    """Which posts. `muted_by`: without those whose authors this account has muted."""
+
+    country_id: int
+    community_id: UUID
+    limit: int
+    muted_by: UUID | None = None
+    languages: Languages | None = None
+
+
+async def hot_page(connection: Connection, of: FeedOf, below: HotBound) -> CommunityPage | None:
+    """Pinned posts first, each kind by hot rank. None: no such community."""
+    return await _community_page(connection, _HOT_PAGES, of, *below.pinned, *below.rest)
+
+
+async def new_page(connection: Connection, of: FeedOf, below: UUID) -> CommunityPage | None:
+    return await _community_page(connection, _NEW_PAGES, of, below)
 
 
 async def top_page(
-    connection: Connection,
-    country_id: int,
-    community_id: UUID,
-    limit: int,
-    below: Scored,
-    since: UUID,
+    connection: Connection, of: FeedOf, below: Scored, since: UUID
 ) -> CommunityPage | None:
     """Posts with an id from `since` on, by score."""
-    return await _community_page(connection, _TOP, country_id, community_id, limit, *below, since)
+    return await _community_page(connection, _TOP_PAGES, of, *below, since)
 
 
 async def _community_page(
-    connection: Connection, statement: str, *values: object
+    connection: Connection, pages: tuple[str, str], of: FeedOf, *bound: object
 ) -> CommunityPage | None:
+    return await _page_of(
+        connection,
+        pages[of.languages is not None],
+        of.country_id,
+        of.community_id,
+        of.limit,
+        of.muted_by,
+        *bound,
+        *(of.languages or ()),
+    )
+
+
+async def _page_of(connection: Connection, statement: str, *values: object) -> CommunityPage | None:
     rows = await connection.fetch(statement, *values)
     if not rows:
         return None
@@ -116,83 +145,16 @@ async def _community_page(
     return CommunityPage(first["seen"], first["epoch"], first["top_offset"], posts)
 
 
-# ---------------------------------------------------------------- several communities
+# ---------------------------------------------------------------- posts by their ids
 
-# Keys first, then the texts of one page: the keys of all communities come from indexes alone.
-_SEVERAL: Final = """
-    with page as materialized ({{keys}} order by {order} limit $1)
-    select {columns} from page k
-    join post p on p.country_id = k.country_id and p.id = k.id
-    {joins}
-    order by {order_of_posts}"""
-_JOINED: Final = """
-    select k.* from (
-        select c.id, c.country_id from membership m join community c on c.id = m.community_id
-        where m.account_id = $2 and m.role <> 'banned') joined
-    cross join lateral (
-        select p.country_id, p.id, p.hot, p.score from post p
-        where p.country_id = joined.country_id and p.community_id = joined.id
-          and p.deleted_at is null and {bound}
-        order by {order} limit $1) k"""
-# By post_all_hot, post_all_new, post_all_top: one ordered scan a partition, merged.
-_PUBLIC: Final = """
-    select p.country_id, p.id, p.hot, p.score from post p
-    where p.deleted_at is null and {bound} and $2::uuid is null
-      and p.community_id not in (select c.id from community c where c.visibility = 'private')"""
-
-_ORDERS: Final = {
-    "hot": ("hot desc, id desc", "(p.hot, p.id) < ($3::float8, $4::uuid)"),
-    "new": ("id desc", "p.id < $3::uuid"),
-    "top": ("score desc, id desc", "(p.score, p.id) < ($3::int, $4::uuid) and p.id >= $5::uuid"),
-}
+_BY_ID: Final = f"""
+    select {POST_COLUMNS}
+    from unnest($1::smallint[], $2::uuid[]) with ordinality i (country, post, place)
+    join post p on p.country_id = i.country and p.id = i.post and p.deleted_at is null
+    {POST_JOINS} order by i.place"""
 
 
-def _several(keys: str, sort: str) -> str:
-    order, bound = _ORDERS[sort]
-    of_posts = ", ".join(f"p.{part}" for part in order.split(", "))
-    frame = _SEVERAL.format(
-        order=order, columns=POST_COLUMNS, joins=POST_JOINS, order_of_posts=of_posts
-    )
-    return frame.format(keys=keys.format(bound=bound, order=of_posts))
-
-
-_HOME: Final = {
-    (joined, sort): _several(keys, sort)
-    for joined, keys in ((True, _JOINED), (False, _PUBLIC))
-    for sort in _ORDERS
-}
-
-
-async def has_joined(connection: Connection, account_id: UUID) -> bool:
-    return bool(
-        await connection.fetchval(
-            "select exists (select from membership where account_id = $1 and role <> 'banned')",
-            account_id,
-        )
-    )
-
-
-async def home_hot(
-    connection: Connection, joined_by: UUID | None, limit: int, below: Ranked
-) -> list[PostRow]:
-    """Of the communities that `joined_by` has joined; None: of all public ones."""
-    return await _home(connection, "hot", joined_by, limit, *below)
-
-
-async def home_new(
-    connection: Connection, joined_by: UUID | None, limit: int, below: UUID
-) -> list[PostRow]:
-    return await _home(connection, "new", joined_by, limit, below)
-
-
-async def home_top(
-    connection: Connection, joined_by: UUID | None, limit: int, below: Scored, since: UUID
-) -> list[PostRow]:
-    return await _home(connection, "top", joined_by, limit, *below, since)
-
-
-async def _home(
-    connection: Connection, sort: str, joined_by: UUID | None, limit: int, *bound: object
-) -> list[PostRow]:
-    statement = _HOME[joined_by is not None, sort]
-    return [post_of(row) for row in await connection.fetch(statement, limit, joined_by, *bound)]
+async def posts_by_id(connection: Connection, ids: Sequence[UUID]) -> list[PostRow]:
+    """In the order of `ids`, without those that were deleted meanwhile."""
+    rows = await connection.fetch(_BY_ID, [country_of(id) for id in ids], list(ids))
+    return [post_of(row) for row in rows]

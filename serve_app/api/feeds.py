@@ -8,7 +8,7 @@ import msgspec
 
 from actors.messages import ReadFeed, ReadHome, Reply
 from serve_app.api.call import Call
-from serve_app.api.fields import Cursor, FeedSort, FeedWindow, Limit
+from serve_app.api.fields import Cursor, FeedSort, FeedWindow, LanguageList, Limit
 from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import PostPage
 
@@ -20,28 +20,50 @@ class FeedQuery(msgspec.Struct, frozen=True):
     window: FeedWindow = "week"
     limit: Limit = 30
     cursor: Cursor | None = None
+    languages: LanguageList | None = None
 
 
-async def community_feed(call: Call[Nothing, FeedQuery]) -> Reply:
+class CommunityFeedQuery(FeedQuery, frozen=True):
+    """`personal=true` leaves out posts of members whom the caller muted; the page is then the
+    caller's own and comes from no cache."""
+
+    personal: bool = False
+
+
+async def community_feed(call: Call[Nothing, CommunityFeedQuery]) -> Reply:
     query = call.query
-    community = call.text("community")
     return await call.backends.feed(
-        ReadFeed(call.caller, community, query.sort, query.window, query.limit, query.cursor)
+        ReadFeed(
+            call.caller,
+            call.text("community"),
+            query.sort,
+            query.window,
+            query.limit,
+            query.cursor,
+            _languages(query),
+            query.personal,
+        )
     )
 
 
 async def home_feed(call: Call[Nothing, FeedQuery]) -> Reply:
     query = call.query
     return await call.backends.feed(
-        ReadHome(call.caller, query.sort, query.window, query.limit, query.cursor)
+        ReadHome(
+            call.caller, query.sort, query.window, query.limit, query.cursor, _languages(query)
+        )
     )
+
+
+def _languages(query: FeedQuery) -> tuple[str, ...]:
+    return tuple(query.languages.split(",")) if query.languages else ()
 
 
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "GET", "/api/v1/communities/{community}/feed", community_feed, "Feed of a community",
-        access="guest", rate="read", query=FeedQuery, answer=PostPage, shared="everyone",
-        tag="feeds",
+        access="guest", rate="read", query=CommunityFeedQuery, answer=PostPage, shared="everyone",
+        is_personal=lambda query: query.personal, tag="feeds",
     ),
     Route(
         "GET", "/api/v1/feeds/home", home_feed,

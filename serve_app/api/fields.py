@@ -47,6 +47,15 @@ Language = Annotated[
         examples=["de", "pt-BR"],
     ),
 ]
+LanguageList = Annotated[
+    str,
+    Meta(
+        pattern=f"^{LANGUAGE_PATTERN}(?:,{LANGUAGE_PATTERN}){{0,{MAX_LANGUAGES - 1}}}{_END}",
+        max_length=MAX_LANGUAGES * (MAX_LANGUAGE_CHARACTERS + 1),
+        description="BCP 47, separated by commas; `pt` stands for `pt-BR` too",
+        examples=["de,pt-BR"],
+    ),
+]
 Country = Annotated[
     str,
     Meta(pattern=rf"^[A-Za-z]{{2}}{_END}", description="ISO 3166-1 alpha-2", examples=["DE"]),

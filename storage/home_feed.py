@@ -1,0 +1,175 @@
+"""What a home feed may show: the newest keys of each joined community, or of all public ones.
+
+A page is two statements. The first gives candidates, keys alone; actors/home_merge.py chooses
+among them, and the second reads the posts chosen (feeds.posts_by_id).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from storage.feed_keys import Candidate, Languages, Ranked
+from storage.feeds import in_languages
+from storage.identity import country_of
+from storage.postgres import Connection
+
+Order = Literal["hot", "new", "top"]
+
+
+class HomeBounds(msgspec.Struct, frozen=True):
+    """`held` communities have bounds of their own, `deferred` posts come whatever their place.
+    `since`: the lowest id of the window. `each`: candidates of one community at most."""
+
+    below: Ranked
+    held: Sequence[tuple[UUID, float, UUID]]
+    deferred: Sequence[UUID]
+    since: UUID
+    each: int
+
+
+# By post_hot, post_new, post_top of one community, or by post_all_* of all. Every order names the
+# same parameters: PostgreSQL wants to know the type of each.
+_RANK: Final = {"hot": "p.hot", "new": "0::float8", "top": "p.score::float8"}
+_BELOW: Final = {
+    "hot": "(p.hot, p.id) < ({rank}::float8, {id}::uuid)",
+    "new": "{rank}::float8 is not null and p.id < {id}::uuid",
+    "top": "(p.score, p.id) < ({rank}::int, {id}::uuid)",
+}
+_DESCENDING: Final = {
+    "hot": "p.hot desc, p.id desc",
+    "new": "p.id desc",
+    "top": "p.score desc, p.id desc",
+}
+
+# $1 each, $2 account or null, $3 $4 below, $5 $6 $7 held, $8 $9 deferred, $10 since, $11 $12
+# languages.
+_KEY: Final = "{rank} as rank, p.id, p.author_id, p.community_id"
+_SHOWN: Final = """p.deleted_at is null and p.id >= $10::uuid {languages}
+          and p.author_id not in (select muted_id from account_mute where account_id = $2)"""
+_NOT_MUTED: Final = """not exists (
+            select from community_mute u where u.account_id = $2 and u.community_id = c.id)"""
+_HELD: Final = """
+    held as (select * from unnest($5::uuid[], $6::float8[], $7::uuid[]) h (community, rank, id))"""
+_DEFERRED: Final = "unnest($8::smallint[], $9::uuid[]) d (country, id)"
+
+_JOINED: Final = """
+    with {held},
+    open as materialized (
+        select c.id, c.country_id, coalesce(h.rank, $3::float8) as rank,
+               coalesce(h.id, $4::uuid) as below
+        from membership m join community c on c.id = m.community_id
+        left join held h on h.community = c.id
+        where m.account_id = $2::uuid and m.role <> 'banned' and {not_muted})
+    select k.*, false as scanned from open o cross join lateral (
+        select {key} from post p
+        where p.country_id = o.country_id and p.community_id = o.id and {below_open} and {shown}
+          and p.id <> all ($9::uuid[])
+        order by {descending} limit $1) k
+    union all
+    select {key}, false from {deferred}
+    join post p on p.country_id = d.country and p.id = d.id
+    join open o on o.id = p.community_id
+    where {shown}
+    order by rank desc, id desc"""
+# One ordered scan a partition, merged; communities that are held have a scan of their own.
+_PUBLIC: Final = """
+    with {held}
+    select k.*, true as scanned from (
+        select {key} from post p
+        where {below} and {shown} and p.id <> all ($9::uuid[]) and p.community_id not in (
+            select c.id from community c where c.visibility = 'private'
+            union all select u.community_id from community_mute u where u.account_id = $2::uuid
+            union all select h.community from held h)
+        order by {descending} limit 4 * $1) k
+    union all
+    select k.*, false from held h
+    join community c on c.id = h.community and c.visibility = 'public' and {not_muted}
+    cross join lateral (
+        select {key} from post p
+        where p.country_id = c.country_id and p.community_id = c.id and {below_held} and {shown}
+          and p.id <> all ($9::uuid[])
+        order by {descending} limit $1) k
+    union all
+    select {key}, false from {deferred}
+    join post p on p.country_id = d.country and p.id = d.id
+    join community c on c.id = p.community_id and c.visibility = 'public' and {not_muted}
+    where {shown}
+    order by rank desc, id desc"""
+
+
+def _statement(frame: str, order: Order, languages: str) -> str:
+    below = _BELOW[order]
+    return frame.format(
+        held=_HELD,
+        deferred=_DEFERRED,
+        not_muted=_NOT_MUTED,
+        descending=_DESCENDING[order],
+        shown=_SHOWN.format(languages=languages),
+        key=_KEY.format(rank=_RANK[order]),
+        below=below.format(rank="$3", id="$4"),
+        below_open=below.format(rank="o.rank", id="o.below"),
+        below_held=below.format(rank="h.rank", id="h.id"),
+    )
+
+
+_ORDERS: Final[tuple[Order, ...]] = ("hot", "new", "top")
+_STATEMENTS: Final = {
+    (joined, order, bool(languages)): _statement(frame, order, languages)
+    for joined, frame in ((True, _JOINED), (False, _PUBLIC))
+    for order in _ORDERS
+    for languages in ("", "and " + in_languages("$11", "$12"))
+}
+
+
+async def has_joined(connection: Connection, account_id: UUID) -> bool:
+    return bool(
+        await connection.fetchval(
+            "select exists (select from membership where account_id = $1 and role <> 'banned')",
+            account_id,
+        )
+    )
+
+
+async def candidates(
+    connection: Connection,
+    order: Order,
+    account_id: UUID | None,
+    bounds: HomeBounds,
+    languages: Languages | None,
+    *,
+    joined: bool,
+) -> list[Candidate]:
+    """Highest first: of the communities that the account has joined, else of all public ones,
+    without what it has muted. Of the public ones that are not held, four times `each` together."""
+    rows = await connection.fetch(
+        _STATEMENTS[joined, order, languages is not None],
+        bounds.each,
+        account_id,
+        *bounds.below,
+        [community for community, _, _ in bounds.held],
+        [rank for _, rank, _ in bounds.held],
+        [id for _, _, id in bounds.held],
+        [country_of(id) for id in bounds.deferred],
+        list(bounds.deferred),
+        bounds.since,
+        *(languages or ()),
+    )
+    known = _known_down_to(rows, 4 * bounds.each)
+    deferred = set(bounds.deferred)
+    return [
+        Candidate(row["rank"], row["id"], row["author_id"], row["community_id"])
+        for row in rows
+        if row["id"] in deferred or known is None or (row["rank"], row["id"]) >= known
+    ]
+
+
+def _known_down_to(rows: Sequence[Record], most: int) -> Ranked | None:
+    """Where the scan of all communities was cut: what is held may not be shown below it, because
+    posts of others may stand above. None: nothing was cut."""
+    scanned = [row for row in rows if row["scanned"]]
+    return (scanned[-1]["rank"], scanned[-1]["id"]) if len(scanned) == most else None
