@@ -78,7 +78,7 @@ class HandleBackends:
             "feed", feed, in_flight=2, max_wait_seconds=_READS_WAIT_SECONDS
         )
         self._people: BatchedHandle[AccountsRequest | MemberRequest] = BatchedHandle(
-            "accounts", accounts, in_flight=2
+            "accounts", accounts, in_flight=2, max_wait_seconds=_WRITES_WAIT_SECONDS
         )
         # Hashing a password takes a hundred times longer than all else that Accounts does.
         self._signing: BatchedHandle[AccountsRequest] = BatchedHandle(

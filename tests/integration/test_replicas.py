@@ -9,19 +9,32 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from multidict import CIMultiDict
 
-from actors.messages import GUEST, Caller, EditPost, ReadPost, Reply
+from actors.feed import Feed
+from actors.messages import (
+    GUEST,
+    Caller,
+    EditPost,
+    FeedRequest,
+    ReadFeed,
+    ReadHome,
+    ReadPost,
+    Reply,
+)
 from actors.outcomes import answer
 from actors.thread import Thread
 from config.errors import AppError
 from config.settings import Postgres
+from serve_app.gateway.edge_cache import EdgeCache
 from storage.directory import Directory
 from storage.postgres import wal_position
 from storage.read_gate import READS
 from storage.replica import REMOVED, Replica
 from storage.replicas import ASKED_AGAIN, AskPrimary, Readers, open_readers
 from tests.conditions import wait_until
-from tests.integration.content import RECEIVED_NS, Content, content_on
+from tests.gateway_app import FakeRealtime
+from tests.integration.content import RECEIVED_NS, Content, content_on, create_post
 from tests.replica import StreamingReplica
 from tests.stores import OwnLoop, PostgresForTests
 
@@ -150,6 +163,55 @@ async def test_what_is_new_is_never_answered_not_found(site: Site) -> None:
         assert asked_again("absent") == before + 1
     finally:
         await site.standby.resume_replay()
+
+
+async def test_feeds_show_own_posts_and_later_everybodys(site: Site) -> None:
+    pool = site.content.pool
+    feed = Feed(pool, Directory(pool), readers=site.readers)
+
+    async def titles(position: int = 0) -> list[str]:
+        requests: list[FeedRequest] = [
+            ReadFeed(GUEST, "de-student", "new", "all", 10, None, position=position),
+            ReadHome(site.ana, "new", "all", 10, None, position=position),
+        ]
+        pages = [site.content.body(reply) for reply in await feed.handle_batch(requests)]
+        assert pages[0]["items"] == pages[1]["items"]
+        return [item["title"] for item in pages[0]["items"]]
+
+    await site.standby.pause_replay()
+    try:
+        [reply] = await site.content.ask(create_post(site.ana, title="New"))
+        assert isinstance(reply, Reply)
+        assert await titles() == ["Before"]
+        assert await titles(reply.position) == ["New", "Before"]
+    finally:
+        await site.standby.resume_replay()
+    await site.replayed(reply.position)
+    assert await titles() == ["New", "Before"]
+
+
+async def test_a_cached_page_does_not_outlive_its_event(site: Site) -> None:
+    """Events overtake replicas: the page that is read after one must show it."""
+    events = FakeRealtime()
+    cache = EdgeCache(events, max_bytes=1 << 20, max_age_seconds=3_600.0)
+    channel = f"thread:{site.post_id}"
+
+    async def page() -> bytes:
+        return (await cache.page("k", "/k", None, site.read, lambda reply: CIMultiDict())).body
+
+    assert b"Before" in await page()  # the first read makes the cache follow the channel
+    assert b"Before" in await page()
+    await site.standby.pause_replay()
+    try:
+        await site.rename("After")
+        assert b"Before" in await page()
+        offset, _ = site.content.publisher.types(channel)[-1]
+        events.event(channel, offset)
+        assert b"After" in await page()
+        assert cache.hit_nowait("/k") is not None
+    finally:
+        await site.standby.resume_replay()
+        await cache.close()
 
 
 async def test_a_replica_that_knows_less_than_before_is_not_believed(site: Site) -> None:

@@ -1,0 +1,147 @@
+"""How often each route asks the database: a loop of queries shows here before it shows in the bill.
+
+A new route gets a row in STATEMENTS, and in BODIES or QUERIES of test_documented_codes.py what it
+has to be sent. BEGIN, COMMIT and the question for the WAL position count: they are round trips too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import asyncpg
+import pytest
+
+from serve_app.api.headers import POSITION
+from serve_app.api.route import Route
+from serve_app.api.routing import ROUTES
+from storage.postgres import Pool
+from storage.streams import ensure_partitions
+from tests.gateway_app import free_port
+from tests.integration.people import PASSWORD, World, world
+from tests.integration.test_documented_codes import BODIES, QUERIES, Scene, api, headers_of
+
+__all__ = ["world"]
+
+pytestmark = pytest.mark.integration
+
+STATEMENTS: Final[dict[str, int]] = {
+    "POST /api/v1/auth/register": 6,
+    "POST /api/v1/auth/login": 2,
+    "POST /api/v1/auth/refresh": 2,
+    "POST /api/v1/auth/logout": 5,
+    "GET /api/v1/me": 1,
+    "PATCH /api/v1/me": 4,
+    "GET /api/v1/me/marks": 1,
+    "GET /api/v1/countries": 0,
+    "GET /api/v1/visa-types": 0,
+    "GET /api/v1/communities": 2,
+    "GET /api/v1/communities/{community}": 2,
+    "PUT /api/v1/communities/{community}/membership": 6,
+    "DELETE /api/v1/communities/{community}/membership": 6,
+    "GET /api/v1/communities/{community}/feed": 2,
+    "GET /api/v1/feeds/home": 3,
+    "POST /api/v1/posts": 2,
+    "GET /api/v1/posts/{post_id}": 2,
+    "PATCH /api/v1/posts/{post_id}": 10,
+    "DELETE /api/v1/posts/{post_id}": 11,
+    "GET /api/v1/posts/{post_id}/history": 2,
+    "GET /api/v1/posts/{post_id}/comments": 3,
+    "POST /api/v1/posts/{post_id}/comments": 2,
+    "PATCH /api/v1/comments/{comment_id}": 10,
+    "DELETE /api/v1/comments/{comment_id}": 13,
+    "GET /api/v1/comments/{comment_id}/history": 3,
+    "PUT /api/v1/posts/{post_id}/vote": 2,
+    "PUT /api/v1/comments/{comment_id}/vote": 2,
+    "GET /api/v1/me/drafts": 1,
+    "POST /api/v1/me/drafts": 7,
+    "GET /api/v1/me/drafts/{draft_id}": 1,
+    "PUT /api/v1/me/drafts/{draft_id}": 6,
+    "DELETE /api/v1/me/drafts/{draft_id}": 4,
+    "GET /api/v1/me/saves": 1,
+    "PUT /api/v1/posts/{post_id}/save": 5,
+    "DELETE /api/v1/posts/{post_id}/save": 4,
+    "PUT /api/v1/comments/{comment_id}/save": 5,
+    "DELETE /api/v1/comments/{comment_id}/save": 4,
+    "PUT /api/v1/posts/{post_id}/follow": 5,
+    "DELETE /api/v1/posts/{post_id}/follow": 4,
+    "PUT /api/v1/communities/{community}/follow": 5,
+    "DELETE /api/v1/communities/{community}/follow": 5,
+    "PUT /api/v1/posts/{post_id}/read": 7,
+    "GET /api/v1/me/mutes/accounts": 1,
+    "PUT /api/v1/me/mutes/accounts/{account}": 6,
+    "DELETE /api/v1/me/mutes/accounts/{account}": 5,
+    "GET /api/v1/me/mutes/communities": 1,
+    "PUT /api/v1/me/mutes/communities/{community}": 5,
+    "DELETE /api/v1/me/mutes/communities/{community}": 5,
+    "GET /api/v1/notifications": 2,
+    "PUT /api/v1/notifications/read": 5,
+    "GET /api/v1/realtime/token": 2,
+}
+
+_RESET: Final = "SELECT pg_advisory_unlock_all()"
+_statements: list[str] = []
+
+
+def _note(record: asyncpg.connection.LoggedQuery) -> None:
+    if not record.query.startswith(_RESET):  # of the pool, when a connection comes back
+        _statements.append(record.query)
+
+
+async def _listen(connection: Any) -> None:
+    connection.add_query_logger(_note)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    pool = await asyncpg.create_pool(database_url, min_size=4, max_size=4, init=_listen)
+    async with pool.acquire() as connection:
+        await ensure_partitions(connection, datetime.now(UTC).date(), 1)
+    yield pool
+    await pool.close()
+
+
+async def _body(world: World, route: Route[Any, Any], values: dict[str, str], handle: str) -> Any:
+    if route.tag == "auth":
+        person = await world.register(handle)
+        new = {"handle": f"{handle}_", "email": f"{handle}_@example.org", "password": PASSWORD}
+        token = {"refresh_token": person.refresh_token}
+        known = {"login": handle, "password": PASSWORD}
+        bodies = {"register": new, "login": known, "refresh": token, "logout": token}
+        return bodies[route.path.rpartition("/")[2]]
+    template = BODIES.get((route.method, route.path))
+    return template and {
+        name: value.format(**values) if isinstance(value, str) else value
+        for name, value in template.items()
+    }
+
+
+async def test_every_route_asks_the_database_as_often_as_its_row_says(world: World) -> None:
+    """Sockets, probes and what is for operators have no rate class and no row. And a write says how
+    far the log has come, or a replica could hide it from its own author."""
+    scene = Scene(world)
+    await scene.prepare()
+    author = scene.callers["author"]
+    counted: dict[str, int] = {}
+    said: dict[str, list[str]] = {}
+    async with api(world, free_port()) as session:
+        for route in ROUTES:
+            if route.rate in (None, "connect"):
+                continue
+            name = f"{route.method} {route.path}"
+            for turn in range(2):  # the first one fills caches and prepares statements
+                values = await scene.path_values("open")
+                body = await _body(world, route, values, f"turn_{turn}_{len(counted)}")
+                path = f"{route.path}{QUERIES.get(route.path, '')}".format(**values)
+                headers = headers_of(author if route.tag != "auth" else None)
+                _statements.clear()
+                async with session.request(
+                    route.method, path, json=body, headers=headers
+                ) as response:
+                    assert response.status == route.status, (path, await response.text())
+                    is_told = POSITION in response.headers or route.tag == "auth"
+                    assert is_told or route.method == "GET", f"{name} answers no {POSITION}"
+                counted[name], said[name] = len(_statements), _statements.copy()
+    wrong = {name: said[name] for name in counted if STATEMENTS.get(name) != counted[name]}
+    assert counted == STATEMENTS, wrong
