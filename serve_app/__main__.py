@@ -44,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "restart-gateways", help="replace the gateways one after the other, sockets drained first"
     )
+    partition = commands.add_parser("partition", help="list partitions, or give a country its own")
+    actions = partition.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="countries, rows and bytes of each")
+    promote = actions.add_parser("promote", help="while the server runs; goes on after a kill")
+    promote.add_argument("country", help="ISO 3166-1 alpha-2")
     load_dump = commands.add_parser("import", help="load a community dump")
     load_dump.add_argument("directory", type=Path)
     grant = commands.add_parser("grant", help="give a member a role")
@@ -98,6 +103,12 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
 
         print(await prepare_database(url, settings))
         return 0
+    if options.command == "partition":
+        from serve_app.partitioning import list_them, promote_country
+
+        if options.action == "list":
+            return await list_them(url)
+        return await promote_country(url, options.country)
     if options.command == "import":
         from serve_app.importing import import_dump
 

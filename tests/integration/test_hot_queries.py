@@ -1,0 +1,182 @@
+"""What the hot queries read: the partition of one country, by an index.
+
+Every statement that the actors send is caught and explained with its own values; what counts is
+what runs, since a statement over ids learns their countries only then. The tables are small here,
+so sequential scans are made dear: where one is left, no index would serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from actors.feed import Feed
+from actors.messages import (
+    GUEST,
+    Caller,
+    CastVote,
+    FeedRequest,
+    Outcome,
+    ReadComments,
+    ReadFeed,
+    ReadMarks,
+    ReadPost,
+    ReadPostHistory,
+    Reply,
+    ThreadRequest,
+)
+from actors.thread import Thread
+from storage.directory import Directory
+from storage.partitions import PARENTS
+from tests.integration.content import (
+    Content,
+    RecordingPublisher,
+    content_on,
+    create_comment,
+    create_post,
+)
+
+GERMANY = "_c276"
+
+
+class Caught:
+    """A pool that remembers the statements of its connections."""
+
+    def __init__(self) -> None:
+        self.statements: list[tuple[str, tuple[Any, ...]]] = []
+
+    async def connect(self, connection: asyncpg.Connection) -> None:
+        connection.add_query_logger(self._catch)
+        await connection.execute("set enable_seqscan = off")
+
+    def _catch(self, query: Any) -> None:
+        if query.args:
+            self.statements.append((query.query, tuple(query.args)))
+
+
+@pytest.fixture
+async def content(database_url: str) -> AsyncIterator[Content]:
+    async with content_on(database_url) as made:
+        yield made
+
+
+class Explained:
+    def __init__(self, url: str, content: Content) -> None:
+        self._url = url
+        self._content = content
+
+    async def ask(self, *requests: ThreadRequest | FeedRequest) -> list[dict[str, Any]]:
+        """The plans of everything that these requests send, one after the other."""
+        caught = Caught()
+        async with asyncpg.create_pool(
+            self._url, min_size=1, max_size=2, init=caught.connect
+        ) as pool:
+            directory = Directory(pool)
+            thread = Thread(pool, directory, RecordingPublisher())
+            feed = Feed(pool, directory)
+            for request in requests:
+                outcome: Outcome
+                if isinstance(request, ReadFeed):
+                    (outcome,) = await feed.handle_batch([request])
+                else:
+                    (outcome,) = await thread.handle_batch([request])  # type: ignore[list-item]
+                assert isinstance(outcome, Reply), outcome
+            async with pool.acquire() as connection:
+                asked = list(caught.statements)
+                return [await _plan(connection, query, values) for query, values in asked]
+
+
+async def _plan(connection: Any, query: str, values: tuple[Any, ...]) -> dict[str, Any]:
+    text = await connection.fetchval(f"explain (analyze, format json) {query}", *values)
+    plan: dict[str, Any] = msgspec.json.decode(text)[0]["Plan"]
+    return plan
+
+
+def scans(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(kind of node, relation) of every scan of a partitioned table that has run."""
+    if not plan["Actual Loops"]:
+        return
+    relation = plan.get("Relation Name", "")
+    if relation.startswith(tuple(f"{parent}_" for parent in PARENTS)):
+        yield plan["Node Type"], relation
+    for child in plan.get("Plans", ()):
+        yield from scans(child)
+
+
+@pytest.fixture
+async def scene(content: Content, database_url: str) -> tuple[Explained, Caller, Any, Any]:
+    ada = await content.member("ada")
+    posts = [await content.post(ada, title=f"Question {n}") for n in range(3)]
+    comment = await content.comment(ada, posts[0]["id"])
+    return Explained(database_url, content), ada, posts[0], comment
+
+
+async def test_reads_of_one_country(scene: tuple[Explained, Caller, Any, Any]) -> None:
+    explained, ada, post, comment = scene
+    id = UUID(post["id"])
+    requests: list[ThreadRequest | FeedRequest] = [
+        *(
+            ReadFeed(GUEST, "de-student", sort, window, 30, None)  # type: ignore[arg-type]
+            for sort, window in (("hot", "all"), ("new", "all"), ("top", "week"), ("top", "all"))
+        ),
+        ReadPost(GUEST, id),
+        ReadPostHistory(GUEST, id),
+        *(ReadComments(GUEST, id, sort, None, 100, None) for sort in ("best", "new", "old")),
+        ReadMarks(ada, (id, UUID(comment["id"]))),
+    ]
+    seen: set[str] = set()
+    for request in requests:
+        plans = await explained.ask(request)
+        found = [scan for plan in plans for scan in scans(plan)]
+        assert found, request
+        for node, relation in found:
+            assert relation.endswith(GERMANY), (request, relation)
+            assert "Index" in node or node == "Bitmap Heap Scan", (request, node, relation)
+        seen |= {relation for _, relation in found}
+    assert {f"{parent}{GERMANY}" for parent in PARENTS} == seen
+
+
+async def test_writes_of_one_country(content: Content) -> None:
+    """What functions read is not to be explained: the counters of the transaction tell it."""
+    ada = await content.member("ada")
+    post = await content.post(ada)
+    comment = await content.comment(ada, post["id"])
+    requests: list[ThreadRequest] = [
+        create_post(ada),
+        create_comment(ada, post["id"], parent=comment["id"]),
+        CastVote(ada, "post", UUID(post["id"]), 1),
+        CastVote(ada, "comment", UUID(comment["id"]), -1),
+    ]
+    before = await _touched(content)
+    for outcome in await content.ask(*requests):
+        assert isinstance(outcome, Reply), outcome
+    touched = {name for name, count in (await _touched(content)).items() if count > before[name]}
+    assert touched == {f"{parent}{GERMANY}" for parent in ("post", "comment", "vote")}
+
+
+async def _touched(content: Content) -> dict[str, int]:
+    """Scans, and rows written, of every partition since the database began."""
+    await _flush_statistics(content)
+    rows = await content.pool.fetch(
+        "select relname, coalesce(seq_scan, 0) + coalesce(idx_scan, 0) + n_tup_ins as n"
+        " from pg_stat_user_tables where relname ~ '^(post|comment|vote|revision)_[cg][0-9]+$'"
+    )
+    return {row["relname"]: row["n"] for row in rows}
+
+
+async def _flush_statistics(content: Content) -> None:
+    """Each backend tells of itself when it is idle, or at once when asked."""
+    connections = []
+    async with asyncio.timeout(20):
+        for _ in range(content.pool.get_max_size()):
+            connections.append(await content.pool.acquire())
+        for connection in connections:
+            await connection.execute("select pg_stat_force_next_flush()")
+            await connection.execute("select 1")
+            await content.pool.release(connection)
