@@ -219,6 +219,8 @@ class Deployments(_Section, frozen=True):
     accounts: Deployment = Deployment()
     rate_limit: Deployment = Deployment()
     worker_light: Deployment = Deployment()
+    worker_ai: Deployment = Deployment()
+    """Started where there are jobs for it (actors/job_table.py); part 4 of 5 brings the first."""
 
     def __post_init__(self) -> None:
         if self.rate_limit.replicas != 1 or self.rate_limit.max_replicas > 1:
@@ -235,6 +237,15 @@ class Shards(_Section, frozen=True):
 class Streams(_Section, frozen=True):
     retention_days: Days = 7
     partitions_ahead_days: Annotated[int, Meta(ge=1, le=366)] = 7
+
+
+class Jobs(_Section, frozen=True):
+    """How many workers there are where `deployments.worker_….max_replicas` is above `replicas`."""
+
+    due_per_worker: Count = 500
+    """One more worker for each so many jobs that could run now."""
+    scale_up_seconds: Seconds = 10.0
+    scale_down_seconds: Seconds = 300.0
 
 
 class Search(_Section, frozen=True):
@@ -286,6 +297,7 @@ class Settings(_Section, frozen=True):
     deployments: Deployments = Deployments()
     shards: Shards = Shards()
     streams: Streams = Streams()
+    jobs: Jobs = Jobs()
     search: Search = Search()
     llm: Llm = Llm()
     objects: Objects = Objects()

@@ -63,10 +63,24 @@ def _parser() -> argparse.ArgumentParser:
     ban = commands.add_parser("ban", help="keep a member out of one community")
     ban.add_argument("handle")
     ban.add_argument("community")
+    jobs = commands.add_parser("jobs", help="see and settle jobs that failed for good")
+    _add_job_commands(jobs)
     unban = commands.add_parser("unban", help="let a member in again")
     unban.add_argument("handle")
     unban.add_argument("community")
     return parser
+
+
+def _add_job_commands(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = actions.add_parser("list", help="held jobs first, then newest first")
+    listed.add_argument("--failed", action="store_true", help="only held ones")
+    again = actions.add_parser("retry", help="give held jobs all their attempts again")
+    which = again.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", type=int, nargs="?", metavar="ID")
+    which.add_argument("--all", action="store_true")
+    dropped = actions.add_parser("drop", help="forget a held or waiting job")
+    dropped.add_argument("id", type=int, metavar="ID")
 
 
 async def _run(options: argparse.Namespace, settings: Settings, data_dir: Path) -> int:
@@ -130,6 +144,10 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
                 await memberships.ban(pool, options.handle, options.community)
             case "unban":
                 await memberships.unban(pool, options.handle, options.community)
+            case "jobs":
+                from serve_app.jobs_command import run
+
+                await run(options, pool)
     finally:
         await pool.close()
     return 0

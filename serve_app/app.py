@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.schema import LoggingConfig
 
+from actors.job_table import WorkerKind, entrypoints_of
 from config.errors import AppError
 from config.settings import Deployment, Settings
 from serve_app.deployments import (
@@ -23,15 +25,17 @@ from serve_app.deployments import (
     RateLimitDeployment,
     ShardActor,
     ThreadDeployment,
-    WorkerLightDeployment,
+    WorkerDeployment,
     app_name,
 )
 from serve_app.gateway_scaling import SocketsPolicy
 from serve_app.shard_client import NAMESPACE, shard_name
+from serve_app.worker_scaling import DepthPolicy
+from storage.jobs import STOP_SECONDS
 
 _log = logging.getLogger(__name__)
 
-_BACKENDS: Final = ("thread", "feed", "accounts", "rate_limit", "worker_light")
+_BACKENDS: Final = ("thread", "feed", "accounts", "rate_limit", "worker_light", "worker_ai")
 ROOT: Final = Path(__file__).resolve().parent.parent
 # A Serve call is a whole batch; gateways bound how many they keep in flight.
 _ONGOING_BATCHES: Final = 1_000
@@ -41,6 +45,7 @@ _START_SECONDS: Final = 180.0
 _STATUS_SECONDS: Final = 0.1
 _CLOSING_SECONDS: Final = 1.0
 _METRICS_SECONDS: Final = 2.0
+_WORKER_SHUTDOWN_SECONDS: Final = STOP_SECONDS + 3.0
 _ONE_MORE_PERCENT: Final = 1  # Serve rounds up: one more replica than usual while they are replaced
 _FAILED: Final = ("DEPLOY_FAILED", "UNHEALTHY")
 _OBJECT_STORE_BYTES: Final = 100 * 1024 * 1024  # nothing of ours goes through it
@@ -97,7 +102,7 @@ def start_backends(settings: Settings) -> None:
         _deployment(FeedDeployment, "feed", sizes.feed).bind(settings),
         _deployment(AccountsDeployment, "accounts", sizes.accounts).bind(settings),
         _deployment(RateLimitDeployment, "rate_limit", sizes.rate_limit).bind(settings),
-        _deployment(WorkerLightDeployment, "worker_light", sizes.worker_light).bind(settings),
+        *_workers(settings),
     )
 
 
@@ -139,6 +144,36 @@ def _gateways(settings: Settings) -> Any:
             downscale_delay_s=gateway.scale_down_seconds,
         )
     return deployment.options(**options).bind(settings)
+
+
+def _workers(settings: Settings) -> Iterator[Any]:
+    """A deployment for each kind of jobs that there is: an idle process would only cost memory."""
+    sizes: dict[WorkerKind, Deployment] = {
+        "light": settings.deployments.worker_light,
+        "ai": settings.deployments.worker_ai,
+    }
+    for kind, size in sizes.items():
+        if not entrypoints_of(kind):
+            continue
+        deployment = _deployment(
+            WorkerDeployment, f"worker_{kind}", size, shutdown_seconds=_WORKER_SHUTDOWN_SECONDS
+        )
+        if size.max_replicas > size.replicas:
+            deployment = deployment.options(
+                autoscaling_config=AutoscalingConfig(
+                    min_replicas=size.replicas,
+                    max_replicas=size.max_replicas,
+                    policy=AutoscalingPolicy(  # type: ignore[no-untyped-call]
+                        policy_function=DepthPolicy,
+                        policy_kwargs={"per_worker": settings.jobs.due_per_worker},
+                    ),
+                    metrics_interval_s=_METRICS_SECONDS,
+                    look_back_period_s=2 * _METRICS_SECONDS,
+                    upscale_delay_s=settings.jobs.scale_up_seconds,
+                    downscale_delay_s=settings.jobs.scale_down_seconds,
+                )
+            )
+        yield deployment.bind(settings, kind)
 
 
 def _run(*applications: Any) -> None:

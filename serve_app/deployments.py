@@ -21,6 +21,7 @@ from storage.postgres import connect
 
 if TYPE_CHECKING:
     from actors.community import CommunityShard
+    from actors.job_table import WorkerKind
     from storage.postgres import Pool
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -139,17 +140,22 @@ class RateLimitDeployment:
         await self._redis.aclose()
 
 
-class WorkerLightDeployment:
-    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
-        from actors.worker_light import WorkerLight
+class WorkerDeployment:
+    """Of one kind of jobs: nobody calls it, it takes its work from Postgres."""
+
+    async def __init__(self, settings: Settings, kind: WorkerKind) -> None:  # type: ignore[misc]
+        from actors.worker import Worker
 
         _start_logging(settings)
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
-        self._worker = WorkerLight(settings.postgres, self._publisher.publish, settings.streams)
+        self._worker = Worker(settings, self._publisher.publish, kind)
         await self._worker.start()
 
     def check_health(self) -> None:
         self._worker.check_health()
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        return {"depth": self._worker.depth}
 
     async def __del__(self) -> None:
         await self._worker.stop()

@@ -1,30 +1,35 @@
 """The job queue inside Postgres (pgqueuer), polled: nothing notifies, see migrations/0002_jobs.sql.
 
     queued ─▶ picked ─▶ handler returns ─▶ gone
-                 │    └▶ handler raises ─▶ queued again, later ─▶ … ─▶ held, after MAX_ATTEMPTS
+                 │    ├▶ handler raises ─▶ queued again, later ─▶ … ─▶ held, after MAX_ATTEMPTS
+                 │    └▶ worker stops, handler cut off after STOP_SECONDS ─▶ queued again, uncounted
                  └▶ worker killed ─▶ picked by another after `HEARTBEAT_SECONDS`, also counted
 
-A job runs at least once. Held jobs (`status = 'failed'`) wait for an operator; putting one back to
-'queued' gives it all its attempts again.
+A job is enqueued in the transaction that causes it, runs at least once, and may run twice at the
+same time where a worker was stalled: handlers are idempotent. Held jobs (`status = 'failed'`) wait
+for an operator (storage/dead_letters.py); putting one back gives it all its attempts again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
+import msgspec
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Job
+from prometheus_client import Counter, Histogram
 
 from config.errors import AppError
-from storage.postgres import CONNECT_TIMEOUT_SECONDS, Pool, acquire, translate
+from storage.postgres import CONNECT_TIMEOUT_SECONDS, Connection, Pool, acquire, translate
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +38,8 @@ Handler = Callable[[bytes], Awaitable[None]]
 MAX_ATTEMPTS: Final = 5
 POLL_SECONDS: Final = 0.25
 HEARTBEAT_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 2.0
+MAX_DEPTH: Final = 10_000
 _QUERY_SECONDS: Final = 15.0
 _BATCH: Final = 10
 _CONCURRENT: Final = 20
@@ -43,8 +50,69 @@ _FAILED_KEPT: Final = timedelta(days=7)
 _TRIMMED_AT_ONCE: Final = 5_000
 
 
-async def work(url: str, pool: Pool, handlers: Mapping[str, Handler], stop: asyncio.Event) -> None:
-    """Runs the jobs of `handlers` (by entrypoint) until `stop` is set, then ends those in hand.
+_runs = Counter(
+    "serai_jobs_total",
+    "Runs of jobs: done, retried (it failed), waiting (for a store), cut_off (the worker stopped),"
+    " held (failed for good)",
+    ["entrypoint", "outcome"],
+)
+_seconds = Histogram(
+    "serai_job_seconds",
+    "Time of one run",
+    ["entrypoint"],
+    buckets=(0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 300.0, 1800.0),
+)
+
+# What pgqueuer's own enqueue would insert.
+_ENQUEUE: Final = """
+    with job as (
+        insert into pgqueuer (priority, entrypoint, payload, execute_after, dedupe_key, status)
+        values ($1, $2, $3, now() + make_interval(secs => $4), $5, 'queued')
+        on conflict (dedupe_key)
+            where status = any (array['queued', 'picked']::pgqueuer_status[])
+              and dedupe_key is not null
+            do nothing
+        returning id, entrypoint, priority
+    ), logged as (
+        insert into pgqueuer_log (job_id, status, entrypoint, priority)
+        select id, 'queued', entrypoint, priority from job
+    )
+    select id from job"""
+
+
+async def enqueue(
+    connection: Connection,
+    entrypoint: str,
+    payload: object = None,
+    *,
+    dedupe_key: str | None = None,
+    delay_seconds: float = 0.0,
+    priority: int = 0,
+) -> int | None:
+    """Adds a job to the caller's transaction: it runs once that commits, `delay_seconds` after its
+    start or later, higher `priority` first. `entrypoint` is one of actors/job_table.py, `payload`
+    is sent as JSON.
+
+    None: a job with this `dedupe_key` is queued or running, and nothing was added. A running one
+    may have read its data before this transaction: give a key only where that does no harm.
+    """
+    id: int | None = await connection.fetchval(
+        _ENQUEUE, priority, entrypoint, msgspec.json.encode(payload), delay_seconds, dedupe_key
+    )
+    return id
+
+
+async def work(
+    url: str,
+    pool: Pool,
+    handlers: Mapping[str, Handler],
+    stop: asyncio.Event,
+    *,
+    at_once: Mapping[str, int] | None = None,
+) -> None:
+    """Runs the jobs of `handlers` (by entrypoint) until `stop` is set, then gives those in hand
+    STOP_SECONDS. `at_once`: how many of an entrypoint run in all workers together; the others are
+    not bounded, but that each worker has no more than 20 in hand.
 
     Raises AppError `unavailable` or `overloaded` when the database goes away: call again, what was
     in hand comes back. `pool` counts attempts; the queue itself has a connection of its own, since
@@ -58,7 +126,7 @@ async def work(url: str, pool: Pool, handlers: Mapping[str, Handler], stop: asyn
             server_settings={"application_name": "jobs"},
         )
         try:
-            await _work(connection, pool, handlers, stop)
+            await _work(connection, pool, handlers, stop, at_once or {})
         finally:
             connection.terminate()
 
@@ -68,10 +136,13 @@ async def _work(
     pool: Pool,
     handlers: Mapping[str, Handler],
     stop: asyncio.Event,
+    at_once: Mapping[str, int],
 ) -> None:
     queue = QueueManager(Queries(AsyncpgDriver(connection)))
     for name, handler in handlers.items():
-        queue.entrypoint(name, on_failure="hold")(_counted(pool, handler))
+        queue.entrypoint(name, on_failure="hold", concurrency_limit=at_once.get(name, 0))(
+            _counted(name, pool, handler, stop)
+        )
 
     async def pass_on() -> None:
         await stop.wait()
@@ -91,27 +162,65 @@ async def _work(
         await asyncio.wait([stopping])
 
 
-def _counted(pool: Pool, handler: Handler) -> Callable[[Job], Awaitable[None]]:
+class _Stopped(Exception):
+    """The worker stops, and the job was not done in time."""
+
+
+async def _unless_stopped(handling: Awaitable[None], stop: asyncio.Event) -> None:
+    """Cut off here and not by pgqueuer, which deletes a job whose task is cancelled."""
+    task = asyncio.ensure_future(handling)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=STOP_SECONDS)
+    finally:
+        stopping.cancel()
+        cut_off = task.cancel()
+        await asyncio.wait({task})
+    if cut_off and task.cancelled():
+        raise _Stopped
+    task.result()
+
+
+def _counted(
+    name: str, pool: Pool, handler: Handler, stop: asyncio.Event
+) -> Callable[[Job], Awaitable[None]]:
+    def count(outcome: str) -> None:
+        _runs.labels(name, outcome).inc()
+
     async def run(job: Job) -> None:
         attempts = await begin_attempt(pool, job.id)
         if attempts > MAX_ATTEMPTS:
             await forget_attempts(pool, job.id)
+            count("held")
             raise RuntimeError(f"job {job.id} has ended its worker {MAX_ATTEMPTS} times")
+        begun = time.monotonic()
         try:
-            await handler(job.payload or b"")
+            await _unless_stopped(handler(job.payload or b""), stop)
+        except _Stopped as error:
+            await forget_attempts(pool, job.id)
+            count("cut_off")
+            raise RetryRequested(timedelta(0), "the worker stopped") from error
         except Exception as error:
             if isinstance(error, AppError) and error.retryable:
-                # The job is not to blame: nothing is counted.
+                # The job is not to blame: nothing is counted against it.
                 await forget_attempts(pool, job.id)
+                count("waiting")
                 delay = error.retry_after_seconds or _UNREACHABLE_SECONDS
             elif attempts < MAX_ATTEMPTS:
+                count("retried")
                 delay = _BACKOFF_SECONDS * 2**attempts
             else:
                 await forget_attempts(pool, job.id)
+                count("held")
                 raise
             _log.warning("job %s (%s), attempt %d: %r", job.id, job.entrypoint, attempts, error)
             raise RetryRequested(timedelta(seconds=delay), repr(error)) from error
+        finally:
+            _seconds.labels(name).observe(time.monotonic() - begun)
         await forget_attempts(pool, job.id)
+        count("done")
 
     return run
 
@@ -131,6 +240,34 @@ async def begin_attempt(pool: Pool, job_id: int) -> int:
 async def forget_attempts(pool: Pool, job_id: int) -> None:
     async with acquire(pool) as connection:
         await connection.execute("delete from job_attempt where job_id = $1", job_id)
+
+
+class Depth(NamedTuple):
+    """Jobs of one entrypoint: those that could run now, and those that are held."""
+
+    due: int
+    held: int
+
+
+# Bounded, by indexes pgqueuer_ep_ea_idx and pgqueuer_held: a long queue must not be read to the
+# end every few seconds.
+_DEPTHS: Final = """
+    select e.name,
+           (select count(*) from (
+                select from pgqueuer q
+                where q.status = 'queued' and q.entrypoint = e.name and q.execute_after <= now()
+                limit $2) due) as due,
+           (select count(*) from (
+                select from pgqueuer q where q.status = 'failed' and q.entrypoint = e.name
+                limit $2) held) as held
+    from unnest($1::text[]) as e (name)"""
+
+
+async def depths(pool: Pool, entrypoints: Sequence[str]) -> dict[str, Depth]:
+    """By entrypoint; at most MAX_DEPTH is counted."""
+    async with acquire(pool) as connection:
+        rows = await connection.fetch(_DEPTHS, list(entrypoints), MAX_DEPTH)
+    return {row["name"]: Depth(row["due"], row["held"]) for row in rows}
 
 
 # By index pgqueuer_log_created.

@@ -11,12 +11,15 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
+from actors.job_table import Entrypoint, WorkerKind
 from actors.shard_messages import Publication
-from actors.worker_light import WorkerLight
+from actors.worker import Worker
 from config.errors import AppError
-from config.settings import Postgres
+from config.settings import Postgres, Settings
 from storage import jobs
+from storage.schedule import Recurring
 from storage.streams import ensure_partitions
 from tests.integration.feed_world import World, world
 
@@ -32,9 +35,10 @@ async def here(database_url: str) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def worker(database_url: str, here: World) -> AsyncIterator[tuple[WorkerLight, list[Any]]]:
+async def worker(database_url: str, here: World) -> AsyncIterator[tuple[Worker, list[Any]]]:
     published: list[Publication] = []
-    worker = WorkerLight(Postgres(url=database_url), published.extend)
+    settings = Settings(postgres=Postgres(url=database_url))
+    worker = Worker(settings, published.extend, recurring=())
     await worker.start()
     yield worker, published
     await worker.stop()
@@ -78,7 +82,7 @@ async def reply(here: World) -> UUID:
 
 
 async def test_a_job_notifies_and_leaves_the_queue(
-    here: World, worker: tuple[WorkerLight, list[Any]]
+    here: World, worker: tuple[Worker, list[Any]]
 ) -> None:
     running, published = worker
     job_id = await enqueue(here, comments(await reply(here)))
@@ -90,7 +94,7 @@ async def test_a_job_notifies_and_leaves_the_queue(
 
 
 async def test_the_worker_comes_back_when_the_server_cuts_it_off(
-    here: World, worker: tuple[WorkerLight, list[Any]]
+    here: World, worker: tuple[Worker, list[Any]]
 ) -> None:
     running, _ = worker
     first = await enqueue(here, comments())
@@ -107,7 +111,7 @@ async def test_the_worker_comes_back_when_the_server_cuts_it_off(
 
 
 async def test_a_job_of_a_dead_worker_is_taken_over(
-    here: World, worker: tuple[WorkerLight, list[Any]]
+    here: World, worker: tuple[Worker, list[Any]]
 ) -> None:
     job_id = await enqueue(here, comments(await reply(here)))
     await here.pool.execute(
@@ -121,7 +125,7 @@ async def test_a_job_of_a_dead_worker_is_taken_over(
 
 async def test_health_tells_of_a_dead_loop(here: World, database_url: str) -> None:
     await here.pool.execute("alter table pgqueuer_statistics rename to lost")
-    worker = WorkerLight(Postgres(url=database_url), lambda publications: None)
+    worker = Worker(Settings(postgres=Postgres(url=database_url)), lambda publications: None)
     await worker.start()
     worker.check_health()
 
@@ -137,11 +141,101 @@ async def test_health_tells_of_a_dead_loop(here: World, database_url: str) -> No
 
 
 async def test_start_does_not_need_the_database_and_stop_ends_it() -> None:
-    worker = WorkerLight(Postgres(url="postgresql://nobody@127.0.0.1:1/none"), lambda _: None)
+    worker = Worker(
+        Settings(postgres=Postgres(url="postgresql://nobody@127.0.0.1:1/none")), lambda _: None
+    )
     await worker.start()
     worker.check_health()
     await worker.stop()
     worker.check_health()
+
+
+# ---------------------------------------------------------------- kinds, ticks, depth
+
+
+@asynccontextmanager
+async def workers(url: str, *options: dict[str, Any]) -> AsyncIterator[list[Worker]]:
+    settings = Settings(postgres=Postgres(url=url))
+    made = [Worker(settings, lambda _: None, **each) for each in options]
+    for each in made:
+        await each.start()
+    try:
+        yield made
+    finally:
+        for each in made:
+            await each.stop()
+
+
+def noted(name: str, notes: list[str], kind: WorkerKind = "light") -> Entrypoint:
+    async def run(payload: bytes) -> None:
+        notes.append(name)
+
+    return Entrypoint(name, lambda tools: run, kind)
+
+
+async def test_each_kind_of_worker_runs_its_own_jobs(here: World, database_url: str) -> None:
+    by_light: list[str] = []
+    by_ai: list[str] = []
+    quick, slow = (
+        await enqueue(here, b"", entrypoint="quick"),
+        await enqueue(here, b"", entrypoint="slow"),
+    )
+    light = {"entrypoints": [noted("quick", by_light), noted("slow", by_light, "ai")]}
+    ai = {"entrypoints": [noted("quick", by_ai), noted("slow", by_ai, "ai")], "kind": "ai"}
+    async with workers(database_url, light | {"recurring": ()}, ai):
+        await until(lambda: gone(here, quick))
+        await until(lambda: gone(here, slow))
+    assert (by_light, by_ai) == (["quick"], ["slow"])
+
+
+async def test_several_workers_run_each_tick_once(here: World, database_url: str) -> None:
+    notes: list[str] = []
+    ticks = (Recurring("tick", 3_600), Recurring("tock", 3_600))
+    options = {"entrypoints": [noted("tick", notes), noted("tock", notes)], "recurring": ticks}
+
+    async def all_ran() -> bool:
+        return len(notes) >= 2 and not await here.pool.fetchval("select count(*) from pgqueuer")
+
+    async with workers(database_url, options, options, options):
+        await until(all_ran)
+    assert sorted(notes) == ["tick", "tock"]
+    assert await here.pool.fetchval("select count(*) from job_schedule") == 2
+
+
+async def test_a_worker_knows_how_much_there_is_to_do(here: World, database_url: str) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def wait(payload: bytes) -> None:
+        begun.set()
+        await release.wait()
+
+    def value(name: str) -> float | None:
+        return REGISTRY.get_sample_value(name, {"entrypoint": "wait"})
+
+    for _ in range(4):
+        await enqueue(here, b"", entrypoint="wait")
+    await here.pool.execute(
+        "insert into pgqueuer (priority, entrypoint, status, execute_after) values"
+        " (0, 'wait', 'queued', now() + interval '1 hour'), (0, 'wait', 'failed', now()),"
+        " (0, 'other', 'queued', now())"
+    )
+    options = {"entrypoints": [Entrypoint("wait", lambda tools: wait, at_once=1)], "recurring": ()}
+    async with workers(database_url, options) as (worker,):
+
+        async def seen() -> bool:
+            return begun.is_set() and worker.depth == 3
+
+        await until(seen)
+        assert value("serai_jobs_due") == 3
+        assert value("serai_jobs_held") == 1
+        release.set()
+        done = {"entrypoint": "wait", "outcome": "done"}
+
+        async def all_ran() -> bool:
+            return REGISTRY.get_sample_value("serai_jobs_total", done) == 4
+
+        await until(all_ran)
+        assert value("serai_job_seconds_count") == 4
 
 
 # ---------------------------------------------------------------- the queue alone

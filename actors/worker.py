@@ -1,52 +1,79 @@
-"""The light worker: runs the jobs that need no model. A plain class that serve_app deploys."""
+"""A worker: runs the jobs of its kind (job_table.py). A plain class that serve_app deploys."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from actors.maintenance import maintain
-from actors.notifying import Notifier, Publish
+from prometheus_client import Gauge
+
+from actors.job_table import ENTRYPOINTS, RECURRING, Entrypoint, WorkerKind, entrypoints_of
+from actors.job_tools import JobTools
+from actors.notifying import Publish
 from config.errors import AppError
-from config.settings import Postgres, Streams
-from storage import jobs
+from config.settings import Settings
+from storage import jobs, schedule
 from storage.postgres import Pool, connect
+from storage.schedule import Recurring
 
 _log = logging.getLogger(__name__)
 
 _POOL_SIZE: Final = 4
-_TRIM_SECONDS: Final = 60.0
-_MAINTENANCE_SECONDS: Final = 3600.0
-_DEFAULT_STREAMS: Final = Streams()
+_SCHEDULE_SECONDS: Final = 5.0
+_DEPTH_SECONDS: Final = 2.0
 _FIRST_PAUSE_SECONDS: Final = 0.25
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 _STOP_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 2.0
 
+# Every worker sees the same queue: the newest number stands for all of a node, and of several nodes
+# the largest is right, not the sum.
+_due = Gauge(
+    "serai_jobs_due",
+    f"Jobs that could run now, {jobs.MAX_DEPTH} at most",
+    ["entrypoint"],
+    multiprocess_mode="livemostrecent",
+)
+_held = Gauge(
+    "serai_jobs_held",
+    "Jobs that failed for good and wait for an operator",
+    ["entrypoint"],
+    multiprocess_mode="livemostrecent",
+)
 
-class WorkerLight:
-    """Any number may run, each job is in one's hand. A database that goes away is waited for."""
+
+class Worker:
+    """Any number of each kind may run, each job is in one's hand. The light ones also enqueue the
+    recurring jobs. A database that goes away is waited for."""
 
     def __init__(
-        self, settings: Postgres, publish: Publish, streams: Streams = _DEFAULT_STREAMS
+        self,
+        settings: Settings,
+        publish: Publish,
+        kind: WorkerKind = "light",
+        entrypoints: Sequence[Entrypoint] = ENTRYPOINTS,
+        recurring: Sequence[Recurring] = RECURRING,
     ) -> None:
         self._settings = settings
-        self._streams = streams
         self._publish = publish
+        self._entrypoints = entrypoints_of(kind, entrypoints)
+        self._recurring = recurring if kind == "light" else ()
         self._stop = asyncio.Event()
         self._pool: Pool | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self.depth = 0
+        """Jobs of this kind of worker that could run now, a few seconds ago."""
 
     async def start(self) -> None:
         """Returns at once; the database need not answer yet."""
         self._tasks = [
             asyncio.create_task(self._keep(self._work), name="jobs"),
-            asyncio.create_task(self._keep(self._trim), name="jobs-trim"),
-            asyncio.create_task(self._keep(self._maintain), name="maintenance"),
+            asyncio.create_task(self._keep(self._look), name="jobs-depth"),
         ]
+        if self._recurring:
+            self._tasks.append(asyncio.create_task(self._keep(self._schedule), name="schedule"))
 
     def check_health(self) -> None:
         """Raises RuntimeError when a loop has died, for whatever reason but a missing database."""
@@ -87,12 +114,13 @@ class WorkerLight:
 
     async def _connected(self) -> Pool:
         if self._pool is None:
+            postgres = self._settings.postgres
             pool = await connect(
-                self._settings.url,
-                self._settings,
+                postgres.url,
+                postgres,
                 application_name="worker",
                 size=_POOL_SIZE,
-                statement_timeout_seconds=self._settings.job_timeout_seconds,
+                statement_timeout_seconds=postgres.job_timeout_seconds,
             )
             if self._pool is None:
                 self._pool = pool
@@ -101,16 +129,27 @@ class WorkerLight:
         return self._pool
 
     async def _work(self, pool: Pool) -> None:
-        notifier = Notifier(pool, self._publish)
-        await jobs.work(self._settings.url, pool, {"notify": notifier.run}, self._stop)
+        tools = JobTools(pool, self._publish, self._settings)
+        await jobs.work(
+            self._settings.postgres.url,
+            pool,
+            {entry.name: entry.make(tools) for entry in self._entrypoints},
+            self._stop,
+            at_once={entry.name: entry.at_once for entry in self._entrypoints},
+        )
 
-    async def _trim(self, pool: Pool) -> None:
-        await jobs.trim(pool)
-        await self._pause(_TRIM_SECONDS)
+    async def _look(self, pool: Pool) -> None:
+        names = [entry.name for entry in self._entrypoints]
+        depths = await jobs.depths(pool, names)
+        for name, depth in depths.items():
+            _due.labels(name).set(depth.due)
+            _held.labels(name).set(depth.held)
+        self.depth = sum(depth.due for depth in depths.values())
+        await self._pause(_DEPTH_SECONDS)
 
-    async def _maintain(self, pool: Pool) -> None:
-        await maintain(pool, self._streams, datetime.now(UTC))
-        await self._pause(_MAINTENANCE_SECONDS)
+    async def _schedule(self, pool: Pool) -> None:
+        await schedule.enqueue_due(pool, self._recurring)
+        await self._pause(_SCHEDULE_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -1,0 +1,59 @@
+"""Every kind of job, by entrypoint: what runs it, and in which worker.
+
+A job is enqueued by `storage.jobs.enqueue` in the transaction that causes it. A new kind is a row
+of ENTRYPOINTS and a case in tests/integration/test_jobs_twice.py: jobs may run more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple
+
+from actors.job_tools import JobTools
+from actors.maintenance import Maintenance
+from actors.notifying import Notifier
+from storage.jobs import Handler
+from storage.schedule import Recurring
+
+# ai: what loads a model, or waits for one. It runs in processes of its own, so that a queue of
+# embeddings keeps nobody's notification waiting.
+WorkerKind = Literal["light", "ai"]
+
+
+class Entrypoint(NamedTuple):
+    """`make` is called whenever the worker has reached the database anew. Its handler takes the
+    payload as it was enqueued, JSON; what it raises is tried again later, MAX_ATTEMPTS times, an
+    AppError that is retryable without end.
+
+    `at_once`: how many run in all workers together, 0: as many as there are hands. Jobs that take
+    long need a bound, or they would take all hands.
+    """
+
+    name: str
+    make: Callable[[JobTools], Handler]
+    worker: WorkerKind = "light"
+    at_once: int = 0
+
+
+ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
+    Entrypoint("notify", lambda tools: Notifier(tools.pool, tools.publish).run),
+    Entrypoint("maintain_streams", lambda tools: Maintenance(tools).maintain_streams),
+    Entrypoint("forget_sessions", lambda tools: Maintenance(tools).forget_sessions),
+    Entrypoint("forget_idempotency", lambda tools: Maintenance(tools).forget_idempotency),
+    Entrypoint("trim_jobs", lambda tools: Maintenance(tools).trim_jobs),
+)
+
+# Enqueued by the light workers, each tick by one of them.
+RECURRING: Final[tuple[Recurring, ...]] = (
+    Recurring("maintain_streams", 3_600),
+    Recurring("forget_sessions", 3_600),
+    Recurring("forget_idempotency", 600),
+    Recurring("trim_jobs", 60),
+)
+
+
+def entrypoints_of(
+    kind: WorkerKind, entrypoints: Sequence[Entrypoint] = ENTRYPOINTS
+) -> list[Entrypoint]:
+    """Empty: there is nothing for such a worker to do, and none is started (serve_app/app.py)."""
+    return [entry for entry in entrypoints if entry.worker == kind]

@@ -1,0 +1,17 @@
+"""What a worker gives to its jobs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from actors.notifying import Publish
+from config.settings import Settings
+from storage.postgres import Pool
+
+
+class JobTools(NamedTuple):
+    """`publish` hands committed events to the shards."""
+
+    pool: Pool
+    publish: Publish
+    settings: Settings

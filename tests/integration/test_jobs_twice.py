@@ -1,0 +1,116 @@
+"""Every kind of job, run twice with the same payload: the second run changes nothing.
+
+A case prepares the database and returns the payload. Add one with each row of ENTRYPOINTS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from actors.job_table import ENTRYPOINTS
+from actors.job_tools import JobTools
+from actors.shard_messages import Publication
+from config.settings import Postgres, Settings
+from storage.postgres import Pool
+from tests.integration.content import Content, content_on
+
+pytestmark = pytest.mark.integration
+
+Case = Callable[[Content], Awaitable[object]]
+
+
+async def _notify(content: Content) -> object:
+    ana, ben = await content.member("ana"), await content.member("ben")
+    post = await content.post(ana)
+    comment = await content.comment(ben, post["id"], body="Ask @ana.")
+    return {"comments": [{"id": comment["id"]}], "posts": [UUID(post["id"])]}
+
+
+async def _maintain_streams(content: Content) -> object:
+    await content.pool.execute(
+        "create table stream_event_20200101 (like stream_event including defaults)"
+    )
+    return None
+
+
+async def _forget_sessions(content: Content) -> object:
+    ana = await content.member("ana")
+    await content.pool.execute(
+        "insert into session (id, account_id, token_hash, expires_at)"
+        " values ($1, $1, 'x', now() - interval '31 days')",
+        ana.account_id,
+    )
+    return None
+
+
+async def _forget_idempotency(content: Content) -> object:
+    await content.post(await content.member("ana"), key="old")
+    await content.pool.execute("update idempotency set created_at = now() - interval '25 hours'")
+    return None
+
+
+async def _trim_jobs(content: Content) -> object:
+    await content.pool.execute(
+        "insert into pgqueuer_log (created, job_id, status, priority, entrypoint)"
+        " values (now() - interval '11 minutes', 1, 'successful', 0, 'notify')"
+    )
+    return None
+
+
+CASES: Final[dict[str, Case]] = {
+    "notify": _notify,
+    "maintain_streams": _maintain_streams,
+    "forget_sessions": _forget_sessions,
+    "forget_idempotency": _forget_idempotency,
+    "trim_jobs": _trim_jobs,
+}
+
+
+async def snapshot(pool: Pool) -> dict[str, list[str]]:
+    """Every row of every table; the queue's too, where a handler enqueues what comes next."""
+    tables = await pool.fetch(
+        "select c.oid::regclass::text as name from pg_class c"
+        " where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace"
+    )
+    return {
+        table["name"]: [
+            row["row"]
+            for row in await pool.fetch(
+                f"select to_jsonb(t)::text as row from {table['name']} t order by 1"
+            )
+        ]
+        for table in tables
+    }
+
+
+@pytest.fixture
+async def content(database_url: str) -> AsyncIterator[Content]:
+    async with content_on(database_url) as content:
+        yield content
+
+
+def test_every_kind_of_job_has_a_case() -> None:
+    assert set(CASES) == {entry.name for entry in ENTRYPOINTS}
+    assert len(CASES) == len(ENTRYPOINTS)
+
+
+@pytest.mark.parametrize("entry", ENTRYPOINTS, ids=lambda entry: str(entry.name))
+async def test_the_second_run_changes_nothing(
+    content: Content, database_url: str, entry: Any, tmp_path: Any
+) -> None:
+    published: list[Publication] = []
+    settings = Settings(data_dir=str(tmp_path), postgres=Postgres(url=database_url))
+    payload = msgspec.json.encode(await CASES[entry.name](content))
+    handler = entry.make(JobTools(content.pool, published.extend, settings))
+    before = await snapshot(content.pool)
+    await handler(payload)
+    first, count = await snapshot(content.pool), len(published)
+    assert first != before, "the case gives the job nothing to do"
+    await handler(payload)
+    assert await snapshot(content.pool) == first
+    assert len(published) == count
