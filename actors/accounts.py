@@ -22,6 +22,7 @@ from actors.member_state import MemberState
 from actors.messages import (
     AccountsRequest,
     AuthorizeChannel,
+    EraseAccount,
     Failure,
     JoinCommunity,
     LeaveCommunity,
@@ -30,12 +31,16 @@ from actors.messages import (
     Logout,
     MarkNotificationsRead,
     Outcome,
+    ReadErasure,
+    ReadExport,
     ReadMe,
     Refresh,
     Register,
     Reply,
+    StartExport,
 )
 from actors.outcomes import settle
+from actors.own_data import OwnData
 from actors.pages import member, require_limit
 from actors.passwords import Passwords
 from actors.profile import Profile
@@ -72,6 +77,7 @@ class Accounts:
         self._passwords = passwords or Passwords()
         self._profile = Profile(pool)
         self._own = MemberState(pool, self._profile)
+        self._own_data = OwnData(pool, secret, self._passwords, self._publish_events, clock)
         self._sign_in = SignIn(pool, settings, secret, self._passwords, self._publish_events, clock)
 
     async def handle_batch(
@@ -115,6 +121,14 @@ class Accounts:
                 return await self._list_notifications(request)
             case MarkNotificationsRead():
                 return await self._mark_read(request)
+            case EraseAccount():
+                return await self._own_data.erase(request)
+            case ReadErasure():
+                return await self._own_data.read_erasure(request)
+            case StartExport():
+                return await self._own_data.start_export(request)
+            case ReadExport():
+                return await self._own_data.read_export(request)
             case AuthorizeChannel():
                 raise AssertionError("answered together with the others of its batch")
             case _:

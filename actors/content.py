@@ -15,6 +15,7 @@ import msgspec
 from actors.messages import Caller, Reply
 from actors.shard_messages import Ephemeral, StreamPosition
 from config.reference import countries_by_numeric
+from storage.anonymous import DELETED_AUTHOR, DELETED_HANDLE
 from storage.comments import CommentRow
 from storage.identity import time_ms_of
 from storage.posts import PostRow
@@ -190,6 +191,15 @@ def redacted(payload: str) -> str:
             content.update(author=None, body_markdown="", body_html="", deleted=True)
             if field == "post":
                 content.update(title="", tags=[])
+    return _encode(tree).decode()
+
+
+def anonymised(payload: str) -> str:
+    """A stored event with the author of its post or comment taken out, where it shows one."""
+    tree = msgspec.json.decode(payload)
+    for field in ("post", "comment"):
+        if field in tree and tree[field]["author"] is not None:
+            tree[field]["author"] = Author(DELETED_AUTHOR, DELETED_HANDLE, DELETED_HANDLE)
     return _encode(tree).decode()
 
 

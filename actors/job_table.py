@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
+from actors.erasing import AccountEraser
+from actors.exporting import AccountExporter, ExportExpiry
 from actors.job_tools import JobTools
 from actors.maintenance import Maintenance
 from actors.notifying import Notifier
@@ -37,6 +39,9 @@ class Entrypoint(NamedTuple):
 
 ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
     Entrypoint("notify", lambda tools: Notifier(tools.pool, tools.publish).run),
+    Entrypoint("erase_account", lambda tools: AccountEraser(tools).run, at_once=4),
+    Entrypoint("export_account", lambda tools: AccountExporter(tools).run, at_once=4),
+    Entrypoint("expire_exports", lambda tools: ExportExpiry(tools).run),
     Entrypoint("maintain_streams", lambda tools: Maintenance(tools).maintain_streams),
     Entrypoint("forget_sessions", lambda tools: Maintenance(tools).forget_sessions),
     Entrypoint("forget_idempotency", lambda tools: Maintenance(tools).forget_idempotency),
@@ -49,6 +54,7 @@ RECURRING: Final[tuple[Recurring, ...]] = (
     Recurring("forget_sessions", 3_600),
     Recurring("forget_idempotency", 600),
     Recurring("trim_jobs", 60),
+    Recurring("expire_exports", 3_600),
 )
 
 

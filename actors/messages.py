@@ -313,10 +313,40 @@ class AuthorizeChannel(Message, frozen=True):
     channel: str
 
 
+class EraseAccount(Message, frozen=True):
+    """`erase_content`: posts and comments are emptied; else they stand without their author."""
+
+    caller: Caller
+    password: str
+    erase_content: bool
+
+
+class ReadErasure(Message, frozen=True):
+    """Nobody can log in any more: the id, which only the answer to the request had, is the key."""
+
+    task_id: UUID
+
+
+class StartExport(Message, frozen=True):
+    caller: Caller
+
+
+class ReadExport(Message, frozen=True):
+    caller: Caller
+
+
 AccountsWrite = (
-    Register | Login | Refresh | Logout | JoinCommunity | LeaveCommunity | MarkNotificationsRead
+    Register
+    | Login
+    | Refresh
+    | Logout
+    | JoinCommunity
+    | LeaveCommunity
+    | MarkNotificationsRead
+    | EraseAccount
+    | StartExport
 )
-AccountsRead = ReadMe | ListNotifications | AuthorizeChannel
+AccountsRead = ReadMe | ListNotifications | AuthorizeChannel | ReadErasure | ReadExport
 AccountsRequest = AccountsWrite | AccountsRead
 
 

@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     ban = commands.add_parser("ban", help="keep a member out of one community")
     ban.add_argument("handle")
     ban.add_argument("community")
+    erase = commands.add_parser("erase", help="end an account for good; a job erases the rest")
+    erase.add_argument("handle")
+    erase.add_argument("--content", action="store_true", help="the texts of posts and comments too")
     jobs = commands.add_parser("jobs", help="see and settle jobs that failed for good")
     _add_job_commands(jobs)
     unban = commands.add_parser("unban", help="let a member in again")
@@ -109,7 +112,7 @@ async def _run(options: argparse.Namespace, settings: Settings, data_dir: Path) 
 
 
 async def _with_database(options: argparse.Namespace, settings: Settings, url: str) -> int:
-    from storage import accounts, memberships
+    from storage import account_tasks, accounts, memberships
     from storage.postgres import connect
 
     if options.command == "migrate":
@@ -144,6 +147,12 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
                 await memberships.ban(pool, options.handle, options.community)
             case "unban":
                 await memberships.unban(pool, options.handle, options.community)
+            case "erase":
+                print(
+                    await account_tasks.erase_handle(
+                        pool, options.handle, erase_content=options.content
+                    )
+                )
             case "jobs":
                 from serve_app.jobs_command import run
 

@@ -69,7 +69,8 @@ def no_account() -> AppError:
 async def taken(connection: Connection, handle: str, email: str) -> tuple[str, ...]:
     """Which of `handle` and `email` other accounts have, compared without case."""
     row = await connection.fetchrow(
-        "select exists (select from account where lower(handle) = lower($1)) as handle,"
+        "select exists (select from account"
+        " where lower(handle) in (lower($1), retired_handle($1))) as handle,"
         " exists (select from account where lower(email) = lower($2)) as email",
         handle,
         email,
@@ -87,6 +88,10 @@ with stream as (
     returning *
 )
 select {_COLUMNS} from a"""
+
+
+_RETIRED: Final = """
+select exists (select from account where lower(handle) = retired_handle($1))"""
 
 
 async def create(
@@ -110,6 +115,9 @@ async def create(
             raise
         raise conflict((path,)) from error
     assert row is not None
+    # Asked after the insert: it has waited for whoever was giving this handle up.
+    if await connection.fetchval(_RETIRED, handle):
+        raise conflict(("handle",))
     return _account(row)
 
 
@@ -227,6 +235,15 @@ async def replace_password_hash(connection: Connection, id: UUID, old: str, new:
     await connection.execute(
         "update account set password_hash = $3 where id = $1 and password_hash = $2", id, old, new
     )
+
+
+async def end(connection: Connection, account: Account) -> Appended:
+    """The end of a locked account, at once and for good: nobody can log in, its sessions end.
+    Erasing what it has left is a job of its own."""
+    await connection.execute("update account set status = 'deleted' where id = $1", account.id)
+    await end_sessions_of(connection, account.id, "deleted")
+    payload = event_payload("session.ended", {"session_id": None, "reason": "deleted"})
+    return await append_event(connection, account.channel, account.stream_id, account.id, payload)
 
 
 # ---------------------------------------------------------------- what operators do

@@ -7,7 +7,7 @@ that of a batch which is sent again, writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -182,7 +182,7 @@ async def delete_post(
             row.country_id, row.id, account_id,
         )  # fmt: skip
         gone = msgspec.structs.replace(row, deleted=True)
-        log = await _overwrite(connection, row.id, redact)
+        log = await overwrite_events(connection, [row.id], redact)
         return Edited(gone, log + await _append(connection, streams, row.id, event(gone)))
 
     return await in_transaction_at(pool, work)
@@ -273,23 +273,23 @@ async def delete_comment(
         )
         assert thread is not None  # locked above
         gone = msgspec.structs.replace(row, deleted=True)
-        log = await _overwrite(connection, comment_id, redact)
+        log = await overwrite_events(connection, [comment_id], redact)
         log += await _append(connection, streams, comment_id, event(gone))
         return Edited(gone, log, ThreadActivity(*thread))
 
     return await in_transaction_at(pool, work)
 
 
-async def _overwrite(
-    connection: Connection, subject_id: UUID, redact: Callable[[str], str]
+async def overwrite_events(
+    connection: Connection, subject_ids: Sequence[UUID], redact: Callable[[str], str]
 ) -> list[LogEntry]:
-    """Overwrites every stored event of a post or comment; the caller holds the streams' locks."""
+    """Overwrites every stored event of these subjects; the caller holds the streams' locks."""
     rows = await connection.fetch(
         "select e.stream_id, e.off, e.payload, e.created_at, s.channel,"
         " (extract(epoch from e.created_at) * 1000000)::bigint as created_us"
-        " from stream_event e join stream s on s.id = e.stream_id where e.subject_id = $1"
-        " order by e.stream_id, e.off",
-        subject_id,
+        " from stream_event e join stream s on s.id = e.stream_id"
+        " where e.subject_id = any($1::uuid[]) order by e.stream_id, e.off",
+        list(subject_ids),
     )
     entries = [
         LogEntry(row["channel"], row["off"], redact(row["payload"]), row["created_us"])

@@ -171,7 +171,8 @@ async def write_accounts(
 
 async def _free_handles(connection: Connection, accounts: Sequence[AccountToImport]) -> list[str]:
     rows = await connection.fetch(
-        "select lower(handle) as handle from account where lower(handle) = any($1::text[])",
+        "select given as handle from unnest($1::text[]) given where exists ("
+        " select from account where lower(handle) in (given, retired_handle(given)))",
         [account.handle for account in accounts],
     )
     taken = {row["handle"] for row in rows}

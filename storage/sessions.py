@@ -10,7 +10,7 @@ import msgspec
 from storage.postgres import Connection
 from storage.stream_writer import Appended, append_event, event_payload
 
-EndReason = Literal["logout", "reuse", "suspended"]
+EndReason = Literal["logout", "reuse", "suspended", "deleted"]
 MAX_USER_AGENT_CHARACTERS: Final = 200
 
 

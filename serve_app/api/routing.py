@@ -30,6 +30,7 @@ from serve_app.api import (
     me,
     mutes,
     notifications,
+    own_data,
     posts,
     realtime,
     saves,
@@ -57,6 +58,7 @@ _HEADERS: Final = 100
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     *auth.ROUTES,
     *me.ROUTES,
+    *own_data.ROUTES,
     *directory.ROUTES,
     *communities.ROUTES,
     *feeds.ROUTES,

@@ -181,6 +181,24 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     refresh_token: str | None = None
 
 
+class Erasure(msgspec.Struct, frozen=True):
+    """Only the ratio of `done` to `total` means something. A `failed` one waits for an operator."""
+
+    job_id: UUID
+    status: Literal["queued", "running", "done", "failed"]
+    done: int
+    total: int
+
+
+class Export(Erasure, frozen=True):
+    """The last three are there when it is done. The link works for whoever has it."""
+
+    created_at: Timestamp
+    size_bytes: int | None
+    expires_at: Timestamp | None
+    download_url: str | None
+
+
 class Notification(msgspec.Struct, frozen=True):
     """`actor`: who caused it, where somebody did. One of a thread or community that is followed
     with `all` stands for what is new there from its comment or post on until it is read: `count`

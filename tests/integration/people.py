@@ -22,7 +22,7 @@ from storage.identity import new_id
 from storage.postgres import Pool, connect
 from storage.streams import ensure_partitions
 
-SECRET = "the secret of the tests"
+SECRET = "the secret of the tests, long enough"
 PASSWORD = "correct horse battery"
 NOW = 1_800_000_000.0
 

@@ -16,8 +16,10 @@ from actors.job_table import ENTRYPOINTS
 from actors.job_tools import JobTools
 from actors.shard_messages import Publication
 from config.settings import Postgres, Settings
-from storage.postgres import Pool
+from storage import account_tasks
+from storage.postgres import Pool, in_transaction
 from tests.integration.content import Content, content_on
+from tests.integration.leaving import leave, live
 
 pytestmark = pytest.mark.integration
 
@@ -62,8 +64,31 @@ async def _trim_jobs(content: Content) -> object:
     return None
 
 
+async def _erase_account(content: Content) -> object:
+    return {"task_id": await leave(content, await live(content), erase_content=True)}
+
+
+async def _export_account(content: Content) -> object:
+    life = await live(content)
+    task = await in_transaction(
+        content.pool, lambda connection: account_tasks.start(connection, life.id, "export")
+    )
+    return {"task_id": task.id}
+
+
+async def _expire_exports(content: Content) -> object:
+    await _export_account(content)
+    await content.pool.execute(
+        "update account_task set finished_at = now(), expires_at = now() - interval '1 second'"
+    )
+    return None
+
+
 CASES: Final[dict[str, Case]] = {
     "notify": _notify,
+    "erase_account": _erase_account,
+    "export_account": _export_account,
+    "expire_exports": _expire_exports,
     "maintain_streams": _maintain_streams,
     "forget_sessions": _forget_sessions,
     "forget_idempotency": _forget_idempotency,

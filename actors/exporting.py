@@ -1,0 +1,92 @@
+"""The job 'export_account': a ZIP of JSON, one file for each kind of thing that is the member's."""
+
+from __future__ import annotations
+
+import asyncio
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from actors.job_tools import JobTools
+from storage import account_tasks, exports
+from storage.account_tasks import Task, TaskJob
+from storage.erasure import count_rows
+from storage.export_files import ExportFiles
+from storage.exports import PARTS, Part
+from storage.postgres import acquire
+
+KEPT_DAYS: Final = 7
+# Longer than any file is known: what is older, an attempt that was cut off has left.
+_SWEPT_SECONDS: Final = (KEPT_DAYS + 1) * 86_400.0
+_AT_ONCE: Final = 100
+
+_decode = msgspec.json.Decoder(TaskJob).decode
+
+
+def files_of(tools: JobTools) -> ExportFiles:
+    return ExportFiles(Path(tools.settings.data_dir))
+
+
+class AccountExporter:
+    def __init__(self, tools: JobTools) -> None:
+        self._pool = tools.pool
+        self._files = files_of(tools)
+
+    async def run(self, payload: bytes) -> None:
+        """Every attempt begins anew; a finished one stays. Raises msgspec.DecodeError, AppError,
+        OSError."""
+        task_id = _decode(payload).task_id
+        async with acquire(self._pool) as connection:
+            task = await account_tasks.find(connection, task_id, "export")
+            if task is None or task.finished_at is not None:
+                return
+            total = 0
+            for part in PARTS:
+                table, _, column = part.rows.partition(".")
+                total += await count_rows(connection, table, column, task.account_id)
+            await account_tasks.restart(connection, task.id, total)
+        draft = await asyncio.to_thread(self._files.draft)
+        try:
+            with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+                for part in PARTS:
+                    await self._write(archive, part, task)
+            size = await self._files.keep(draft, task.id)
+        finally:
+            await asyncio.to_thread(draft.unlink, missing_ok=True)
+        async with acquire(self._pool) as connection:
+            finished = await account_tasks.finish(
+                connection, task.id, size_bytes=size, kept_days=KEPT_DAYS
+            )
+        if not finished:  # the account was erased meanwhile
+            await self._files.remove([task.id])
+
+    async def _write(self, archive: zipfile.ZipFile, part: Part, task: Task) -> None:
+        opening = "["
+        with archive.open(f"{part.name}.json", "w", force_zip64=True) as file:
+            async for rows in exports.pages(self._pool, part, task.account_id):
+                text = opening + ",\n".join(rows)
+                await asyncio.to_thread(file.write, text.encode())
+                opening = ",\n"
+                async with acquire(self._pool) as connection:
+                    await account_tasks.advance(connection, task.id, len(rows))
+            file.write(b"[]\n" if opening == "[" else b"]\n")
+
+
+class ExportExpiry:
+    def __init__(self, tools: JobTools) -> None:
+        self._pool = tools.pool
+        self._files = files_of(tools)
+
+    async def run(self, payload: bytes) -> None:
+        """The file first: while it is there, something must know of it."""
+        while True:
+            async with acquire(self._pool) as connection:
+                ids = await account_tasks.expired(connection, _AT_ONCE)
+            if not ids:
+                break
+            await self._files.remove(ids)
+            async with acquire(self._pool) as connection:
+                await account_tasks.forget(connection, ids)
+        await self._files.remove_older(_SWEPT_SECONDS)

@@ -1,0 +1,136 @@
+"""Exports: all that is the member's in one ZIP, kept for a week."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from actors.exporting import AccountExporter, ExportExpiry
+from actors.job_tools import JobTools
+from config.settings import Settings
+from storage import account_tasks
+from storage.account_tasks import Task, TaskJob
+from storage.export_files import ExportFiles
+from storage.exports import PARTS
+from storage.postgres import in_transaction
+from tests.integration.content import Content, content_on
+from tests.integration.leaving import FORMER, SECRET, Life, erase, leave, live
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def content(database_url: str) -> AsyncIterator[Content]:
+    async with content_on(database_url) as content:
+        yield content
+
+
+def tools_of(content: Content, data_dir: Path) -> JobTools:
+    return JobTools(content.pool, lambda _: None, Settings(data_dir=str(data_dir)))
+
+
+async def export(content: Content, life: Life, data_dir: Path) -> UUID:
+    task = await in_transaction(
+        content.pool, lambda connection: account_tasks.start(connection, life.id, "export")
+    )
+    await AccountExporter(tools_of(content, data_dir)).run(msgspec.json.encode(TaskJob(task.id)))
+    return task.id
+
+
+async def find(content: Content, id: UUID) -> Task | None:
+    async with content.pool.acquire() as connection:
+        return await account_tasks.find(connection, id, "export")
+
+
+async def test_the_zip_holds_what_is_the_members_and_nothing_else(
+    content: Content, tmp_path: Path
+) -> None:
+    life = await live(content)
+    for _ in range(101):  # more than a page
+        await content.comment(life.me, life.of_ben["id"], body=SECRET)
+    id = await export(content, life, tmp_path)
+    file = ExportFiles(tmp_path).path(id)
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [f"{part.name}.json" for part in PARTS]
+        parts: dict[str, Any] = {
+            part.name: msgspec.json.decode(archive.read(f"{part.name}.json")) for part in PARTS
+        }
+    (profile,) = parts["profile"]
+    assert (profile["handle"], profile["email"]) == ("anastasia", "anastasia@example.org")
+    assert "password_hash" not in profile
+    assert [post["title"] for post in parts["posts"]] == [f"Title {SECRET}", f"Removed {SECRET}"]
+    assert parts["posts"][0]["former_texts"][0]["body_markdown"] == FORMER
+    assert len(parts["comments"]) == 103
+    assert [vote["target_id"] for vote in parts["votes"]] == [life.of_ben["id"]]
+    assert len(parts["memberships"]) == 2
+    assert {each["kind"] for each in parts["notifications"]} == {"reply"}
+    assert parts["drafts"][0]["body_markdown"] == SECRET
+    kept = ("saves", "followed_threads", "followed_communities", "muted_members",
+            "muted_communities", "read_positions")  # fmt: skip
+    assert [len(parts[name]) for name in kept] == [1] * len(kept)
+    assert parts["sessions"][0]["user_agent"] == SECRET
+    assert "Thanks." not in str(parts)  # of others nothing
+    task = await find(content, id)
+    assert task is not None
+    assert (task.status, task.size_bytes) == ("done", file.stat().st_size)
+    assert task.done == task.total == sum(len(rows) for rows in parts.values())
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+async def test_a_file_goes_after_its_time(content: Content, tmp_path: Path) -> None:
+    life = await live(content)
+    id = await export(content, life, tmp_path)
+    await ExportExpiry(tools_of(content, tmp_path)).run(b"")
+    assert ExportFiles(tmp_path).path(id).exists()
+    await content.pool.execute("update account_task set expires_at = now()")
+    await ExportExpiry(tools_of(content, tmp_path)).run(b"")
+    assert not ExportFiles(tmp_path).path(id).exists()
+    assert await find(content, id) is None
+
+
+async def test_a_file_goes_with_its_account(content: Content, tmp_path: Path) -> None:
+    life = await live(content)
+    id = await export(content, life, tmp_path)
+    await erase(content, await leave(content, life), str(tmp_path))
+    assert not ExportFiles(tmp_path).path(id).exists()
+    assert await find(content, id) is None
+
+
+async def test_an_export_that_is_erased_meanwhile_leaves_no_file(
+    content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = await live(content)
+    keep = ExportFiles.keep
+
+    async def erased_meanwhile(self: ExportFiles, draft: Path, id: UUID) -> int:
+        await content.pool.execute("delete from account_task")
+        return await keep(self, draft, id)
+
+    monkeypatch.setattr(ExportFiles, "keep", erased_meanwhile)
+    await export(content, life, tmp_path)
+    assert list((tmp_path / "exports").iterdir()) == []
+
+
+async def test_the_state_of_a_task_is_that_of_its_job(content: Content) -> None:
+    life = await live(content)
+    task = await in_transaction(
+        content.pool, lambda connection: account_tasks.start(connection, life.id, "export")
+    )
+    seen = [task.status]
+    for status in ("picked", "failed", "queued"):
+        await content.pool.execute(
+            "update pgqueuer set status = $1::text::pgqueuer_status"
+            " where entrypoint = 'export_account'",
+            status,
+        )
+        found = await find(content, task.id)
+        assert found is not None
+        seen.append(found.status)
+    assert seen == ["queued", "running", "failed", "queued"]
