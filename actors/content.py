@@ -179,7 +179,7 @@ def thread_activity(
         "last_comment_at": last_comment_at,
     }
     data = ephemeral("thread.activity", at_ns, fields)
-    return Ephemeral(f"community:{community_id}", f"activity:{post_id}", data)
+    return Ephemeral(f"community:{community_id}", f"activity:{post_id}", data, counter=True)
 
 
 def redacted(payload: str) -> str:

@@ -13,12 +13,18 @@ KIND_JOIN: Final = 1
 KIND_LEAVE: Final = 2
 
 
+def _bytes_of(tags: dict[str, str] | None) -> int:
+    return sum(len(name) + len(value) for name, value in tags.items()) if tags else 0
+
+
 class Publication(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One event of a channel. `offset` 0 marks an ephemeral one, which has no place in the stream.
     `data` is encoded JSON, of any type where a client or the server API published it. `info` is the
     encoded ClientInfo of a client that published. `time_ms` in Unix milliseconds, 0 where not kept.
 
     Joins and leaves are ephemeral, their `data` is the encoded ClientInfo of who came or left.
+    `counter`: an ephemeral one that says how many there are of something, and that a tab in the
+    background gets as well.
     """
 
     channel: str
@@ -28,14 +34,12 @@ class Publication(msgspec.Struct, frozen=True, gc=False, array_like=True):
     info: bytes = b""
     tags: dict[str, str] | None = None
     time_ms: int = 0
+    counter: bool = False
 
     @property
     def size_bytes(self) -> int:
         """Of all that clients and the server API choose."""
-        size = len(self.data) + len(self.info)
-        if self.tags:
-            size += sum(len(name) + len(value) for name, value in self.tags.items())
-        return size
+        return len(self.data) + len(self.info) + _bytes_of(self.tags)
 
 
 class StreamPosition(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -45,12 +49,13 @@ class StreamPosition(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 class Ephemeral(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """An event without offset. Of several with one (channel, key) only the newest is sent, at most
-    one each `interval_seconds`; 0 sends each at once."""
+    one each `interval_seconds`; 0 sends each at once. `counter`: as in Publication."""
 
     channel: str
     key: str
     data: bytes
     interval_seconds: float = 1.0
+    counter: bool = False
 
 
 class Publish(Message, frozen=True):
@@ -77,6 +82,10 @@ class PublishToChannel(Message, frozen=True):
     tags: dict[str, str] | None = None
     key: str = ""
     keep: bool = True
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.data) + len(self.info) + _bytes_of(self.tags)
 
 
 class PublishReply(Message, frozen=True):

@@ -103,7 +103,7 @@ class ShardPresence:
         at_ns = time.time_ns()
         for name, clients in self._counts.take_changed(self._clock(), PRESENCE_CHANNELS):
             data = content.ephemeral("presence.count", at_ns, {"count": clients})
-            self._send(m.Publication(name, 0, data))
+            self._send(m.Publication(name, 0, data, counter=True))
 
     def tell_visits(self) -> None:
         """A second's worth of those that wait."""

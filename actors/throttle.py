@@ -32,7 +32,7 @@ class Throttle:
 
     def offer(self, event: Ephemeral, now: float) -> Publication | None:
         """The publication to send now; None: it waits for the end of its key's interval."""
-        publication = Publication(event.channel, 0, event.data)
+        publication = Publication(event.channel, 0, event.data, counter=event.counter)
         return self.offer_publication(publication, event.key, event.interval_seconds, now)
 
     def offer_publication(

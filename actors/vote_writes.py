@@ -68,7 +68,8 @@ def _vote_events(
     channels = [f"thread:{row.post_id}"]
     if request.kind == "post":
         channels.append(f"community:{row.community_id}")
-    return [Ephemeral(channel, f"vote:{request.target_id}", data) for channel in channels]
+    key = f"vote:{request.target_id}"
+    return [Ephemeral(channel, key, data, counter=True) for channel in channels]
 
 
 def _member(request: CastVote) -> UUID:

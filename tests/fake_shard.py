@@ -79,8 +79,8 @@ class FakeShard:
         for gateway in self.gateways.values():
             gateway.put(publication)
 
-    def send_ephemeral(self, channel: str, data: bytes) -> None:
-        self._put(m.Publication(channel, 0, data))
+    def send_ephemeral(self, channel: str, data: bytes, *, counter: bool = False) -> None:
+        self._put(m.Publication(channel, 0, data, counter=counter))
 
     def restart(self) -> None:
         """kill -9: gateways are forgotten, held polls fail."""
@@ -147,7 +147,7 @@ class FakeShard:
             case m.PublishEphemeral(events=events):
                 self.ephemeral += events
                 for event in events:
-                    self.send_ephemeral(event.channel, event.data)
+                    self.send_ephemeral(event.channel, event.data, counter=event.counter)
                 return None
             case m.Publish():
                 raise AssertionError("gateways don't publish")

@@ -263,10 +263,18 @@ class HubBench:
     def reader(self, wire: int = 0) -> Reader:
         return Reader(self, self.wires[wire])
 
-    def publish(self, data: bytes, *, durable: bool = True, kind: int = KIND_PUBLICATION) -> None:
+    def publish(
+        self,
+        data: bytes,
+        *,
+        durable: bool = True,
+        kind: int = KIND_PUBLICATION,
+        counter: bool = False,
+    ) -> None:
         if durable:
             self.top += 1
-        self.hub.on_publication(Publication(CHANNEL, self.top if durable else 0, data, kind))
+        offset = self.top if durable else 0
+        self.hub.on_publication(Publication(CHANNEL, offset, data, kind, counter=counter))
 
     async def tick(self) -> None:
         await self.hub.wait_flushed()

@@ -174,7 +174,7 @@ class Audience:
         encoded: dict[tuple[Codec, bytes | None], bytes] = {}
         patches: dict[bytes, bytes] = {}
         for group in self.groups.values():
-            if (publication.offset and group.passive) or (visit and not group.visits):
+            if (group.passive and not publication.counter) or (visit and not group.visits):
                 continue
             codec = group.wire.codec
             patch = None

@@ -34,7 +34,7 @@ class Wants(IntFlag):
     DELTA = 2
     """Patches against the publication before, where they are smaller."""
     PASSIVE = 4
-    """Ephemeral publications alone: no durable ones, no joins and leaves."""
+    """Counters alone: for a tab in the background, which shows how many and not what."""
 
 
 EVERYTHING: Final = Wants(0)

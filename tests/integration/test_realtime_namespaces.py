@@ -288,15 +288,18 @@ async def test_lost_continuity_concerns_who_has_one(
         assert server.realtime.statistics()["subscriptions"] == 1
 
 
-async def test_a_passive_client_gets_no_publications(
+async def test_a_passive_client_gets_counters_alone(
     server: RealtimeServer, connect: Connect
 ) -> None:
     content = thread()
     server.shard.create(content)
-    async with connect() as client:
+    async with connect("ada") as client:
         assert await subscribe(client, content, data={"passive": True}) == {}
+        assert await subscribe(client, "members:1", data={"passive": True}) == {}
         server.shard.publish(content)
-        server.shard.send_ephemeral(content, b'{"type":"presence.count","count":3}')
+        server.shard.send_ephemeral(content, b'{"type":"typing"}')
+        assert "publish" in await client.ask("publish", channel="members:1", data=1)
+        server.shard.send_ephemeral(content, b'{"type":"presence.count","count":3}', counter=True)
         assert (await client.next())["push"]["pub"]["data"]["count"] == 3
 
 

@@ -199,6 +199,7 @@ async def test_comment_votes_and_imported_counts(content: Content) -> None:
     assert content.body(vote) == {"up": 41, "down": 2, "score": 39, "mine": 1}
     event = content.publisher.ephemeral[-1]
     assert event.channel == f"thread:{post['id']}"
+    assert event.counter
     assert msgspec.json.decode(event.data)["up"] == 41
 
 

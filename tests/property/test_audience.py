@@ -15,7 +15,7 @@ from tests.hub_bench import MAX_BUFFERED, HubBench, Reader
 
 Step = tuple[str, object, object]
 READERS = 6
-KINDS = {"durable": KIND_PUBLICATION, "ephemeral": KIND_PUBLICATION} | {
+KINDS = dict.fromkeys(("durable", "ephemeral", "counter"), KIND_PUBLICATION) | {
     "join": KIND_JOIN,
     "leave": KIND_LEAVE,
 }
@@ -63,11 +63,12 @@ class Model:
         passive = Wants.PASSIVE in self.wants
         asked = {
             "durable": not passive,
-            "ephemeral": True,
+            "ephemeral": not passive,
+            "counter": True,
             "join": not passive and Wants.JOIN_LEAVE in self.wants,
         }
         if asked["join" if kind == "leave" else kind]:
-            self.due.append((kind, data))
+            self.due.append(("ephemeral" if kind == "counter" else kind, data))
 
     def check(self, *, complete: bool) -> None:
         """`complete`: nothing is pending or kept."""
@@ -106,7 +107,8 @@ async def _run(wanted: list[Wants], plan: list[Step]) -> None:
                 model.publish(first, data)
             if KINDS[first] == KIND_PUBLICATION:
                 newest = data if first == "durable" else newest
-            bench.publish(data, durable=first == "durable", kind=KINDS[first])
+            counter = first == "counter"
+            bench.publish(data, durable=first == "durable", kind=KINDS[first], counter=counter)
         elif step == "join":
             assert isinstance(first, int) and isinstance(second, tuple)
             model = models[first]

@@ -33,12 +33,19 @@ async def test_each_gets_what_it_asked_for(bench: HubBench) -> None:
         reader.admit(want)
     bench.publish(b"1")
     bench.publish(b"2", durable=False)
+    bench.publish(b"3", durable=False, counter=True)
     bench.publish(b'{"client":"a"}', durable=False, kind=KIND_JOIN)
     bench.publish(b'{"client":"b"}', durable=False, kind=KIND_LEAVE)
     await bench.tick()
-    both = [("durable", b"1"), ("ephemeral", b"2")]
+    counter = [("ephemeral", b"3")]
+    all_three = [("durable", b"1"), ("ephemeral", b"2"), *counter]
     visits = [("join", b'{"client":"a"}'), ("leave", b'{"client":"b"}')]
-    assert [reader.events for reader in readers] == [both, both + visits, both[1:], both[1:]]
+    assert [reader.events for reader in readers] == [
+        all_three,
+        all_three + visits,
+        counter,
+        counter,
+    ]
 
 
 async def test_each_form_is_encoded_once_per_codec(bench: HubBench) -> None:

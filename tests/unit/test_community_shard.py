@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from typing import cast
+from uuid import uuid4
 
 import msgspec
 import pytest
 
 from actors import shard_messages as m
 from actors.community import CommunityShard
+from actors.content import thread_activity
 from actors.mailbox import Mailbox
 from actors.shard_presence import SILENCE_SECONDS
 from config.channels import Namespace
@@ -226,6 +228,23 @@ async def test_ephemeral_events_are_coalesced_and_cost_nothing_without_followers
         await wait_until(lambda: shard.statistics().mailbox_items == 2)
         answer = await poll(shard, reply.incarnation, answer.sequence)
         assert answer.publications == [m.Publication(A, 0, b"3")]
+
+
+async def test_counters_are_marked() -> None:
+    """A tab in the background gets nothing else (audience.py)."""
+    log = StreamLog(A)
+    async with running(log) as shard:
+        reply = await hello(shard, A)
+        for key, counter in (("typing:ann", False), ("vote:1", True)):
+            event = m.Ephemeral(A, key, b"1", 0.0, counter=counter)
+            await shard.handle(m.PublishEphemeral([event]))
+        joined = [m.PresenceChange(A, "ann", 1)]
+        await shard.handle(m.TellPresence("g", reply.incarnation, joined))
+        shard.tell_presence()
+        await commit(shard, log, A, 1)
+        answer = await poll(shard, reply.incarnation)
+        assert [p.counter for p in answer.publications] == [False, True, True, False]
+    assert thread_activity(uuid4(), uuid4(), 1, None, 0).counter
 
 
 async def test_a_shorter_interval_is_not_kept_waiting_by_a_longer_one() -> None:
