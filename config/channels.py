@@ -75,6 +75,10 @@ class Namespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.throttle_seconds and self.history != "none":
             raise ValueError("throttle_seconds: what has an offset can't be left out")
 
+    def history_page(self, most: int) -> int:
+        """The most publications of one answer to `history`; `most` for all namespaces."""
+        return min(most, self.history_size or most)
+
 
 OWN: Final[Mapping[str, Namespace]] = {
     "community": Namespace(

@@ -8,9 +8,20 @@ import msgspec
 
 # What a request costs is told by its class, not by its path:
 #   write = posts, edits, drafts, memberships; vote = votes, saves, follows, mutes;
-#   connect = realtime handshakes; subscribe = their commands.
+#   connect = realtime handshakes; subscribe = their commands; emulation = requests that carry
+#   commands of a stream, whatever they hold.
 RouteClass = Literal[
-    "read", "write", "comment", "vote", "login", "register", "connect", "subscribe", "search", "ask"
+    "read",
+    "write",
+    "comment",
+    "vote",
+    "login",
+    "register",
+    "connect",
+    "subscribe",
+    "emulation",
+    "search",
+    "ask",
 ]
 ROUTE_CLASSES: Final[tuple[RouteClass, ...]] = get_args(RouteClass)
 
@@ -70,6 +81,8 @@ def _address_rules() -> dict[RouteClass, Rule]:
         # All who share an address come back at once when their gateways have stopped.
         "connect": Rule(6000, 3000),
         "subscribe": Rule(2400, 800),
+        # A thousand streams behind one address answer pings with 40 of them a second.
+        "emulation": Rule(12_000, 3_000),
         "search": Rule(240, 60),
         "ask": Rule(30, 15),
     }

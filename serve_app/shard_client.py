@@ -28,7 +28,10 @@ _log = logging.getLogger(__name__)
 NAMESPACE: Final = "serai"
 _CALL_SECONDS: Final = 30.0
 _MAX_WAITING: Final = 20_000
+_MAX_WAITING_BYTES: Final = 33_554_432
 _MAX_SENT: Final = 1_000
+_MAX_SENT_BYTES: Final = 1_048_576
+"""A call with more than this holds no further event."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decoder: Final = msgspec.msgpack.Decoder(ShardReply)
@@ -101,6 +104,41 @@ def _restarting() -> AppError:
     return AppError("unavailable", "Live updates are restarting.", retry_after_seconds=1)
 
 
+class _Waiting:
+    """Events for one shard, in order and within bounds. Those of a call are counted until it has
+    ended."""
+
+    def __init__(self) -> None:
+        self._events: deque[Publication | Ephemeral] = deque()
+        self._count = self._bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._events)
+
+    def put(self, event: Publication | Ephemeral) -> bool:
+        """False: there is no room."""
+        size = len(event.data)
+        if self._count >= _MAX_WAITING or self._bytes + size > _MAX_WAITING_BYTES:
+            return False
+        self._events.append(event)
+        self._count += 1
+        self._bytes += size
+        return True
+
+    def take(self) -> list[Publication | Ephemeral]:
+        """Those of the next call; `sent` when it has ended."""
+        batch: list[Publication | Ephemeral] = []
+        size = 0
+        while self._events and len(batch) < _MAX_SENT and size <= _MAX_SENT_BYTES:
+            batch.append(self._events.popleft())
+            size += len(batch[-1].data)
+        return batch
+
+    def sent(self, batch: Sequence[Publication | Ephemeral]) -> None:
+        self._count -= len(batch)
+        self._bytes -= sum(len(event.data) for event in batch)
+
+
 class ShardPublisher:
     """Hands events to their shards in the background, per shard in order, one call in flight.
 
@@ -111,7 +149,7 @@ class ShardPublisher:
     def __init__(self, client: ShardClient, shard_count: int) -> None:
         self._client = client
         self._count = shard_count
-        self._waiting: list[deque[Publication | Ephemeral]] = [deque() for _ in range(shard_count)]
+        self._waiting = [_Waiting() for _ in range(shard_count)]
         self._pumps: dict[int, asyncio.Task[None]] = {}
 
     def publish(self, publications: Sequence[Publication]) -> None:
@@ -123,11 +161,9 @@ class ShardPublisher:
     def _add(self, events: Sequence[Publication | Ephemeral]) -> None:
         for event in events:
             index = shard_of(event.channel, self._count)
-            waiting = self._waiting[index]
-            if len(waiting) >= _MAX_WAITING:
+            if not self._waiting[index].put(event):
                 _dropped.inc()
                 continue
-            waiting.append(event)
             if index not in self._pumps:
                 self._pumps[index] = asyncio.get_running_loop().create_task(self._pump(index))
 
@@ -135,7 +171,7 @@ class ShardPublisher:
         waiting = self._waiting[index]
         try:
             while waiting:
-                batch = [waiting.popleft() for _ in range(min(len(waiting), _MAX_SENT))]
+                batch = waiting.take()
                 durable = [event for event in batch if isinstance(event, Publication)]
                 ephemeral = [event for event in batch if isinstance(event, Ephemeral)]
                 try:
@@ -143,6 +179,8 @@ class ShardPublisher:
                 except AppError as error:
                     _dropped.inc(len(batch))
                     _log.debug("shard %d missed %d events: %s", index, len(batch), error)
+                finally:
+                    waiting.sent(batch)
         finally:
             del self._pumps[index]
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
+from config.errors import AppError
 from config.settings import Auth, Gateway, Settings
 from serve_app.gateway.realtime import Realtime
 from serve_app.gateway.server import GatewayServer, build_app
@@ -24,12 +25,14 @@ ORIGIN: Final = "https://app.example"
 
 
 class EmulationServer(RealtimeServer):
-    """`server.private_address` is its name's first part."""
+    """`server.private_address` is its name's first part. `charged`: where frames came from."""
 
     def __init__(
         self, shard: FakeShard | None = None, *, secret: str = SECRET, **limits: Any
     ) -> None:
         self._secret = secret
+        self.charged: list[str] = []
+        self.is_limited = False
         super().__init__(shard, **limits)
 
     def _new_realtime(self) -> Realtime:
@@ -46,7 +49,13 @@ class EmulationServer(RealtimeServer):
             self.verify_token,
             f"gateway-{uuid4().hex[:6]}",
             node=lambda: self.server.private_address,
+            check_frame=self._check_frame,
         )
+
+    async def _check_frame(self, address: str) -> None:
+        self.charged.append(address)
+        if self.is_limited:
+            raise AppError("rate_limited", retry_after_seconds=3)
 
     @property
     def base(self) -> str:
@@ -142,7 +151,7 @@ async def stream(
     async with aiohttp.ClientSession() as http:
         asked = (
             http.get(path, params={"cf_connect": frame}, headers=headers)
-            if kind.endswith("sse")
+            if kind.partition("?")[0].endswith("sse")
             else http.post(path, data=frame, headers={"Content-Type": "application/json"} | headers)
         )
         async with asked as response:

@@ -43,6 +43,7 @@ NAMESPACES: Final = {
         presence="clients",
     ),
     "kept": Namespace(history="postgres", recovery="stream"),
+    "brief": Namespace(history="postgres", history_size=2),
     "secret": Namespace(subscribe="token", user_limited=True),
 }
 

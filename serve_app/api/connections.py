@@ -1,6 +1,7 @@
 """The routes under which realtime clients connect. All are open: a connection is authorized by the
 token in its first frame, a later command by the secret id of its session. Handshakes are limited by
-address, commands where they are carried out."""
+address, commands where they are carried out, and requests to /emulation by address where they come
+from a client and not from another gateway (`transports/emulation.py`)."""
 
 from __future__ import annotations
 

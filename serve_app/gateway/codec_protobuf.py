@@ -32,6 +32,7 @@ _SUBSCRIBE: Final = Message(
     recoverable=10,
     join_leave=11,
     delta=12,
+    tf=(13, Message(p.Ignored)),
     flag=14,
     type=15,
 )

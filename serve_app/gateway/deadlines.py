@@ -18,13 +18,27 @@ class Due(Enum):
 
 
 class Deadlines:
-    """Loop times, 0 for none. One thing is due at a time; who has dealt with it sets the next."""
+    """Loop times, 0 for none. One thing is due at a time; who has dealt with it sets the next.
+    `unanswered`: pings that the client may answer; `pong` is the time for the first of them."""
 
-    __slots__ = ("connect", "expiry", "hangup", "ping", "pong", "subscription")
+    __slots__ = ("connect", "expiry", "hangup", "ping", "pong", "subscription", "unanswered")
 
     def __init__(self, connect: float) -> None:
         self.connect = connect
         self.expiry = self.pong = self.subscription = self.ping = self.hangup = 0.0
+        self.unanswered = 0
+
+    def expect_pong(self, by: float) -> None:
+        self.unanswered += 1
+        self.pong = self.pong or by
+
+    def take_pong(self, next_by: float) -> bool:
+        """False: no ping waits for one. `next_by`: for the later ones that still do."""
+        if not self.unanswered:
+            return False
+        self.unanswered -= 1
+        self.pong = next_by if self.unanswered else 0.0
+        return True
 
     def end(self, hangup: float) -> None:
         """Of a closing connection the client's answer alone is waited for; 0: not even that."""

@@ -33,6 +33,7 @@ from actors.messages import (
 from actors.rate_limit import Lease, LeaseRequest
 from actors.shard_messages import ShardReply, ShardRequest
 from config.errors import AppError
+from config.rate_limits import RouteClass
 from config.settings import Settings
 from serve_app.api.routing import ROUTES, SERVICES
 from serve_app.batched_handle import BatchedHandle, Send, encode
@@ -150,11 +151,17 @@ class Gateway:
             take, settings.rate_limit, expected_gateways=settings.deployments.gateway.replicas
         )
 
-        async def check_rate(caller: Caller, address: str) -> None:
-            account = str(caller.account_id) if caller.account_id else None
-            verdict = await limiter.check("subscribe", account, address)
+        async def charge(kind: RouteClass, account: str | None, address: str) -> None:
+            verdict = await limiter.check(kind, account, address)
             if not verdict.allowed:
                 raise AppError("rate_limited", retry_after_seconds=verdict.retry_after_seconds)
+
+        async def check_rate(caller: Caller, address: str) -> None:
+            account = str(caller.account_id) if caller.account_id else None
+            await charge("subscribe", account, address)
+
+        async def check_frame(address: str) -> None:
+            await charge("emulation", None, address)
 
         async def rpc(caller: Caller, address: str, method: str, params: bytes) -> bytes:
             return await self._rpc.call(caller, address, method, params)
@@ -167,6 +174,7 @@ class Gateway:
             verify_token,
             gateway_id,
             check_rate,
+            check_frame=check_frame,
             rpc=rpc,
             node=lambda: self._server.private_address,
             address_of=ClientAddresses(settings.gateway.trusted_proxies).client_address,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from config.errors import AppError
 from serve_app.gateway import codes, commands
 from serve_app.gateway.codes import Disconnect, ReplyError
+from serve_app.gateway.lanes import Frame
 from serve_app.gateway.protocol import PONG, Command, UnreadableCommand
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ TURN_SECONDS: Final = 0.001
 """A frame may hold thousands of commands; after so much of them the loop serves the others."""
 
 
-async def take(session: Session, commands_of_frame: Iterable[Command]) -> None:
-    """Waits while too many commands are in flight. Raises Disconnect for what is not the protocol,
-    or more of it than anybody needs."""
+async def take(session: Session, commands_of_frame: Iterable[Command], size: int) -> None:
+    """Waits while too much is in flight; `size` is the frame's in bytes. Raises Disconnect for what
+    is not the protocol, or more of it than anybody needs."""
+    frame = Frame(size)
     turn_ends, left = perf_counter() + TURN_SECONDS, TURN_COMMANDS
     for command in commands_of_frame:
-        await accept(session, command)
+        await accept(session, command, frame)
         await session.lanes.wait_room()
         left -= 1
         if not left or perf_counter() > turn_ends:
@@ -44,7 +46,7 @@ async def take(session: Session, commands_of_frame: Iterable[Command]) -> None:
             return
 
 
-async def accept(session: Session, command: Command) -> None:
+async def accept(session: Session, command: Command, frame: Frame) -> None:
     if command is PONG:
         session.take_pong()
         return
@@ -73,7 +75,7 @@ async def accept(session: Session, command: Command) -> None:
     elif command.unsubscribe is not None and not session.lanes.busy(name):
         await commands.unsubscribe(session, command)
     else:
-        session.lanes.put(name, command)
+        session.lanes.put(name, command, frame)
 
 
 def _refuse(session: Session, command: Command) -> None:

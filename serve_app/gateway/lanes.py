@@ -15,33 +15,48 @@ from serve_app.gateway.protocol import Command
 
 IN_FLIGHT: Final = 128
 """Commands of one connection that may be under way before its socket is read no further."""
+IN_FLIGHT_BYTES: Final = 262_144
+"""The same for the frames that they came in: a command keeps all of its frame in memory."""
 
 Run = Callable[[Command], Awaitable[None]]
+
+
+class Frame:
+    """What `waiting` commands came in."""
+
+    __slots__ = ("size", "waiting")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.waiting = 0
 
 
 class Lanes:
     """The tasks of one connection. `run` must raise nothing."""
 
-    __slots__ = ("_in_flight", "_lanes", "_room", "_run", "_tasks", "closed")
+    __slots__ = ("_bytes", "_in_flight", "_lanes", "_room", "_run", "_tasks", "closed")
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._lanes: dict[str, deque[Command]] = {}
+        self._lanes: dict[str, deque[tuple[Command, Frame]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._in_flight = 0
+        self._in_flight = self._bytes = 0
         self._room: asyncio.Future[None] | None = None
         self.closed = False
 
     def busy(self, name: str) -> bool:
         return name in self._lanes
 
-    def put(self, name: str, command: Command) -> None:
+    def put(self, name: str, command: Command, frame: Frame) -> None:
         self._in_flight += 1
+        if not frame.waiting:
+            self._bytes += frame.size
+        frame.waiting += 1
         lane = self._lanes.get(name)
         if lane is not None:
-            lane.append(command)
+            lane.append((command, frame))
             return
-        lane = self._lanes[name] = deque((command,))
+        lane = self._lanes[name] = deque(((command, frame),))
         self.spawn(self._run_lane(name, lane))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -51,8 +66,8 @@ class Lanes:
         task.add_done_callback(self._tasks.discard)
 
     async def wait_room(self) -> None:
-        """Until fewer than the bound are in flight, or the lanes are closed."""
-        while self._in_flight >= IN_FLIGHT and not self.closed:
+        """Until less than the bounds is in flight, or the lanes are closed."""
+        while self._is_full and not self.closed:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
 
@@ -65,19 +80,26 @@ class Lanes:
                 task.cancel()
         self._make_room()
 
-    async def _run_lane(self, name: str, lane: deque[Command]) -> None:
+    @property
+    def _is_full(self) -> bool:
+        return self._in_flight >= IN_FLIGHT or self._bytes >= IN_FLIGHT_BYTES
+
+    async def _run_lane(self, name: str, lane: deque[tuple[Command, Frame]]) -> None:
         try:
             while lane and not self.closed:
-                await self._run(lane[0])
-                lane.popleft()
-                self._leave(1)
+                await self._run(lane[0][0])
+                self._leave(lane.popleft()[1])
         finally:
-            self._leave(len(lane))
+            while lane:
+                self._leave(lane.popleft()[1])
             self._lanes.pop(name, None)
 
-    def _leave(self, count: int) -> None:
-        self._in_flight -= count
-        if self._in_flight < IN_FLIGHT:
+    def _leave(self, frame: Frame) -> None:
+        self._in_flight -= 1
+        frame.waiting -= 1
+        if not frame.waiting:
+            self._bytes -= frame.size
+        if not self._is_full:
             self._make_room()
 
     def _make_room(self) -> None:

@@ -28,8 +28,12 @@ class Incoming(msgspec.Struct, frozen=True):
     """Base of what clients send: unknown fields are ignored, wrong types refused."""
 
 
+class Ignored(Incoming, frozen=True):
+    """A member whose content does not matter."""
+
+
 class SubscribeRequest(Incoming, frozen=True):
-    """`data` is raw JSON, empty where there is none."""
+    """`data` is raw JSON, empty where there is none. `tf`: a filter by tags."""
 
     channel: str = ""
     token: str = ""
@@ -41,6 +45,7 @@ class SubscribeRequest(Incoming, frozen=True):
     recoverable: bool = False
     join_leave: bool = False
     delta: str = ""
+    tf: Ignored | None = None
     flag: int = 0
     type: int = 0
 
@@ -100,10 +105,6 @@ class RefreshRequest(Incoming, frozen=True):
 class SubRefreshRequest(Incoming, frozen=True):
     channel: str = ""
     token: str = ""
-
-
-class Ignored(Incoming, frozen=True):
-    """A member whose content does not matter."""
 
 
 class Command(Incoming, frozen=True):

@@ -34,7 +34,14 @@ from serve_app.gateway.fossil import create_delta
 from serve_app.gateway.peers import Peers
 from serve_app.gateway.protocol import Outlet, Wire
 from serve_app.gateway.server_api import ServerApi
-from serve_app.gateway.services import Authorize, CheckRate, Rpc, Services, VerifyToken
+from serve_app.gateway.services import (
+    Authorize,
+    CheckFrame,
+    CheckRate,
+    Rpc,
+    Services,
+    VerifyToken,
+)
 from serve_app.gateway.shard_link import ShardCall, ShardLinks
 from serve_app.gateway.timers import Wheel
 from serve_app.gateway.transports import http_stream, sse, unidirectional, websocket
@@ -67,6 +74,7 @@ class Realtime:
         gateway_id: str,
         check_rate: CheckRate | None = None,
         *,
+        check_frame: CheckFrame | None = None,
         address_of: Callable[[web.Request], str] = _peer_address,
         node: Callable[[], str] = str,
         send: DirectSender | None = None,
@@ -74,6 +82,7 @@ class Realtime:
         rpc: Rpc | None = None,
     ) -> None:
         self._address_of = address_of
+        self._check_frame = check_frame
         limits = settings.realtime
         self._peers = Peers(settings.auth.secret, node)
         self._shard_count = shard_count
@@ -98,9 +107,13 @@ class Realtime:
             check_rate=check_rate,
             rpc=rpc,
             node=self._peers.own_name,
+            is_draining=lambda: self._draining,
         )
         self._emulation = emulation = Emulation(
-            self._peers, limits.max_message_bytes, limits.connect_timeout_seconds
+            self._peers,
+            self._charge_frame,
+            limits.max_message_bytes,
+            limits.connect_timeout_seconds,
         )
         listening = unidirectional.ListeningStream
         self._streams: dict[str, tuple[_Open, _Make]] = {
@@ -138,7 +151,7 @@ class Realtime:
 
         self._control = ControlChannel(hub, links, services.sessions_of, describe)
         self.server_api = ServerApi(
-            limits, services.namespaces, links.ask, links.ask_all, self._control
+            limits, services.namespaces, links.ask, links.ask_all, links.publish, self._control
         )
 
     async def start(self) -> None:
@@ -185,6 +198,10 @@ class Realtime:
                 Opening(request, complete, self._services, self._outlet_of, address, session_of)
             )
 
+    async def _charge_frame(self, request: web.Request) -> None:
+        if self._check_frame is not None:
+            await self._check_frame(self._address_of(request))
+
     async def handle_emulation(self, request: web.Request) -> web.StreamResponse:
         """Raises AppError."""
         return await self._emulation.handle(request)
@@ -199,7 +216,8 @@ class Realtime:
 
     async def drain(self, seconds: float) -> None:
         """Accepts no more sockets and closes those there are, evenly over `seconds`. SDKs reconnect
-        with jitter and recover; at cancellation the rest stays open."""
+        with jitter and recover; at cancellation the rest stays open. Whose handshake has been
+        admitted before is told at its end (`Services.is_draining`)."""
         self._draining = True
         sessions = [s for s in self._services.sessions if s.is_open]
         slices = max(1, int(seconds / _DRAIN_SLICE_SECONDS))

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 AskShard = Callable[[str, m.ShardRequest], Awaitable[m.ShardReply]]
 """(channel, request) to the channel's shard. Raises AppError."""
 AskAllShards = Callable[[m.ShardRequest], Awaitable[list[m.ShardReply]]]
+PublishToShard = Callable[[m.PublishToChannel], Awaitable[m.PublishReply]]
 
 _Reply = TypeVar("_Reply")
 
@@ -71,12 +72,14 @@ class ServerApi:
         namespaces: Namespaces,
         ask: AskShard,
         ask_all: AskAllShards,
+        publish: PublishToShard,
         control: ControlChannel,
     ) -> None:
         self._settings = settings
         self._namespaces = namespaces
         self._ask = ask
         self._ask_all = ask_all
+        self._publish_to_shard = publish
         self._control = control
         self._batch = msgspec.json.Decoder(api.BatchRequest)
         self._methods = {
@@ -169,7 +172,7 @@ class ServerApi:
         publish = m.PublishToChannel(
             channel, data, tags=request.tags or None, key=key, keep=not request.skip_history
         )
-        reply = await self._ask_for(m.PublishReply, channel, publish)
+        reply = await self._publish_to_shard(publish)
         return api.PublishResult(reply.offset, reply.epoch)
 
     # ------------------------------------------------------------ reading
@@ -189,12 +192,12 @@ class ServerApi:
         return api.PresenceStatsResult(reply.clients, reply.users)
 
     async def _history(self, request: api.HistoryRequest) -> api.HistoryResult:
-        """At most `history_limit` a call, whatever is asked for."""
+        """At most what clients get a call, whatever is asked for."""
         row = self._row(request.channel)
         if row.history == "none":
             raise codes.not_available()
         since, reverse = request.since, bool(request.reverse)
-        most = self._settings.history_limit
+        most = row.history_page(self._settings.history_limit)
         limit = most if (request.limit or 0) < 0 else min(request.limit or 0, most)
         after = since.offset if since is not None else 0
         if reverse and since is not None and after <= 1:

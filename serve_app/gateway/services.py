@@ -31,6 +31,9 @@ VerifyToken = Callable[[str], tuple[Caller, float]]
 CheckRate = Callable[[Caller, str], Awaitable[None]]
 """(caller, client address), once per command that costs a call. Raises AppError 'rate_limited'."""
 
+CheckFrame = Callable[[str], Awaitable[None]]
+"""(client address), once per request to /emulation. Raises AppError 'rate_limited'."""
+
 PublishEphemeral = Callable[[list[Ephemeral]], Awaitable[None]]
 
 Rpc = Callable[[Caller, str, str, bytes], Awaitable[bytes]]
@@ -40,8 +43,8 @@ an unknown method."""
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`node` names this gateway to the others, `clock` is Unix time in seconds, `spread` a number
-    in [0, 1)."""
+    """`node` names this gateway to the others, `is_draining` is true from when it takes no further
+    connections, `clock` is Unix time in seconds, `spread` a number in [0, 1)."""
 
     settings: RealtimeSettings
     namespaces: Namespaces
@@ -56,6 +59,7 @@ class Services:
     check_rate: CheckRate | None = None
     rpc: Rpc | None = None
     node: Callable[[], str] = str
+    is_draining: Callable[[], bool] = bool
     clock: Callable[[], float] = time.time
     spread: Callable[[], float] = random.random
     sessions: set[Session] = field(default_factory=set)

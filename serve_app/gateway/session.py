@@ -136,21 +136,22 @@ class Session:
     # ------------------------------------------------------------ incoming
 
     async def receive(self, frame: bytes) -> None:
-        """Takes one frame in. Waits while too many commands of this connection are in flight, which
-        stops reading from its socket. Protocol errors close the session and raise nothing."""
+        """Takes one frame in. Waits while too much of this connection is in flight, which stops
+        reading from its socket. Protocol errors close the session and raise nothing."""
         if not self.listens:
             return
         try:
-            await intake.take(self, self.wire.codec.decode(frame))
+            await intake.take(self, self.wire.codec.decode(frame), len(frame))
         except Disconnect as end:
             self.close(end)
         self.outbox.flush()
 
     def take_pong(self) -> None:
         """Raises Disconnect where none was asked for."""
-        if not self.is_connected or not self._deadlines.pong:
+        services = self.services
+        next_by = services.wheel.now() + services.settings.pong_timeout_seconds
+        if not self.is_connected or not self._deadlines.take_pong(next_by):
             raise codes.malformed()
-        self._deadlines.pong = 0.0
 
     # ------------------------------------------------------------ outgoing
 
@@ -270,7 +271,7 @@ class Session:
         settings, deadlines = self.services.settings, self._deadlines
         deadlines.ping = now + settings.ping_seconds
         if self.answers_pings:
-            deadlines.pong = deadlines.pong or now + settings.pong_timeout_seconds
+            deadlines.expect_pong(now + settings.pong_timeout_seconds)
         self.outbox.send(self.wire.codec.ping)
 
     # ------------------------------------------------------------ permissions

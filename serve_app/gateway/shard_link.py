@@ -35,6 +35,8 @@ from actors.shard_messages import (
     PresenceTaken,
     Publication,
     PublishEphemeral,
+    PublishReply,
+    PublishToChannel,
     ReadHistory,
     ShardReply,
     ShardRequest,
@@ -66,6 +68,8 @@ _CHANGES_AT_ONCE: Final = 4_000
 _SLICE_BYTES: Final = 65_536
 _PUBLICATION_BYTES: Final = 128
 """What a publication weighs besides its data."""
+PUBLISHING_BYTES: Final = 8_388_608
+"""Of publications that wait for one shard's answer, over all connections; one more is refused."""
 
 HELLOS = Counter("serai_realtime_hellos_total", "Conversations begun with shards")
 
@@ -105,6 +109,7 @@ class ShardLink:
         self._ack = 0
         self._backoff = _BACKOFF_SECONDS
         self._history_slots = asyncio.Semaphore(_HISTORY_AT_ONCE)
+        self._publishing_bytes = 0
         self.connected = False
         """Said hello, and no answer has failed since."""
 
@@ -137,6 +142,19 @@ class ShardLink:
         async with self._history_slots:
             reply = await self.ask(ReadHistory(channel, after, limit, reverse))
         assert isinstance(reply, HistoryReply)
+        return reply
+
+    async def publish(self, request: PublishToChannel) -> PublishReply:
+        """Raises AppError; `overloaded` where too much waits already."""
+        size = request.size_bytes + _PUBLICATION_BYTES
+        if self._publishing_bytes + size > PUBLISHING_BYTES:
+            raise AppError("overloaded", "Too much is being published.", retry_after_seconds=1)
+        self._publishing_bytes += size
+        try:
+            reply = await self.ask(request)
+        finally:
+            self._publishing_bytes -= size
+        assert isinstance(reply, PublishReply)
         return reply
 
     # ------------------------------------------------------------ the conversation
@@ -333,6 +351,10 @@ class ShardLinks:
     ) -> HistoryReply:
         """Raises AppError('unavailable') while the shard is away."""
         return await self.of(channel).history(channel, after, limit, reverse)
+
+    async def publish(self, request: PublishToChannel) -> PublishReply:
+        """Raises AppError; `overloaded` where too much waits for the shard already."""
+        return await self.of(request.channel).publish(request)
 
     async def ask(self, channel: str, request: ShardRequest) -> ShardReply:
         return await self.of(channel).ask(request)

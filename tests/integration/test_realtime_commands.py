@@ -67,6 +67,8 @@ async def test_what_is_not_available(client: RawClient) -> None:
     for member_name in ("rpc", "presence", "sub_refresh"):
         assert error_of(await client.ask(member_name, channel=thread())) == 108
     assert error_of(await client.ask("subscribe", channel=thread(), type=1)) == 108
+    tags = {"key": "lang", "cmp": "eq", "val": "de"}
+    assert error_of(await client.ask("subscribe", channel=thread(), tf=tags)) == 108
     await client.send({"send": {"data": {"hello": 1}}})
     assert (await client.ask("ping"))["ping"] == {}
 
@@ -85,7 +87,12 @@ async def test_typing(server: RealtimeServer, client: RawClient) -> None:
     pub = messages[1]["push"]["pub"]
     assert "offset" not in pub
     assert pub["data"].pop("at").endswith("Z")
-    assert pub["data"] == {"type": "typing", "account_id": str(ada.account_id), "handle": "ada"}
+    assert pub["data"] == {
+        "type": "typing",
+        "account_id": str(ada.account_id),
+        "handle": "ada",
+        "expires_in": 6,
+    }
     (event,) = server.shard.ephemeral
     assert (event.key, event.interval_seconds) == (f"typing:{ada.account_id}", 1.0)
 

@@ -160,6 +160,32 @@ async def test_draining_ends_streams_and_refuses_new_ones(
     await wait_until(lambda: server.sockets == 0)
 
 
+async def test_a_body_that_arrives_while_it_drains_is_answered_with_the_end(
+    server: EmulationServer,
+) -> None:
+    frame = connect_frame().encode()
+    arrived = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield frame[:5]
+        await arrived.wait()
+        yield frame[5:]
+
+    async with aiohttp.ClientSession() as http:
+        url = f"{server.base}/connection/http_stream"
+
+        async def post() -> aiohttp.ClientResponse:
+            return await http.post(url, data=body(), headers={"Content-Type": "application/json"})
+
+        asked = asyncio.create_task(post())
+        await wait_until(lambda: server.realtime.statistics()["connections_held"] == 1)
+        await server.realtime.drain(0.0)
+        arrived.set()
+        async with await asked as response:
+            assert await StreamClient(http, response).disconnect_code() == 3001
+    await wait_until(lambda: server.sockets == 0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_client_that_goes_away_ends_its_session(server: EmulationServer, kind: str) -> None:
     async with stream(server.base, kind) as client:

@@ -57,6 +57,28 @@ async def test_an_error_of_the_connect_request_ends_it(server: EmulationServer) 
             assert await client.disconnect_code() == code
 
 
+@pytest.mark.parametrize("kind", ["sse", "uni_sse"])
+async def test_an_event_stream_has_no_protobuf(server: EmulationServer, kind: str) -> None:
+    async with stream(server.base, f"{kind}?cf_protocol=protobuf") as client:
+        assert await client.disconnect_code() == 3506
+
+
+async def test_what_listens_has_no_protobuf(server: EmulationServer) -> None:
+    octets = {"Content-Type": "application/octet-stream"}
+    async with stream(server.base, "uni_http_stream", "", **octets) as client:
+        assert await client.disconnect_code() == 3506
+    url = f"{server.base}/connection/uni_websocket"
+    for path, protocols in ((f"{url}?format=protobuf", ()), (url, ("centrifuge-protobuf",))):
+        async with (
+            aiohttp.ClientSession() as http,
+            http.ws_connect(path, protocols=protocols) as socket,
+        ):
+            assert (await socket.receive_json(timeout=10))["disconnect"]["code"] == 3506
+            assert (await socket.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
+            assert socket.close_code == 3506
+    await wait_until(lambda: server.sockets == 0)
+
+
 async def test_websocket(server: EmulationServer) -> None:
     caller = member()
     channel = f"user:{caller.account_id}"

@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from serve_app.gateway.realtime import Realtime
 from tests.conditions import wait_until
 from tests.integration.realtime_socket import client, error_of, server
 from tests.realtime_server import RawClient, RealtimeServer, member, thread
@@ -93,6 +94,22 @@ async def test_drain_closes_everybody(server: RealtimeServer) -> None:
             async with server.socket():
                 pass
         assert refused.value.status == 503
+    await wait_until(lambda: server.realtime.statistics()["sockets"] == 0)
+
+
+async def test_who_comes_in_while_it_drains_is_told_too(
+    server: RealtimeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handshake that was admitted just before, and is in none of the slices."""
+    draining: list[asyncio.Task[None]] = []
+
+    async def admit(realtime: Realtime) -> None:
+        draining.append(asyncio.create_task(realtime.drain(0.0)))
+        await draining[0]
+
+    monkeypatch.setattr(Realtime, "_admit", admit)
+    async with server.socket() as late:
+        assert await late.close_code() == 3001
     await wait_until(lambda: server.realtime.statistics()["sockets"] == 0)
 
 

@@ -252,6 +252,16 @@ async def test_pages_of_a_history(api: AsyncClient) -> None:
         assert await refused(api.history_remove(HistoryRemoveRequest(channel=channel))) == 108
 
 
+async def test_a_history_is_answered_up_to_its_size(api: AsyncClient) -> None:
+    """Also where Postgres keeps more."""
+    for n in range(1, 5):
+        await api.publish(PublishRequest(channel="brief:a", data=n))
+    page = await api.history(HistoryRequest(channel="brief:a", limit=-1))
+    assert (page.offset, [p.offset for p in page.publications]) == (4, [1, 2])
+    page = await api.history(HistoryRequest(channel="brief:a", limit=3, reverse=True))
+    assert [p.offset for p in page.publications] == [4, 3]
+
+
 async def test_what_was_removed_is_recovered_by_nobody(
     gateways: Gateways, api: AsyncClient
 ) -> None:

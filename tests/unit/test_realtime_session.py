@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from actors.messages import Caller
-from actors.shard_messages import Publication
+from actors.shard_messages import Publication, PublishReply, PublishToChannel
 from config.channels import Namespace
 from config.errors import AppError
-from serve_app.gateway.lanes import IN_FLIGHT
+from serve_app.gateway.lanes import IN_FLIGHT, IN_FLIGHT_BYTES, Frame, Lanes
+from serve_app.gateway.protocol import Command
 from tests.realtime_session import CHANNEL, Bench, ask, closed_with, settle
 from tests.realtime_tokens import TOKEN_SECRET
 
@@ -95,6 +96,21 @@ async def test_second_pong_is_unasked() -> None:
     outlet.take()
     await session.receive(b"{}\n{}")
     assert closed_with(outlet.take()) == 3501
+
+
+async def test_every_ping_may_be_answered_where_the_next_one_comes_before() -> None:
+    bench = Bench(ping_seconds=5.0, pong_timeout_seconds=12.0)
+    session, outlet = await bench.connected()
+    bench.pass_seconds(10)
+    assert outlet.take() == [{}, {}]
+    await session.receive(b"{}\n{}")
+    assert session.is_open
+    bench.pass_seconds(10)
+    await session.receive(b"{}")
+    bench.pass_seconds(11)
+    assert outlet.take() == [{}, {}, {}, {}] and session.is_open
+    bench.pass_seconds(1)  # now the second of these has waited as long as it may
+    assert closed_with(outlet.take()) == 3012
 
 
 async def test_first_pings_are_spread() -> None:
@@ -190,6 +206,57 @@ async def test_one_connection_cannot_fill_the_memory() -> None:
     await reading
     await settle()
     assert not session.lanes._tasks
+
+
+async def test_nor_with_few_commands_that_are_long() -> None:
+    bench = Bench({"default": Namespace(publish="readers", subscribe="anyone")})
+    session, _ = await bench.connected()
+    published: list[str] = []
+
+    async def publish(request: PublishToChannel) -> PublishReply:
+        published.append(request.channel)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    bench.links.publish = publish  # type: ignore[method-assign]
+    taken = 0
+
+    async def read() -> None:
+        nonlocal taken
+        for n in range(20):
+            publish = {"channel": f"room-{n}", "data": "x" * 60_000}
+            await session.receive(msgspec.json.encode({"id": n + 2, "publish": publish}))
+            taken += 1
+
+    reading = asyncio.create_task(read())
+    await settle()
+    frames = len(published)
+    assert taken == frames - 1 == IN_FLIGHT_BYTES // 60_000 and not reading.done()
+    session.end()
+    await reading
+    await settle()
+    assert not session.lanes._tasks and len(published) == frames
+
+
+async def test_a_frame_is_held_until_its_last_command_has_run() -> None:
+    gates = [asyncio.Event() for _ in range(2)]
+    ran: list[int] = []
+
+    async def run(command: Command) -> None:
+        await gates[command.id].wait()
+        ran.append(command.id)
+
+    lanes = Lanes(run)
+    frame = Frame(IN_FLIGHT_BYTES)
+    for n in range(2):
+        lanes.put(f"lane {n}", Command(n), frame)
+    waiting = asyncio.create_task(lanes.wait_room())
+    gates[1].set()
+    await settle()
+    assert ran == [1] and not waiting.done()
+    gates[0].set()
+    await waiting
+    assert ran == [1, 0]
 
 
 async def test_unknown_failures_are_internal_errors(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import msgspec
@@ -120,6 +121,25 @@ async def test_recoveries_wait_until_there_is_room() -> None:
     assert sorted(message["id"] for message in answered) == [2, 3, 4, 5, 6]
     assert all(message["subscribe"]["recovered"] for message in answered)
     assert session.is_open and all(session.subscriptions.values())
+
+
+async def test_what_many_recoveries_found_does_not_wait_in_memory() -> None:
+    bench = Bench({"default": LIVING}, max_queue_bytes=4_000)
+    session, outlet = await bench.connected()
+    outlet.unsent = 3_000
+    missed = b'"%b"' % (b"x" * 1_500)
+    names = [f"room-{n}" for n in range(20)]
+    for name in names:
+        bench.source.streams[name] = [missed]
+    before = sys.getrefcount(missed)
+    await session.receive(b"\n".join(
+        msgspec.json.encode({"id": n, "subscribe": {"channel": name, "recover": True}})
+        for n, name in enumerate(names, 2)
+    ))  # fmt: skip
+    await settle()
+    assert bench.source.reads == len(names) and not outlet.written
+    assert sys.getrefcount(missed) == before
+    session.end()
 
 
 async def test_who_makes_no_room_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,16 @@ import pytest
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError
 
-from actors.shard_messages import PresenceReply, ReadPresence, ShardReply
+from actors.shard_messages import (
+    PresenceReply,
+    Publication,
+    Publish,
+    ReadPresence,
+    ShardReply,
+    ShardRequest,
+)
 from config.errors import AppError
-from serve_app.shard_client import ShardClient
+from serve_app.shard_client import ShardClient, ShardPublisher
 from tests.conditions import wait_until
 
 QUESTION = ReadPresence("thread:a")
@@ -89,3 +96,42 @@ async def test_a_dead_or_unknown_actor_is_looked_up_again(directory: Directory) 
         await client.call(0, QUESTION)
     assert await client.call(0, QUESTION) == ANSWER
     assert len(directory.lookups) == 3
+
+
+class HangingClient(ShardClient):
+    """Takes calls and answers them when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Publish] = []
+        self.answers = asyncio.Semaphore(0)
+
+    async def call(self, index: int, request: ShardRequest) -> ShardReply:
+        assert isinstance(request, Publish)
+        self.calls.append(request)
+        await self.answers.acquire()
+        return None
+
+
+async def test_what_waits_for_a_shard_that_hangs_is_bounded_in_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serve_app.shard_client._MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr("serve_app.shard_client._MAX_SENT_BYTES", 2_000)
+    client = HangingClient()
+    publisher = ShardPublisher(client, 1)
+    events = [Publication("thread:a", n, b"x" * 1_000) for n in range(1, 16)]
+    for event in events:
+        publisher.publish([event])
+    await wait_until(lambda: len(client.calls) == 1)
+    for _ in range(4):
+        client.answers.release()
+    await publisher.close()
+    sent = [event.offset for call in client.calls for event in call.publications]
+    assert sent == list(range(1, 11)), "those that there was room for, in order"
+    assert [len(call.publications) for call in client.calls] == [3, 3, 3, 1]
+    publisher.publish(events[:10])
+    for _ in range(4):
+        client.answers.release()
+    await publisher.close()
+    assert sum(len(call.publications) for call in client.calls) == 20, "there is room again"

@@ -12,7 +12,7 @@ from actors import shard_messages as m
 from actors.messages import Message
 from config.errors import AppError
 from serve_app.gateway import shard_link
-from serve_app.gateway.shard_link import ShardLink
+from serve_app.gateway.shard_link import ShardLink, ShardLinks
 from tests.conditions import wait_until
 
 
@@ -335,3 +335,25 @@ async def test_a_large_reply_is_handed_over_in_slices(talk: Conversation) -> Non
     assert talk.follower.publications == large
     gaps = [b - a for a, b in pairwise([0, *talk.follower.waits])]
     assert len(gaps) >= 10 and max(gaps) <= 9
+
+
+async def test_what_is_being_published_to_a_shard_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shard_link, "PUBLISHING_BYTES", 1_000)
+    gate = asyncio.Event()
+    answer = m.PublishReply("e", 1)
+
+    async def call(shard: int, request: m.ShardRequest) -> m.ShardReply:
+        await gate.wait()
+        return answer
+
+    links = ShardLinks(call, 2, "g", lambda channel, count: int(channel))
+    one, other = (m.PublishToChannel(channel, b"x" * 300) for channel in "01")
+    under_way = [asyncio.create_task(links.publish(request)) for request in (one, one, other)]
+    await asyncio.sleep(0)
+    with pytest.raises(AppError, match="overloaded"):
+        await links.publish(one)
+    gate.set()
+    assert await asyncio.gather(*under_way) == [answer] * 3
+    assert await links.publish(one) == answer, "there is room again"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from actors.shard_messages import Ephemeral, PublishReply, PublishToChannel
+from actors.shard_messages import Ephemeral, PublishToChannel
 from config.channels import Namespace
 from serve_app.gateway import codes
 from serve_app.gateway.commands.rights import check_rate, permit, row_of
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 TYPING: Final = {"type": "typing"}
 TYPING_SECONDS: Final = 1.0
+"""Of the indicators of one member within this time the newest is sent."""
+TYPING_EXPIRES_SECONDS: Final = 6
+"""An indicator ends so long after its arrival, unless another one comes: an end that is said can be
+lost, and so can who typed. Clients say it anew every few seconds."""
 
 
 async def publish(session: Session, command: Command) -> None:
@@ -50,8 +54,7 @@ async def _publish_data(session: Session, name: str, row: Namespace, data: bytes
             raise codes.permission_denied()
         await permit(session, name, row)
     info = session.client_info(b"" if subscription is None else subscription.info)
-    reply = await session.services.links.ask(name, PublishToChannel(name, data, info=info))
-    assert isinstance(reply, PublishReply)
+    await session.services.links.publish(PublishToChannel(name, data, info=info))
 
 
 async def _publish_typing(session: Session, name: str, content: Any) -> None:
@@ -75,6 +78,7 @@ async def _publish_typing(session: Session, name: str, content: Any) -> None:
         "at": _timestamp(session.services.clock()),
         "account_id": str(caller.account_id),
         "handle": caller.handle,
+        "expires_in": TYPING_EXPIRES_SECONDS,
     }
     key = f"typing:{caller.account_id}"
     await session.services.publish_ephemeral(

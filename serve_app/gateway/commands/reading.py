@@ -71,9 +71,7 @@ async def history(session: Session, command: Command) -> None:
     if row.history == "none":
         raise codes.not_available()
     await permit_read(session, name, row, row.read_history)
-    most = session.services.settings.history_limit
-    if row.history_size:
-        most = min(most, row.history_size)
+    most = row.history_page(session.services.settings.history_limit)
     limit = min(request.limit, most) if request.limit >= 0 else most
     after = since.offset if since is not None else 0
     if request.reverse and since is not None and after <= 1:

@@ -30,8 +30,8 @@ async def subscribe(session: Session, command: Command) -> None:
     assert request is not None
     name = request.channel
     row = row_of(session, name)
-    if request.type:
-        raise codes.not_available()
+    if request.type or request.tf is not None:
+        raise codes.not_available()  # nobody shall get, unfiltered, what a filter was to keep away
     if name in session.subscriptions:
         raise codes.already_subscribed()
     if len(session.subscriptions) >= session.services.settings.max_channels:
@@ -57,6 +57,7 @@ async def subscribe(session: Session, command: Command) -> None:
             size = start.size
             if not size or session.outbox.has_room(size):
                 break
+            del start  # it is read again: many that wait for room must not fill the memory
             if not waits:
                 waits = await session.outbox.turn.acquire()
             await session.outbox.wait_room(size)

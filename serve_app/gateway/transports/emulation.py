@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -52,6 +52,8 @@ class _Asked(NamedTuple):
     session: str
     frame: bytes
 
+
+Charge = Callable[[web.Request], Awaitable[None]]
 
 _decode_json: Final = msgspec.json.Decoder(_JsonRequest).decode
 
@@ -149,10 +151,14 @@ class _Forwards:
 
 
 class Emulation:
-    """The emulated sessions of one gateway."""
+    """The emulated sessions of one gateway. `charge` raises AppError `rate_limited` where the
+    address of a request has made too many of them."""
 
-    def __init__(self, peers: Peers, max_message_bytes: int, seconds: float) -> None:
+    def __init__(
+        self, peers: Peers, charge: Charge, max_message_bytes: int, seconds: float
+    ) -> None:
         self._peers = peers
+        self._charge = charge
         self._max_message_bytes = max_message_bytes
         self._seconds = seconds
         # By a digest: how long a look-up takes tells nothing about the ids that there are.
@@ -171,11 +177,15 @@ class Emulation:
 
     async def handle(self, request: web.Request) -> web.Response:
         """204 once the frame has its place in the session's queue. Raises AppError: `not_found` for
-        sessions that neither this gateway nor the one that is named holds."""
+        sessions that neither this gateway nor the one that is named holds. What another gateway
+        passes on has been charged there."""
+        signature = request.headers.get(SIGNATURE)
+        if signature is None:
+            await self._charge(request)
         most = _ESCAPES * self._max_message_bytes + _ENVELOPE_BYTES
         body = await read_body(request, most, self._seconds)
-        signature = request.headers.get(SIGNATURE)
         if signature is not None and not self._peers.sent(signature, body):
+            await self._charge(request)
             raise AppError("not_found", "No such path.")
         kind = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
         asked = _decode(body, is_protobuf=kind == PROTOBUF_TYPE)

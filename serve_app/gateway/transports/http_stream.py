@@ -33,6 +33,10 @@ async def open_stream(opening: Opening) -> web.StreamResponse:
     limits = opening.services.settings
     request = opening.request
     first = await read_body(request, limits.max_message_bytes, limits.connect_timeout_seconds)
+    return await serve(opening, _PROTOBUF if is_protobuf(request) else _JSON, first)
+
+
+def is_protobuf(request: web.BaseRequest) -> bool:
     # request.content_type says octet-stream for a header that is missing too.
-    asked = request.headers.get("Content-Type", JSON_TYPE).partition(";")[0].strip().lower()
-    return await serve(opening, _PROTOBUF if asked == PROTOBUF_TYPE else _JSON, first)
+    said = request.headers.get("Content-Type", JSON_TYPE).partition(";")[0].strip().lower()
+    return said == PROTOBUF_TYPE

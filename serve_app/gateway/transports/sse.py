@@ -13,7 +13,12 @@ from aiohttp import web
 
 from config.errors import AppError
 from serve_app.gateway.codec_json import JsonCodec
-from serve_app.gateway.transports.stream import Opening, StreamFormat, serve
+from serve_app.gateway.transports.stream import (
+    Opening,
+    StreamFormat,
+    asks_for_protobuf,
+    serve,
+)
 
 FIRST_FRAME: Final = "cf_connect"
 CONTENT_TYPE: Final = "text/event-stream"
@@ -34,4 +39,5 @@ async def open_stream(opening: Opening) -> web.StreamResponse:
     if not first:
         error = (FIRST_FRAME, "is required")
         raise AppError("invalid", "The query must hold the first frame.", errors=(error,))
-    return await serve(opening, _JSON, first.encode(errors="replace"))
+    is_spoken = not asks_for_protobuf(opening.request)
+    return await serve(opening, _JSON, first.encode(errors="replace"), is_spoken=is_spoken)

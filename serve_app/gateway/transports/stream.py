@@ -17,12 +17,14 @@ from aiohttp.http import HttpVersion11
 from aiohttp.http_exceptions import HttpProcessingError
 
 from config.errors import AppError
+from serve_app.gateway import codes
 from serve_app.gateway.codes import Disconnect
 from serve_app.gateway.direct_send import OutletOf
 from serve_app.gateway.protocol import Codec, Outlet, Wire
 from serve_app.gateway.services import Services
 from serve_app.gateway.session import Session
 
+PROTOBUF: Final = "protobuf"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 # nginx would keep the stream back until it has collected a buffer full of it.
 _HEADERS: Final = {hdrs.CACHE_CONTROL: "no-store, no-transform", "X-Accel-Buffering": "no"}
@@ -116,8 +118,16 @@ class _Hangup:
             self.heard.set_result(None)
 
 
-async def serve(opening: Opening, stream: StreamFormat, first: bytes) -> web.StreamResponse:
-    """One connection from its headers to its end, at most as long as the client stays."""
+def asks_for_protobuf(request: web.BaseRequest) -> bool:
+    """By its query."""
+    return PROTOBUF in (request.query.get("cf_protocol"), request.query.get("format"))
+
+
+async def serve(
+    opening: Opening, stream: StreamFormat, first: bytes, *, is_spoken: bool = True
+) -> web.StreamResponse:
+    """One connection from its headers to its end, at most as long as the client stays. Unless
+    `is_spoken` it was to be in an encoding that this transport has not, and ends at once."""
     request = opening.request
     response = _Response(headers={**_HEADERS, hdrs.CONTENT_TYPE: stream.content_type})
     opening.complete(response)
@@ -135,7 +145,12 @@ async def serve(opening: Opening, stream: StreamFormat, first: bytes) -> web.Str
         request.protocol.set_parser(parser)
         if stream.preamble and not outlet.is_closing():
             outlet.write(wire.chunk(stream.preamble))
-        await session.receive(first)
+        if not is_spoken:
+            session.close(codes.inappropriate_protocol())
+        elif opening.services.is_draining():
+            session.close(codes.shutdown())
+        else:
+            await session.receive(first)
         await hangup.heard
     finally:
         session.end()

@@ -5,7 +5,7 @@
     POST /connection/uni_http_stream    the body is the connect request, or empty
 
 Such a connection follows what the server subscribes it to. It answers no pings, and what would be
-an error of its connect request ends it.
+an error of its connect request ends it. It speaks JSON alone.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from serve_app.gateway.transports.stream import (
     Opening,
     StreamFormat,
     StreamSession,
+    asks_for_protobuf,
     read_body,
     serve,
 )
@@ -103,16 +104,14 @@ async def open_sse(opening: Opening) -> web.StreamResponse:
     first = query.get(sse.FIRST_FRAME, "").encode(errors="replace")
     if not first and "token" in query:
         first = _ENCODER.encode({"token": query["token"].encode(errors="replace").decode()})
-    return await serve(opening, _SSE, first)
+    return await serve(opening, _SSE, first, is_spoken=not asks_for_protobuf(opening.request))
 
 
 async def open_http_stream(opening: Opening) -> web.StreamResponse:
     """Raises AppError for a body that is too large, too late or compressed."""
-    limits = opening.services.settings
-    body = await read_body(
-        opening.request, limits.max_message_bytes, limits.connect_timeout_seconds
-    )
-    return await serve(opening, _LINES, body)
+    limits, request = opening.services.settings, opening.request
+    body = await read_body(request, limits.max_message_bytes, limits.connect_timeout_seconds)
+    return await serve(opening, _LINES, body, is_spoken=not http_stream.is_protobuf(request))
 
 
 async def serve_socket(

@@ -17,6 +17,7 @@ from typing import Final
 from aiohttp import WSMsgType, web
 from prometheus_client import Counter
 
+from serve_app.gateway import codes
 from serve_app.gateway.codec_json import JsonCodec
 from serve_app.gateway.codec_protobuf import ProtobufCodec
 from serve_app.gateway.codes import Disconnect
@@ -24,6 +25,7 @@ from serve_app.gateway.direct_send import OutletOf
 from serve_app.gateway.protocol import Codec, Outlet, Wire
 from serve_app.gateway.services import Services
 from serve_app.gateway.session import Session
+from serve_app.gateway.transports.stream import asks_for_protobuf
 
 TEXT: Final = 0x81
 _BINARY: Final = 0x82
@@ -32,7 +34,6 @@ _PONG: Final = 0x8A
 _MESSAGES: Final = (WSMsgType.TEXT, WSMsgType.BINARY)
 JSON_PROTOCOL: Final = "centrifuge-json"
 PROTOBUF_PROTOCOL: Final = "centrifuge-protobuf"
-PROTOBUF: Final = "protobuf"
 # After our close frame nothing is waited for: the session's own deadline has passed by then.
 _CLOSE_SECONDS: Final = 2.0
 
@@ -92,8 +93,8 @@ async def serve(
     wire: WebSocketWire | None = None,
     session_of: Callable[[Services, Outlet, Wire, str], Session] = Session,
 ) -> web.WebSocketResponse:
-    """One connection from handshake to end; without a `wire` the client chooses. Raises
-    web.HTTPBadRequest for what is no handshake."""
+    """One connection from handshake to end; without a `wire` the client chooses, with one that is
+    not what it asks for it is told so. Raises web.HTTPBadRequest for what is no handshake."""
     socket = web.WebSocketResponse(
         autoping=False,  # a pong must not overtake a frame that is partly sent
         autoclose=False,  # our close frames are written directly; a second one must not follow
@@ -109,10 +110,13 @@ async def serve(
     if transport is None:
         return socket
     outlet = outlet_of(transport)
-    if wire is None:
-        wire = PROTOBUF_WIRE if _asks_for_protobuf(request, socket) else JSON_WIRE
-    session = session_of(services, outlet, wire, address)
+    asked = PROTOBUF_WIRE if _asks_for_protobuf(request, socket) else JSON_WIRE
+    session = session_of(services, outlet, wire or asked, address)
     try:
+        if wire is not None and asked is PROTOBUF_WIRE:
+            session.close(codes.inappropriate_protocol())
+        elif services.is_draining():
+            session.close(codes.shutdown())
         while True:
             message = await socket.receive()
             if message.type in (WSMsgType.PING, WSMsgType.PONG):
@@ -141,5 +145,4 @@ def _answer_ping(session: Session, data: bytes) -> None:
 
 
 def _asks_for_protobuf(request: web.Request, socket: web.WebSocketResponse) -> bool:
-    asked = (request.query.get("cf_protocol"), request.query.get("format"))
-    return socket.ws_protocol == PROTOBUF_PROTOCOL or PROTOBUF in asked
+    return socket.ws_protocol == PROTOBUF_PROTOCOL or asks_for_protobuf(request)
