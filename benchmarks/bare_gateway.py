@@ -1,9 +1,9 @@
 """A real gateway whose only shard is a fake in its own process that publishes at a steady rate.
 
-`python -m benchmarks.bare_gateway PORT PER_SECOND [together] [burst=N] [channels=N]`. Everything
-from the shard's poll on is the product: link, hub, encoding, sessions, transports. The fake stands
-in for Ray's call and for the stores, so that the figure is that of fan-out alone; the whole path is
-bar 3.
+`python -m benchmarks.bare_gateway PORT PER_SECOND [together] [burst=N] [channels=N] [bytes=N]
+[queue=BYTES]`; `queue` bounds what may lie unsent to a socket. Everything from the shard's poll on
+is the product: link, hub, encoding, sessions, transports. The fake stands in for Ray's call and for
+the stores, so that the figure is that of fan-out alone; the whole path is bar 3.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def channel_name(number: int) -> str:
 CHANNEL: Final = channel_name(0)
 
 
-def payload(number: int) -> bytes:
-    """An event of exactly PUBLICATION_BYTES that carries the time."""
+def payload(number: int, size: int = PUBLICATION_BYTES) -> bytes:
+    """An event of exactly so many bytes that carries the time."""
     start = b'{"type":"comment.created","sent_ns":%d,"n":%d,"text":"' % (time.time_ns(), number)
-    return start + b"x" * (PUBLICATION_BYTES - len(start) - 2) + b'"}'
+    return start + b"x" * (size - len(start) - 2) + b'"}'
 
 
 class SteadyShard:
@@ -67,11 +67,18 @@ class SteadyShard:
     with all it has. Each time `burst` publications, in one answer."""
 
     def __init__(
-        self, per_second: float, *, together: bool, burst: int = 1, channels: int = 1
+        self,
+        per_second: float,
+        *,
+        together: bool,
+        burst: int = 1,
+        channels: int = 1,
+        size: int = PUBLICATION_BYTES,
     ) -> None:
         self._per_second = per_second
         self._together = together
         self._burst = burst
+        self._size = size
         self._channels = [channel_name(number) for number in range(channels)]
         self._tops = dict.fromkeys(self._channels, 0)
         self._unread = set(self._channels)
@@ -98,7 +105,7 @@ class SteadyShard:
             name = self._channels[self._sequence % len(self._channels)]
             self._sequence += 1
             self._tops[name] += 1
-            publication = Publication(name, self._tops[name], payload(self._sequence))
+            publication = Publication(name, self._tops[name], payload(self._sequence, self._size))
             self._kept.append((self._sequence, publication))
 
     async def call(self, index: int, request: ShardRequest) -> ShardReply:
@@ -148,13 +155,14 @@ async def _not_there(_: bytes) -> bytes:
     raise RuntimeError("readers of a channel ask for nothing else")
 
 
-async def _serve(port: int, shard: SteadyShard) -> None:
+async def _serve(port: int, shard: SteadyShard, queue: str | None) -> None:
     settings = load(
         {
             "SERAI_GATEWAY__PORT": str(port),
             "SERAI_GATEWAY__DRAIN_SECONDS": "0",
             "SERAI_RATE_LIMIT__ENABLED": "false",
             "SERAI_AUTH__SECRET": uuid4().hex,
+            **({} if queue is None else {"SERAI_REALTIME__MAX_QUEUE_BYTES": queue}),
         }
     )
     ended = asyncio.Event()
@@ -184,8 +192,9 @@ def main() -> int:
             together="together" in options,
             burst=int(options.get("burst", "1")),
             channels=int(options.get("channels", "1")),
+            size=int(options.get("bytes", PUBLICATION_BYTES)),
         )
-        runner.run(_serve(int(sys.argv[1]), shard))
+        runner.run(_serve(int(sys.argv[1]), shard, options.get("queue")))
     return 0
 
 
