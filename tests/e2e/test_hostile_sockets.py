@@ -152,6 +152,11 @@ _MEMBERS = [
 ]  # fmt: skip
 
 
+_READABLE = [
+    "subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "ping",
+]  # fmt: skip
+
+
 def _anything(dice: random.Random, channels: list[str]) -> Any:
     simple: list[Any] = [None, True, -1, 0, 2**31, 2**63, 1.5, "", "a\0b", "é", "x" * 300, [], {}]
     fields = {
@@ -173,7 +178,10 @@ def _anything(dice: random.Random, channels: list[str]) -> Any:
 
 
 async def test_fuzz(ada: ApiClient, server: RunningServer) -> None:
-    """2,000 frames of near-protocol and of noise: replies are typed, closes are protocol codes."""
+    """2,000 frames of near-protocol and of noise: replies are typed, closes are protocol codes.
+
+    Every fourth connection hears some replies before it says anything malformed: once the end of a
+    connection is decided, what it had asked for is no longer answered."""
     dice = random.Random(20261120)
     post = await ada.post()
     channels = [
@@ -188,6 +196,8 @@ async def test_fuzz(ada: ApiClient, server: RunningServer) -> None:
             async with session.ws_connect(server.ws_url) as socket:
                 token = ada.token if dice.random() < 0.5 else ""
                 await socket.send_json({"id": 1, "connect": {"token": token}})
+                if dice.random() < 0.25:
+                    sent += await _ask_in_turn(socket, dice, channels, errors)
                 for _ in range(dice.randrange(1, 40)):
                     sent += 1
                     lines = [
@@ -212,6 +222,39 @@ async def test_fuzz(ada: ApiClient, server: RunningServer) -> None:
     await ada.comment(post["id"])
 
 
+async def _ask_in_turn(
+    socket: aiohttp.ClientWebSocketResponse,
+    dice: random.Random,
+    channels: list[str],
+    errors: set[int],
+) -> int:
+    """Commands that can be read, one after the other; the first about what there is not. How
+    many."""
+    asked = [("subscribe", "thread:x")]
+    asked += [(dice.choice(_READABLE), dice.choice(channels)) for _ in range(dice.randrange(9))]
+    for number, (member, channel) in enumerate(asked, 2):
+        await socket.send_json({"id": number, member: {"channel": channel}})
+        answered: set[int] = set()
+        async with asyncio.timeout(60):
+            while number not in answered:
+                message = await socket.receive()
+                assert message.type is aiohttp.WSMsgType.TEXT, message
+                answered |= _replies(message.data, errors)
+    return len(asked)
+
+
+def _replies(frame: str, errors: set[int]) -> set[int]:
+    """Their ids; what is an error is typed."""
+    answered = set()
+    for line in frame.split("\n"):
+        reply = msgspec.json.decode(line)
+        answered.add(reply.get("id", 0))
+        if "error" in reply:
+            errors.add(reply["error"]["code"])
+            assert reply["error"]["message"]
+    return answered
+
+
 async def _end(socket: aiohttp.ClientWebSocketResponse, closes: set[int], errors: set[int]) -> None:
     """Says a command that is always answered, or malformed, and reads to the end."""
     with suppress(ConnectionError):
@@ -221,10 +264,6 @@ async def _end(socket: aiohttp.ClientWebSocketResponse, closes: set[int], errors
             message = await socket.receive()
             if message.type is not aiohttp.WSMsgType.TEXT:
                 break
-            for line in message.data.split("\n"):
-                reply = msgspec.json.decode(line)
-                if "error" in reply:
-                    errors.add(reply["error"]["code"])
-                    assert reply["error"]["message"]
+            _replies(message.data, errors)
     if socket.close_code is not None:
         closes.add(socket.close_code)

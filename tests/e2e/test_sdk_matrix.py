@@ -145,7 +145,7 @@ async def test_a_member_and_a_guest(
         assert guest.connects() == 1 and not guest.disconnected()
 
 
-@pytest.mark.parametrize("cell", SOCKETS, ids=str)
+@pytest.mark.parametrize("cell", [*SOCKETS, EMULATED[0], EMULATED[2]], ids=str)
 async def test_a_room_of_an_application(cell: Cell, server: RunningServer) -> None:
     """Clients publish; joins, presence, history with its publishers; a break within deltas."""
     room = f"room-{new_id(276)}"
@@ -153,8 +153,8 @@ async def test_a_room_of_an_application(cell: Cell, server: RunningServer) -> No
     boards = [{"n": n, "text": "a board with much text " * 20} for n in range(6)]
     async with (
         Wire(first) as wire,
-        seated(cell, wire.url, first, connection_token("1", info={"name": "Ada"})) as reader,
-        seated(cell, second, second, connection_token("2")) as writer,
+        seated(cell, wire.url, second, connection_token("1", info={"name": "Ada"})) as reader,
+        seated(cell, second, first, connection_token("2")) as writer,
     ):
         await reader.subscribe(room, join_leave=True, delta=True)
         await writer.subscribe(room)
@@ -187,7 +187,7 @@ async def test_a_room_of_an_application(cell: Cell, server: RunningServer) -> No
         await wait_until(lambda: "2" in reader.left(room), PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize("cell", SOCKETS, ids=str)
+@pytest.mark.parametrize("cell", [*SOCKETS, EMULATED[1]], ids=str)
 async def test_tokens_of_an_application(cell: Cell, server: RunningServer) -> None:
     """Both expire within two seconds again and again, and nobody notices."""
     name = str(new_id(276))
