@@ -223,7 +223,7 @@ class CommunityShard:
             channel = self._hub.channels.get(name)
             if channel is not None:
                 data = content.ephemeral("feed.activity", at_ns, count._asdict())
-                self._hub.send(channel, m.Publication(name, 0, data))
+                self._hub.send(channel, m.Publication(name, 0, data, counter=True))
 
     def expire_history(self) -> None:
         """What happens each second, once: free what has ended of the streams in memory."""

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from config.settings import load
 from serve_app.gateway_scaling import SocketsPolicy, gateways_for
 
 
@@ -25,6 +26,12 @@ from serve_app.gateway_scaling import SocketsPolicy, gateways_for
 )
 def test_up_to_what_is_needed_and_down_one_by_one(sockets: int, current: int, wanted: int) -> None:
     assert gateways_for(sockets, current, 10) == wanted
+
+
+@pytest.mark.parametrize("profile", ["500k", "2m"])
+def test_the_profiles_of_servers_follow_the_sockets(profile: str) -> None:
+    gateway = load({"SERAI_PROFILE": profile}).deployments.gateway
+    assert gateway.max_replicas > gateway.replicas
 
 
 def test_never_flaps() -> None:

@@ -43,6 +43,7 @@ async def test_a_shard_tells_what_came_once() -> None:
         shard.tell_new_posts()
         answer = await poll(shard, reply.incarnation)
         assert [p.offset for p in answer.publications] == [1, 2, 0]
+        assert [p.counter for p in answer.publications] == [False, False, True]
         told = json.loads(answer.publications[-1].data)
         del told["at"]
         assert told == {
