@@ -25,7 +25,7 @@ class Marks(msgspec.Struct):
     follows: dict[str, str] = {}
 
 
-# Each part by its primary key.
+# Each part by its primary key; the limit keeps that of posts a look-up, never a join over all.
 _READ: Final = """
     select 'vote' as mark, v.target_id as id, v.value as number, null::uuid as comment,
            null as level
@@ -41,20 +41,23 @@ _READ: Final = """
     select 'follow', community_id, 0, null, level from community_follow
      where account_id = $1 and community_id = any($3)
     union all
-    select 'read', r.post_id, coalesce(later.n, 0), r.comment_id, null
+    select 'read', r.post_id, later.n, r.comment_id, null
       from read_position r
       join account a on a.id = r.account_id
-      left join post p on p.country_id = id_country(r.post_id) and p.id = r.post_id
+      left join lateral (
+          select * from post p
+           where p.country_id = id_country(r.post_id) and p.id = r.post_id limit 1) p on true
       left join community y on y.id = p.community_id
       left join membership m on m.community_id = y.id and m.account_id = r.account_id
-      left join lateral (
+      cross join lateral (
           select count(*) as n from (
               select from comment c
-               where c.country_id = p.country_id and c.post_id = p.id and c.id > r.comment_id
+               where may_read(a.role, y.visibility, m.role)
+                 and c.country_id = p.country_id and c.post_id = p.id and c.id > r.comment_id
                  and c.deleted_at is null and c.author_id <> $1
                  and not exists (select from account_mute x
                                   where x.account_id = $1 and x.muted_id = c.author_id)
-               limit $4) unread) later on may_read(a.role, y.visibility, m.role)
+               limit $4) unread) later
      where r.account_id = $1 and r.post_id = any($3)"""
 
 

@@ -48,12 +48,14 @@ with page as materialized (
     select n.*, p.title, p.deleted_at is null as stands,
            p.id is not null and may_read(r.role, c.visibility, m.role) as readable
       from page n
-      left join post p on p.country_id = id_country(n.post_id) and p.id = n.post_id
+      left join lateral (
+          select * from post p
+           where p.country_id = id_country(n.post_id) and p.id = n.post_id limit 1) p on true
       left join community c on c.id = p.community_id
       left join membership m on m.community_id = p.community_id and m.account_id = $1
       left join account r on r.id = $1
 )
-select n.id, n.kind, greatest(1, coalesce(of_thread.n, of_community.n))::int as count,
+select n.id, n.kind, greatest(1, of_thread.n, of_community.n)::int as count,
        n.actor_id, a.handle, a.display_name, n.post_id, n.comment_id,
        case when n.readable and n.stands then n.title end as post_title, n.created_at, n.read
   from seen n
@@ -61,17 +63,19 @@ select n.id, n.kind, greatest(1, coalesce(of_thread.n, of_community.n))::int as 
   left join lateral (
       select count(*) as n from (
           select from comment c
-           where c.country_id = id_country(n.post_id) and c.post_id = n.post_id
+           where n.readable and n.span_id = n.post_id
+             and c.country_id = id_country(n.post_id) and c.post_id = n.post_id
              and c.id between n.comment_id and n.last_id and c.deleted_at is null
              and c.author_id <> $1 and {_NOT_MUTED.format(author="c.author_id")}
-           limit $4) counted) of_thread on n.readable and n.span_id = n.post_id
+           limit $4) counted) of_thread on true
   left join lateral (
       select count(*) as n from (
           select from post p
-           where p.country_id = id_country(n.span_id) and p.community_id = n.span_id
+           where n.readable and n.span_id <> n.post_id
+             and p.country_id = id_country(n.span_id) and p.community_id = n.span_id
              and p.id between n.post_id and n.last_id and p.deleted_at is null
              and p.author_id <> $1 and {_NOT_MUTED.format(author="p.author_id")}
-           limit $4) counted) of_community on n.readable and n.span_id <> n.post_id
+           limit $4) counted) of_community on true
  order by n.id desc"""
 
 

@@ -48,7 +48,8 @@ async def unsave(connection: Connection, account_id: UUID, target_id: UUID) -> N
     )
 
 
-# By saved_recent; then lookups by key.
+# By saved_recent; then a lookup each by key, which the limits keep from becoming a join over whole
+# tables when the planner expects many rows.
 _LIST: Final = """
     with looked_at as materialized (
         select target_id, is_post, saved_at from saved
@@ -60,10 +61,15 @@ _LIST: Final = """
            p.id is not null and p.deleted_at is null and c.deleted_at is null
              and may_read(r.role, y.visibility, m.role) as readable
       from looked_at s
-      left join comment c on not s.is_post and c.country_id = id_country(s.target_id)
-           and c.id = s.target_id
-      left join post p on p.country_id = id_country(s.target_id)
-           and p.id = case when s.is_post then s.target_id else c.post_id end
+      left join lateral (
+          select * from comment c
+           where not s.is_post and c.country_id = id_country(s.target_id) and c.id = s.target_id
+           limit 1) c on true
+      left join lateral (
+          select * from post p
+           where p.country_id = id_country(s.target_id)
+             and p.id = case when s.is_post then s.target_id else c.post_id end
+           limit 1) p on true
       left join community y on y.id = p.community_id
       left join membership m on m.community_id = y.id and m.account_id = $1
       left join account r on r.id = $1
