@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from actors.messages import Caller, Reply
 from actors.shard_messages import Ephemeral, StreamPosition
@@ -24,14 +25,37 @@ from storage.stream_writer import rfc3339
 _encode: Final = msgspec.json.Encoder().encode
 
 
+DeletedBy = Literal["author", "moderator"]
+
+
 class Author(msgspec.Struct, frozen=True):
     id: UUID
     handle: str
     display_name: str
 
 
+class PollOption(msgspec.Struct, frozen=True):
+    text: str
+    votes: int
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """`voters` counts members: with `multiple` each may mark several options."""
+
+    question: str
+    multiple: bool
+    options: Sequence[PollOption]
+    voters: int
+    closes_at: str | None
+
+
+_poll: Final = msgspec.json.Decoder(Poll)
+
+
 class Post(msgspec.Struct, frozen=True):
-    """`deleted`: title and texts are empty, author is null."""
+    """`deleted`: title and texts are empty, author is null; `deleted_by` says whose decision it
+    was, `deleted_reason` is a moderator's. `moved_to`: what moderators moved or merged is to be
+    found at this post. `poll` is there where the post has one."""
 
     id: UUID
     community_id: UUID
@@ -53,10 +77,16 @@ class Post(msgspec.Struct, frozen=True):
     pinned: bool
     accepted_comment_id: UUID | None
     deleted: bool
+    deleted_by: DeletedBy | UnsetType | None = UNSET
+    deleted_reason: str | UnsetType | None = UNSET
+    moved_to: UUID | UnsetType = UNSET
+    poll: Poll | UnsetType = UNSET
 
 
 class Comment(msgspec.Struct, frozen=True):
-    """`deleted`: texts are empty, author is null. `more_children`: descendants after the page."""
+    """`deleted`: texts are empty, author is null, `deleted_by` and `deleted_reason` as of posts.
+    `more_children`: descendants after the page. `merged_from`: this comment is the text of that
+    post, whose thread was merged into this one; its comments follow below."""
 
     id: UUID
     post_id: UUID
@@ -73,6 +103,19 @@ class Comment(msgspec.Struct, frozen=True):
     edited_at: str | None
     deleted: bool
     more_children: int
+    deleted_by: DeletedBy | UnsetType | None = UNSET
+    deleted_reason: str | UnsetType | None = UNSET
+    merged_from: UUID | UnsetType = UNSET
+
+
+class CommentPermalink(Comment, frozen=True, kw_only=True):
+    """A comment by itself. `permalink`: its path on the site, `post_permalink` that of its thread.
+    `ancestor_ids`: what it answers, from the top down; `context`: the nearest of those."""
+
+    permalink: str
+    post_permalink: str
+    ancestor_ids: Sequence[UUID]
+    context: Sequence[Comment]
 
 
 def rfc3339_ns(at_ns: int) -> str:
@@ -117,7 +160,9 @@ def post_view(row: PostRow) -> Post:
         row.language, () if gone else row.tags, row.up, row.down, row.up - row.down,
         row.comment_count, rfc3339(row.created_at),
         rfc3339(row.edited_at) if row.edited_at else None, row.locked, row.pinned,
-        row.accepted_comment_id, gone,
+        row.accepted_comment_id, gone, row.deleted_by if gone else UNSET,
+        row.deleted_reason if gone else UNSET, row.moved_to or UNSET,
+        _poll.decode(row.poll) if row.poll and not gone else UNSET,
     )  # fmt: skip
 
 
@@ -129,7 +174,23 @@ def comment_view(row: CommentRow, more_children: int = 0) -> Comment:
         "" if gone else row.body_markdown, "" if gone else row.body_html, row.language, row.up,
         row.down, row.up - row.down, rfc3339(row.created_at),
         rfc3339(row.edited_at) if row.edited_at else None, gone, more_children,
+        row.deleted_by if gone else UNSET, row.deleted_reason if gone else UNSET,
+        row.merged_from or UNSET,
     )  # fmt: skip
+
+
+def permalink_view(
+    row: CommentRow, descendants: int, ancestors: Sequence[UUID], above: Sequence[CommentRow]
+) -> CommentPermalink:
+    view = comment_view(row, descendants)
+    post = f"/posts/{row.post_id}"
+    return CommentPermalink(
+        **{name: getattr(view, name) for name in view.__struct_fields__},
+        permalink=f"{post}/comments/{row.id}",
+        post_permalink=post,
+        ancestor_ids=ancestors,
+        context=[comment_view(comment) for comment in above],
+    )
 
 
 def comment_parts(
@@ -189,8 +250,10 @@ def redacted(payload: str) -> str:
         if field in tree:
             content = tree[field]
             content.update(author=None, body_markdown="", body_html="", deleted=True)
+            content.pop("deleted_reason", None)
             if field == "post":
                 content.update(title="", tags=[])
+                content.pop("poll", None)
     return _encode(tree).decode()
 
 

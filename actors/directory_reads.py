@@ -9,7 +9,14 @@ import msgspec
 
 from actors import content
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
-from actors.messages import Caller, ListCommunities, ListVisaTypes, ReadCommunity, Reply
+from actors.messages import (
+    Caller,
+    ListCommunities,
+    ListTags,
+    ListVisaTypes,
+    ReadCommunity,
+    Reply,
+)
 from actors.shard_messages import StreamPosition
 from config.errors import AppError
 from config.reference import Country, countries, countries_by_alpha2, visa_types
@@ -20,6 +27,7 @@ from storage.directory import Community, Directory
 from storage.postgres import Connection, wal_position
 from storage.replicas import Readers
 from storage.stream_writer import rfc3339
+from storage.tags import count_tags
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -100,6 +108,23 @@ class DirectoryReader:
             position,
             public=row.visibility == "public",
         )
+
+    async def list_tags(self, request: ListTags) -> Reply:
+        """The most frequent ones, counted among the community's newest posts."""
+        community = await find_community(self._directory, request.community)
+        async with self._readers.acquire(request.position) as connection:
+            position = await wal_position(connection)
+            found = await community_pages.read_community(connection, community.id)
+            if found is None:
+                raise not_found()
+            row, _, offset = found
+            if row.visibility != "public":
+                await require_reader(connection, request.caller, row.id)
+            counts = await count_tags(connection, row.country_id, row.id, request.limit)
+        items = [{"tag": tag, "posts": posts} for tag, posts in counts]
+        body = _encode({"items": items, "next_cursor": None})
+        public = row.visibility == "public"
+        return Reply(200, body, position, public, f"community:{row.id}", offset)
 
 
 async def find_community(directory: Directory, id_or_slug: str) -> Community:

@@ -22,7 +22,7 @@ from storage.account_tasks import Task
 from storage.anonymous import DELETED_AUTHOR, DELETED_HANDLE
 from storage.comments import CommentRow
 from storage.content_erasure import Redaction
-from storage.edits import LogEntry
+from storage.content_log import LogEntry
 from storage.postgres import Connection, acquire, in_transaction
 from storage.posts import PostRow
 from storage.streams import with_committed_ns
@@ -180,6 +180,7 @@ ERASERS: Final[tuple[Eraser, ...]] = (
     _deleting("account_mute", "muted_id"),
     _deleting("community_mute"),
     _deleting("read_position"),
+    _deleting("poll_vote"),
     _deleting("notification"),
     Eraser("notification.actor_id", _notices),
     Eraser("membership.account_id", _rows(erasure.memberships)),

@@ -25,6 +25,7 @@ from actors.messages import (
     FeedRequest,
     ListCommunities,
     ListCountries,
+    ListTags,
     ListVisaTypes,
     Outcome,
     ReadCommunity,
@@ -104,6 +105,8 @@ class Feed:
                 return self._reader.list_visa_types(request)
             case ListCommunities():
                 return await self._reader.list_communities(request)
+            case ListTags():
+                return await self._reader.list_tags(request)
             case ReadCommunity():
                 return await self._reader.read_community(request)
 

@@ -7,6 +7,7 @@ Ids are UUIDv7 (storage/identity.py). `received_ns` is realtime nanoseconds at t
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
@@ -122,8 +123,40 @@ class EditPost(Message, frozen=True):
 
 
 class DeletePost(Message, frozen=True):
+    """`reason` counts where a moderator removes what another wrote."""
+
     caller: Caller
     post_id: UUID
+    received_ns: int
+    reason: str | None = None
+
+
+class RestorePost(Message, frozen=True):
+    caller: Caller
+    post_id: UUID
+    received_ns: int
+
+
+class AcceptComment(Message, frozen=True):
+    """None: the post has no accepted answer any more."""
+
+    caller: Caller
+    post_id: UUID
+    comment_id: UUID | None
+    received_ns: int
+
+
+class MovePost(Message, frozen=True):
+    caller: Caller
+    post_id: UUID
+    community: str  # id or slug
+    received_ns: int
+
+
+class MergePosts(Message, frozen=True):
+    caller: Caller
+    post_id: UUID
+    into: UUID
     received_ns: int
 
 
@@ -137,6 +170,7 @@ class ReadPostHistory(Read, frozen=True):
     post_id: UUID
     limit: int = 30
     cursor: str | None = None
+    diff: bool = False
 
 
 class CreateComment(Message, frozen=True):
@@ -156,6 +190,15 @@ class EditComment(Message, frozen=True):
 
 
 class DeleteComment(Message, frozen=True):
+    """`reason` counts where a moderator removes what another wrote."""
+
+    caller: Caller
+    comment_id: UUID
+    received_ns: int
+    reason: str | None = None
+
+
+class RestoreComment(Message, frozen=True):
     caller: Caller
     comment_id: UUID
     received_ns: int
@@ -166,6 +209,15 @@ class ReadCommentHistory(Read, frozen=True):
     comment_id: UUID
     limit: int = 30
     cursor: str | None = None
+    diff: bool = False
+
+
+class ReadComment(Read, frozen=True):
+    """`context`: how many of the comments above it come along."""
+
+    caller: Caller
+    comment_id: UUID
+    context: int
 
 
 class ReadComments(Read, frozen=True):
@@ -191,10 +243,56 @@ class ReadMarks(Read, frozen=True):
     ids: tuple[UUID, ...]
 
 
+class SetPoll(Message, frozen=True):
+    """`closes_at` None: never. Where the question is empty, the post's title asks it."""
+
+    caller: Caller
+    post_id: UUID
+    question: str
+    options: tuple[str, ...]
+    multiple: bool
+    closes_at: datetime | None
+    received_ns: int
+
+
+class VoteInPoll(Message, frozen=True):
+    """`options` by place, from 0; none takes the vote back."""
+
+    caller: Caller
+    post_id: UUID
+    options: tuple[int, ...]
+
+
+class ReadPoll(Read, frozen=True):
+    caller: Caller
+    post_id: UUID
+
+
 ThreadWrite = (
-    CreatePost | EditPost | DeletePost | CreateComment | EditComment | DeleteComment | CastVote
+    CreatePost
+    | EditPost
+    | DeletePost
+    | RestorePost
+    | AcceptComment
+    | MovePost
+    | MergePosts
+    | SetPoll
+    | VoteInPoll
+    | CreateComment
+    | EditComment
+    | DeleteComment
+    | RestoreComment
+    | CastVote
 )
-ThreadRead = ReadPost | ReadPostHistory | ReadComments | ReadCommentHistory | ReadMarks
+ThreadRead = (
+    ReadPost
+    | ReadPostHistory
+    | ReadComments
+    | ReadComment
+    | ReadCommentHistory
+    | ReadMarks
+    | ReadPoll
+)
 ThreadRequest = ThreadWrite | ThreadRead
 
 
@@ -213,6 +311,12 @@ class ReadFeed(Read, frozen=True):
     cursor: str | None
     languages: tuple[str, ...] = ()
     personal: bool = False
+
+
+class ListTags(Read, frozen=True):
+    caller: Caller
+    community: str  # id or slug
+    limit: int
 
 
 class ReadHome(Read, frozen=True):
@@ -249,7 +353,9 @@ class ReadCommunity(Read, frozen=True):
     community: str  # id or slug
 
 
-FeedRequest = ReadFeed | ReadHome | ListCountries | ListVisaTypes | ListCommunities | ReadCommunity
+FeedRequest = (
+    ReadFeed | ReadHome | ListTags | ListCountries | ListVisaTypes | ListCommunities | ReadCommunity
+)
 
 
 # ---------------------------------------------------------------- Accounts: who, and what they may

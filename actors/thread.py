@@ -10,6 +10,7 @@ from typing import Final, TypeVar, get_args
 
 from actors.group_commit import Publisher
 from actors.messages import (
+    AcceptComment,
     CastVote,
     CreateComment,
     CreatePost,
@@ -18,19 +19,29 @@ from actors.messages import (
     EditComment,
     EditPost,
     Failure,
+    MergePosts,
+    MovePost,
     Outcome,
     Read,
+    ReadComment,
     ReadCommentHistory,
     ReadComments,
     ReadMarks,
+    ReadPoll,
     ReadPost,
     ReadPostHistory,
     Reply,
+    RestoreComment,
+    RestorePost,
+    SetPoll,
     ThreadRequest,
     ThreadWrite,
+    VoteInPoll,
 )
 from actors.outcomes import answer, settle, settle_all
+from actors.polls import Polls
 from actors.thread_edits import ThreadEditor
+from actors.thread_moves import ThreadMover
 from actors.thread_reads import ThreadReader
 from actors.thread_writes import ThreadWriter
 from actors.vote_writes import cast_votes
@@ -59,9 +70,12 @@ class Thread:
         """Reads use `readers`, where there are none they share the pool of the writes."""
         self._pool = pool
         self._publisher = publisher
-        self._reads = ThreadReader(readers or Readers(pool))
+        readers = readers or Readers(pool)
+        self._reads = ThreadReader(readers)
         self._writes = ThreadWriter(pool, directory, publisher)
         self._edits = ThreadEditor(pool, publisher)
+        self._moves = ThreadMover(pool, directory, publisher)
+        self._polls = Polls(pool, readers, publisher)
 
     async def warm_up(self, connections: int) -> None:
         """Opens the pool's connections and has each plan the write functions, which takes tens of
@@ -117,14 +131,32 @@ class Thread:
                 return await self._reads.read_post_history(request)
             case ReadCommentHistory():
                 return await self._reads.read_comment_history(request)
+            case ReadComment():
+                return await self._reads.read_comment(request)
+            case ReadPoll():
+                return await self._polls.read(request)
             case EditPost():
                 return await self._edits.edit_post(request)
+            case AcceptComment():
+                return await self._edits.accept_comment(request)
             case DeletePost():
                 return await self._edits.delete_post(request)
+            case RestorePost():
+                return await self._edits.restore_post(request)
+            case MovePost():
+                return await self._moves.move(request)
+            case MergePosts():
+                return await self._moves.merge(request)
+            case SetPoll():
+                return await self._polls.set(request)
+            case VoteInPoll():
+                return await self._polls.vote(request)
             case EditComment():
                 return await self._edits.edit_comment(request)
             case DeleteComment():
                 return await self._edits.delete_comment(request)
+            case RestoreComment():
+                return await self._edits.restore_comment(request)
             case _:
                 raise TypeError(f"not a single request: {type(request).__name__}")
 

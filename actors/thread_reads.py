@@ -4,16 +4,18 @@ in one snapshot with what orders the page, so that nothing falls between page an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from actors import content
-from actors.comment_tree import CommentNode, Position, comment_page
+from actors.comment_tree import Position, comment_page
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
+from actors.edit_history import history_page, read_texts
 from actors.messages import (
     Caller,
+    ReadComment,
     ReadCommentHistory,
     ReadComments,
     ReadMarks,
@@ -22,20 +24,19 @@ from actors.messages import (
     Reply,
 )
 from actors.shard_messages import StreamPosition
+from actors.standing_tree import place_of, standing
 from config.errors import AppError
 from storage import comments as comment_table
-from storage import edits, marks
+from storage import marks
 from storage import posts as post_table
 from storage.communities import may_read
 from storage.content_locks import no_comment, no_post
 from storage.identity import is_v7
+from storage.moves import current_id
 from storage.postgres import Connection, wal_position
 from storage.replicas import Readers
-from storage.stream_writer import rfc3339
 
 _encode: Final = msgspec.json.Encoder().encode
-
-RevisionNumber = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 
 class ThreadReader:
@@ -45,7 +46,7 @@ class ThreadReader:
     async def read_post(self, request: ReadPost) -> Reply:
         async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
-            row, epoch, top = await self._post(connection, request.caller, request.post_id)
+            row, epoch, top = await visible_post(connection, request.caller, request.post_id)
         return content.live_page(
             _encode(content.post_view(row)),
             f"thread:{row.id}",
@@ -71,7 +72,7 @@ class ThreadReader:
             ):
                 raise no_post()
             page = comment_page(
-                _standing(tree.nodes),
+                standing(tree.nodes),
                 request.sort,
                 limit=request.limit,
                 parent_id=request.parent_id,
@@ -94,23 +95,51 @@ class ThreadReader:
             public=tree.visibility == "public",
         )
 
+    async def read_comment(self, request: ReadComment) -> Reply:
+        """One comment, deleted ones too, by any id that it ever had."""
+        async with self._readers.acquire(request.position) as connection:
+            position = await wal_position(connection)
+            row = await self._comment(connection, request.comment_id)
+            tree = await comment_table.read_tree(connection, row.post_id)
+            if tree is None:
+                raise no_comment()
+            if tree.visibility != "public" and not await may_read(
+                connection, tree.community_id, request.caller.account_id
+            ):
+                raise no_comment()
+            place = place_of(tree.nodes, row.id)
+            above = place.ancestors[max(0, len(place.ancestors) - request.context) :]
+            rows = await comment_table.read_comments(connection, [*above, row.id])
+        view = content.permalink_view(
+            rows.get(row.id, row),
+            place.descendants,
+            place.ancestors,
+            [rows[id] for id in above if id in rows],
+        )
+        return content.live_page(
+            _encode(view),
+            f"thread:{row.post_id}",
+            StreamPosition(tree.epoch, tree.offset),
+            position,
+            public=tree.visibility == "public",
+        )
+
     async def read_post_history(self, request: ReadPostHistory) -> Reply:
         async with self._readers.acquire(request.position) as connection:
-            row, _, _ = await self._post(connection, request.caller, request.post_id)
+            row, _, _ = await visible_post(connection, request.caller, request.post_id)
             if row.deleted:
                 raise AppError("not_found", "This post was deleted.")
-            return await _history(connection, CursorKind.POST_HISTORY, request, row, row.title)
+            texts = await read_texts(connection, CursorKind.POST_HISTORY, request, row, row.title)
+        return await history_page(texts, with_diff=request.diff)
 
     async def read_comment_history(self, request: ReadCommentHistory) -> Reply:
         async with self._readers.acquire(request.position) as connection:
-            found = {}
-            if is_v7(request.comment_id):
-                found = await comment_table.read_comments(connection, [request.comment_id])
-            row = found.get(request.comment_id)
-            if row is None or row.deleted:
+            row = await self._comment(connection, request.comment_id)
+            if row.deleted:
                 raise no_comment()
-            await self._post(connection, request.caller, row.post_id, missing=no_comment)
-            return await _history(connection, CursorKind.COMMENT_HISTORY, request, row, None)
+            await visible_post(connection, request.caller, row.post_id, missing=no_comment)
+            texts = await read_texts(connection, CursorKind.COMMENT_HISTORY, request, row, None)
+        return await history_page(texts, with_diff=request.diff)
 
     async def read_marks(self, request: ReadMarks) -> Reply:
         if request.caller.account_id is None:
@@ -120,78 +149,33 @@ class ThreadReader:
             found = await marks.read_marks(connection, request.caller.account_id, ids)
         return Reply(200, _encode(found))
 
-    async def _post(
-        self,
-        connection: Connection,
-        caller: Caller,
-        post_id: UUID,
-        missing: Callable[[], AppError] = no_post,
-    ) -> tuple[post_table.PostRow, str, int]:
-        """Raises `missing` also for what the caller may not know of."""
-        found = await post_table.read_posts(connection, [post_id]) if is_v7(post_id) else {}
-        if post_id not in found:
-            raise missing()
-        row, epoch, top = found[post_id]
-        if row.visibility != "public" and not await may_read(
-            connection, row.community_id, caller.account_id
-        ):
-            raise missing()
-        return row, epoch, top
+    async def _comment(self, connection: Connection, comment_id: UUID) -> comment_table.CommentRow:
+        """By its id, or by one that it had before its thread went to another country."""
+        if not is_v7(comment_id):
+            raise no_comment()
+        found = await comment_table.read_comments(connection, [comment_id])
+        if not found:
+            now = await current_id(connection, comment_id)
+            found = {} if now is None else await comment_table.read_comments(connection, [now])
+        for row in found.values():
+            return row
+        raise no_comment()
 
 
-def _standing(nodes: list[tuple[UUID, UUID | None, int, int, bool]]) -> list[CommentNode]:
-    """All comments but deleted ones without replies (and what thereby has none)."""
-    replies: dict[UUID | None, int] = {}
-    for _, parent, _, _, _ in nodes:
-        replies[parent] = replies.get(parent, 0) + 1
-    parents = {id: parent for id, parent, _, _, _ in nodes}
-    empty = [id for id, _, _, _, deleted in nodes if deleted and id not in replies]
-    gone: set[UUID] = set()
-    deleted_ids = {id for id, _, _, _, deleted in nodes if deleted}
-    while empty:
-        id = empty.pop()
-        gone.add(id)
-        parent = parents[id]
-        if parent is not None:
-            replies[parent] -= 1
-            if replies[parent] == 0 and parent in deleted_ids:
-                empty.append(parent)
-    return [
-        CommentNode(id, parent, up, down) for id, parent, up, down, _ in nodes if id not in gone
-    ]
-
-
-async def _history(
+async def visible_post(
     connection: Connection,
-    kind: CursorKind,
-    request: ReadPostHistory | ReadCommentHistory,
-    row: post_table.PostRow | comment_table.CommentRow,
-    title: str | None,
-) -> Reply:
-    """The texts of a post (with its `title`) or comment, newest first, the one of now included: its
-    number is above those of all former ones. A cursor is the number of the last one shown."""
-    items: list[dict[str, object]] = []
-    before = row.revision
-    if request.cursor is not None:
-        before = decode_cursor(kind, str(row.id), request.cursor, RevisionNumber)
-    else:
-        items.append(_revision(row.revision, title, row.body_markdown, None))
-    older = await edits.read_revisions(connection, row.id, before, request.limit + 1 - len(items))
-    items += (
-        _revision(each.number, each.title, each.body_markdown, rfc3339(each.replaced_at))
-        for each in older
-    )
-    cursor = None
-    if len(items) > request.limit:
-        del items[request.limit :]
-        cursor = encode_cursor(kind, str(row.id), items[-1]["number"])
-    return Reply(200, _encode({"items": items, "next_cursor": cursor}))
-
-
-def _revision(
-    number: int, title: str | None, body_markdown: str, replaced_at: str | None
-) -> dict[str, object]:
-    shown: dict[str, object] = {"number": number}
-    if title is not None:
-        shown["title"] = title
-    return shown | {"body_markdown": body_markdown, "replaced_at": replaced_at}
+    caller: Caller,
+    post_id: UUID,
+    missing: Callable[[], AppError] = no_post,
+) -> tuple[post_table.PostRow, str, int]:
+    """The post, and the epoch and offset of its stream. Raises `missing` also for what the caller
+    may not know of."""
+    found = await post_table.read_posts(connection, [post_id]) if is_v7(post_id) else {}
+    if post_id not in found:
+        raise missing()
+    row, epoch, top = found[post_id]
+    if row.visibility != "public" and not await may_read(
+        connection, row.community_id, caller.account_id
+    ):
+        raise missing()
+    return row, epoch, top

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from actors.markdown import render
+from actors.tags import stored_tags
 from config.reference import countries_by_alpha2
 from serve_app.api.fields import CommentText, Language, Languages, PostText, Tags, Title
 from storage.identity import NO_COUNTRY, lowest_id_at
@@ -206,7 +207,7 @@ def place_thread(
         body_markdown=line.body_markdown,
         body_html=draft.body_html,
         language=line.language,
-        tags=line.tags,
+        tags=_tags(line),
         up=line.up,
         down=line.down,
         accepted_comment_id=accepted,
@@ -214,6 +215,13 @@ def place_thread(
         comments=comments,
     )
     return post, refusals
+
+
+def _tags(line: ThreadLine) -> tuple[str, ...]:
+    try:
+        return stored_tags(line.tags)
+    except ValueError as error:
+        raise Refused(f"tags: {error}") from None
 
 
 def _place_comments(

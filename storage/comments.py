@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from storage.identity import country_of
@@ -88,11 +89,17 @@ class CommentRow(msgspec.Struct, frozen=True):
     edited_at: datetime | None
     revision: int
     deleted: bool
+    deleted_by: Literal["author", "moderator"] | None
+    deleted_reason: str | None
+    merged_from: UUID | None
 
 
 COMMENT_COLUMNS: Final = """c.id, c.post_id, c.parent_id, c.depth, c.author_id, a.handle,
     a.display_name, c.body_markdown, c.body_html, c.language, c.up, c.down, c.created_at,
-    c.edited_at, c.revision, c.deleted_at is not null as deleted"""
+    c.edited_at, c.revision, c.deleted_at is not null as deleted,
+    case when c.deleted_by = c.author_id then 'author'
+         when c.deleted_by is not null then 'moderator' end as deleted_by,
+    c.deleted_reason, c.merged_from"""
 
 _TEXTS: Final = f"""
     select {COMMENT_COLUMNS}
@@ -104,7 +111,11 @@ _TEXTS: Final = f"""
 async def read_comments(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, CommentRow]:
     """Comments by id; deleted ones are included, with their text: the caller hides it."""
     rows = await connection.fetch(_TEXTS, [country_of(id) for id in ids], list(ids))
-    return {row["id"]: CommentRow(*row) for row in rows}
+    return {row["id"]: comment_of(row) for row in rows}
+
+
+def comment_of(row: asyncpg.Record) -> CommentRow:
+    return CommentRow(*(row[name] for name in CommentRow.__struct_fields__))
 
 
 class ThreadTree(msgspec.Struct, frozen=True):

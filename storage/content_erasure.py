@@ -17,7 +17,7 @@ import msgspec
 
 from storage.anonymous import DELETED_AUTHOR
 from storage.comments import COMMENT_COLUMNS, CommentRow
-from storage.edits import LogEntry, overwrite_events
+from storage.content_log import LogEntry, overwrite_events
 from storage.identity import country_of
 from storage.postgres import Connection
 from storage.posts import POST_COLUMNS, POST_JOINS, PostRow, post_of
@@ -67,10 +67,11 @@ _MARKS: Final = """
                       when deleted_by = author_id then $3 else deleted_by end,
     deleted_at = case when $4 then coalesce(deleted_at, clock_timestamp()) else deleted_at end,
     body_markdown = case when $4 then '' else body_markdown end,
-    body_html = case when $4 then '' else body_html end"""
+    body_html = case when $4 then '' else body_html end,
+    deleted_reason = case when $4 then null else deleted_reason end"""
 _GIVE_UP_POST: Final = f"""
     update post set {_MARKS}, title = case when $4 then '' else title end,
-           tags = case when $4 then '{{}}' else tags end
+           tags = case when $4 then '{{}}' else tags end, has_poll = has_poll and not $4
     where country_id = $1 and id = $2"""
 
 
@@ -89,6 +90,9 @@ async def give_up_post(
     log = await overwrite_events(connection, [post_id], redact)
     await _give_up_revisions(connection, account_id, post_id, emptied=emptied)
     await connection.execute(_GIVE_UP_POST, *key, DELETED_AUTHOR, emptied)
+    if emptied:
+        for table in ("poll", "poll_vote"):
+            await connection.execute(f"delete from {table} where post_id = $1", post_id)
     if emptied and not row.deleted:
         gone = msgspec.structs.replace(row, deleted=True)
         log += await _append(connection, streams, post_id, redaction.post_deleted(gone))
@@ -140,10 +144,11 @@ async def give_up_comment(
     await connection.execute(_GIVE_UP_COMMENT, *key, DELETED_AUTHOR, emptied)
     if emptied and not row.deleted:
         await connection.execute(
-            "update post set comment_count = comment_count - 1 where country_id = $1 and id = $2",
-            key[0],
-            row.post_id,
-        )
+            "update post set comment_count = comment_count - 1,"
+            " accepted_comment_id = nullif(accepted_comment_id, $3)"
+            " where country_id = $1 and id = $2",
+            key[0], row.post_id, comment_id,
+        )  # fmt: skip
         gone = msgspec.structs.replace(row, deleted=True)
         log += await _append(connection, streams, comment_id, redaction.comment_deleted(gone))
     return log

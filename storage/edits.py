@@ -1,63 +1,27 @@
-"""Changing and removing posts and comments, one transaction each.
-
-A removal reaches the log: in the same transaction the stored events that show the content are
-overwritten (offsets stay) and the `…deleted` event is appended. A change that changes nothing, as
-that of a batch which is sent again, writes nothing.
+"""Changing posts and comments, one transaction each. A change that changes nothing, as that of a
+batch which is sent again, writes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from config.errors import AppError
 from storage.comments import CommentRow
-from storage.content_locks import Rights, Streams, lock_comment, lock_post, no_comment, no_post
+from storage.content_locks import lock_comment, lock_post, no_comment, no_post
+from storage.content_log import Edited, append_to
 from storage.identity import country_of
 from storage.notices import EditedText, enqueue_edited
 from storage.postgres import Connection, Pool, in_transaction_at
 from storage.posts import PostRow
-from storage.stream_writer import append
 
-
-class LogEntry(msgspec.Struct, frozen=True):
-    """An event as its stream holds it after the transaction. `written_us`: when it was first
-    written, of the overwritten ones; None of those that this transaction appended."""
-
-    channel: str
-    offset: int
-    payload: str
-    written_us: int | None = None
-
-
-class ThreadActivity(msgspec.Struct, frozen=True):
-    """What a removed comment leaves of its thread."""
-
-    community_id: UUID
-    comment_count: int
-    last_comment_at: datetime | None
-
-
-class Edited(msgspec.Struct, frozen=True):
-    """The row as it is now, and what its streams gained: overwritten events first. `log` is empty
-    where nothing was to be changed. `activity`: of the thread of a removed comment."""
-
-    row: Any  # PostRow | CommentRow
-    log: list[LogEntry] = []
-    activity: ThreadActivity | None = None
-
-
-async def _append(
-    connection: Connection, streams: Streams, subject_id: UUID, payload: str
-) -> list[LogEntry]:
-    return [
-        LogEntry(channel, await append(connection, id, subject_id, [payload]), payload)
-        for id, channel in streams.items()
-    ]
+# Pinned posts come before all others: more of them would be a page of their own.
+MAX_PINNED: Final = 5
 
 
 # ---------------------------------------------------------------- posts
@@ -122,7 +86,8 @@ async def edit_post(
 ) -> tuple[Edited, int]:
     """The text is the author's, lock and pin are the moderators'. `event` encodes the new row.
 
-    Raises AppError not_found, not_permitted, suspended or unauthenticated.
+    Raises AppError not_found, not_permitted, suspended, unauthenticated, and conflict where too
+    many posts of the community are pinned.
     """
 
     async def work(connection: Connection) -> Edited:
@@ -136,6 +101,8 @@ async def edit_post(
         after = changes.applied_to(row)
         if after is row:
             return Edited(row)
+        if after.pinned and not row.pinned:
+            await _room_for_pin(connection, row)
         new_text = _text(after) != _text(row)
         if new_text:
             await connection.execute(
@@ -153,7 +120,7 @@ async def edit_post(
         )  # fmt: skip
         assert written is not None  # locked above
         after = msgspec.structs.replace(after, **dict(written))
-        log = await _append(connection, streams, row.id, event(after))
+        log = await append_to(connection, streams, row.id, event(after))
         if new_text and "@" in after.title + after.body_markdown:
             await enqueue_edited(connection, EditedText(row.id, True, row.revision))
         return Edited(after, log)
@@ -161,38 +128,55 @@ async def edit_post(
     return await in_transaction_at(pool, work)
 
 
-async def delete_post(
+async def _room_for_pin(connection: Connection, row: PostRow) -> None:
+    """By post_pinned. The lock on the community's stream lets one pin at a time count."""
+    pinned = await connection.fetchval(
+        "select count(*) from post"
+        " where country_id = $1 and community_id = $2 and pinned and deleted_at is null",
+        row.country_id,
+        row.community_id,
+    )
+    if pinned >= MAX_PINNED:
+        raise AppError("conflict", f"A community has at most {MAX_PINNED} pinned posts.")
+
+
+# ---------------------------------------------------------------- accepted answer
+
+
+async def accept_comment(
     pool: Pool,
     account_id: UUID,
     post_id: UUID,
+    comment_id: UUID | None,
     event: Callable[[PostRow], str],
-    redact: Callable[[str], str],
 ) -> tuple[Edited, int]:
-    """Soft delete by the author or a moderator; once more is no change. Raises as edit_post."""
+    """By the post's author or a moderator; None takes it back. Raises as edit_post, and invalid for
+    a comment that does not stand in this thread."""
 
     async def work(connection: Connection) -> Edited:
         row, rights, streams = await lock_post(connection, account_id, post_id)
         if row.deleted:
-            return _gone_before(row, rights, no_post())
-        if not rights.may_remove:
-            raise AppError("not_permitted", "Only the author or a moderator may delete this post.")
+            raise no_post()
+        if not (rights.is_author or rights.moderates):
+            raise AppError("not_permitted", "Only the author or a moderator may accept an answer.")
+        if row.accepted_comment_id == comment_id:
+            return Edited(row)
+        # Removals lock the post before the comment: what stands here stands until the commit.
+        if comment_id is not None and not await connection.fetchval(
+            "select exists (select from comment"
+            " where country_id = $1 and id = $2 and post_id = $3 and deleted_at is null)",
+            row.country_id, comment_id, row.id,
+        ):  # fmt: skip
+            reason = "there is no such comment in this thread"
+            raise AppError("invalid", f"comment_id: {reason}.", errors=(("comment_id", reason),))
         await connection.execute(
-            "update post set deleted_at = clock_timestamp(), deleted_by = $3"
-            " where country_id = $1 and id = $2",
-            row.country_id, row.id, account_id,
+            "update post set accepted_comment_id = $3 where country_id = $1 and id = $2",
+            row.country_id, row.id, comment_id,
         )  # fmt: skip
-        gone = msgspec.structs.replace(row, deleted=True)
-        log = await overwrite_events(connection, [row.id], redact)
-        return Edited(gone, log + await _append(connection, streams, row.id, event(gone)))
+        after = msgspec.structs.replace(row, accepted_comment_id=comment_id)
+        return Edited(after, await append_to(connection, streams, row.id, event(after)))
 
     return await in_transaction_at(pool, work)
-
-
-def _gone_before(row: PostRow | CommentRow, rights: Rights, missing: AppError) -> Edited:
-    """The answer to a removal that was made already: whoever could make it is told so again."""
-    if not rights.may_remove:
-        raise missing
-    return Edited(row)
 
 
 # ---------------------------------------------------------------- comments
@@ -210,12 +194,11 @@ async def edit_comment(
     """Only by the author. Raises as edit_post does."""
 
     async def work(connection: Connection) -> Edited:
-        row, rights, streams = await lock_comment(
-            connection, account_id, comment_id, with_post=False
-        )
+        locked = await lock_comment(connection, account_id, comment_id, with_post=False)
+        row = locked.row
         if row.deleted:
             raise no_comment()
-        if not rights.is_author:
+        if not locked.rights.is_author:
             raise AppError("not_permitted", "Only the author may change a comment.")
         if row.body_markdown == body_markdown:
             return Edited(row)
@@ -234,76 +217,12 @@ async def edit_comment(
         )  # fmt: skip
         assert written is not None  # locked above
         after = msgspec.structs.replace(row, **dict(written))
-        log = await _append(connection, streams, comment_id, event(after))
+        log = await append_to(connection, locked.streams, comment_id, event(after))
         if "@" in body_markdown:
             await enqueue_edited(connection, EditedText(comment_id, False, row.revision))
         return Edited(after, log)
 
     return await in_transaction_at(pool, work)
-
-
-async def delete_comment(
-    pool: Pool,
-    account_id: UUID,
-    comment_id: UUID,
-    event: Callable[[CommentRow], str],
-    redact: Callable[[str], str],
-) -> tuple[Edited, int]:
-    """Soft delete by the author or a moderator; once more is no change. Raises as edit_post."""
-
-    async def work(connection: Connection) -> Edited:
-        row, rights, streams = await lock_comment(
-            connection, account_id, comment_id, with_post=True
-        )
-        if row.deleted:
-            return _gone_before(row, rights, no_comment())
-        if not rights.may_remove:
-            raise AppError("not_permitted", "Only the author or a moderator may delete this.")
-        country = country_of(comment_id)
-        await connection.execute(
-            "update comment set deleted_at = clock_timestamp(), deleted_by = $3"
-            " where country_id = $1 and id = $2",
-            country, comment_id, account_id,
-        )  # fmt: skip
-        thread = await connection.fetchrow(
-            "update post set comment_count = comment_count - 1 where country_id = $1 and id = $2"
-            " returning community_id, comment_count, last_comment_at",
-            country,
-            row.post_id,
-        )
-        assert thread is not None  # locked above
-        gone = msgspec.structs.replace(row, deleted=True)
-        log = await overwrite_events(connection, [comment_id], redact)
-        log += await _append(connection, streams, comment_id, event(gone))
-        return Edited(gone, log, ThreadActivity(*thread))
-
-    return await in_transaction_at(pool, work)
-
-
-async def overwrite_events(
-    connection: Connection, subject_ids: Sequence[UUID], redact: Callable[[str], str]
-) -> list[LogEntry]:
-    """Overwrites every stored event of these subjects; the caller holds the streams' locks."""
-    rows = await connection.fetch(
-        "select e.stream_id, e.off, e.payload, e.created_at, s.channel,"
-        " (extract(epoch from e.created_at) * 1000000)::bigint as created_us"
-        " from stream_event e join stream s on s.id = e.stream_id"
-        " where e.subject_id = any($1::uuid[]) order by e.stream_id, e.off",
-        list(subject_ids),
-    )
-    entries = [
-        LogEntry(row["channel"], row["off"], redact(row["payload"]), row["created_us"])
-        for row in rows
-    ]
-    await connection.executemany(
-        "update stream_event set payload = $4"
-        " where stream_id = $1 and off = $2 and created_at = $3",
-        [
-            (row["stream_id"], row["off"], row["created_at"], entry.payload)
-            for row, entry in zip(rows, entries, strict=True)
-        ],
-    )
-    return entries
 
 
 # ---------------------------------------------------------------- former texts

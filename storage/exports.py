@@ -71,6 +71,9 @@ PARTS: Final[tuple[Part, ...]] = (
     ),
     _part("votes", "vote.account_id", "target_id", _fields("target_id", "value", "cast_at")),
     _part(
+        "poll_votes", "poll_vote.account_id", "post_id", _fields("post_id", "options", "cast_at")
+    ),
+    _part(
         "memberships", "membership.account_id", "community_id",
         _fields("community_id", "role", "joined_at"),
     ),

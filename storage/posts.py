@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import asyncpg
@@ -96,12 +96,27 @@ class PostRow(msgspec.Struct, frozen=True):
     deleted: bool
     visibility: str
     hot: float
+    deleted_by: Literal["author", "moderator"] | None
+    deleted_reason: str | None
+    moved_to: UUID | None
+    poll: str | None  # JSON: `poll` of the contract
 
 
+# Only a post that has a poll looks for it.
 POST_COLUMNS: Final = """p.id, p.country_id, p.community_id, p.visa_type, p.author_id, a.handle,
     a.display_name, p.title, p.body_markdown, p.body_html, p.language, p.tags, p.up, p.down,
     p.comment_count, p.accepted_comment_id, p.created_at, p.edited_at, p.revision, p.locked,
-    p.pinned, p.deleted_at is not null as deleted, y.visibility, p.hot"""
+    p.pinned, p.deleted_at is not null as deleted, y.visibility, p.hot,
+    case when p.moved_to is null and p.deleted_by is not null then
+        case when p.deleted_by = p.author_id then 'author' else 'moderator' end end as deleted_by,
+    p.deleted_reason, p.moved_to,
+    case when p.has_poll then (
+        select json_build_object('question', l.question, 'multiple', l.multiple,
+            'options', (select json_agg(json_build_object('text', o, 'votes', n) order by place)
+                        from unnest(l.options, l.votes) with ordinality u (o, n, place)),
+            'voters', l.voters,
+            'closes_at', to_char(l.closes_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+        from poll l where l.post_id = p.id)::text end as poll"""
 POST_JOINS: Final = "join account a on a.id = p.author_id join community y on y.id = p.community_id"
 
 _READ: Final = f"""

@@ -70,6 +70,14 @@ CommentText = Annotated[str, Meta(min_length=1, max_length=10_000, description="
 Tag = Annotated[str, Meta(min_length=1, max_length=40)]
 Tags = Annotated[tuple[Tag, ...], Meta(max_length=10)]
 Languages = Annotated[tuple[Language, ...], Meta(max_length=MAX_LANGUAGES)]
+Reason = Annotated[str, Meta(min_length=1, max_length=300)]
+PollQuestion = Annotated[str, Meta(max_length=300)]
+PollOptionText = Annotated[str, Meta(min_length=1, max_length=100)]
+PollOptions = Annotated[tuple[PollOptionText, ...], Meta(min_length=2, max_length=10)]
+PollPlace = Annotated[int, Meta(ge=0, le=9, description="Of an option, from 0")]
+PollPlaces = Annotated[tuple[PollPlace, ...], Meta(max_length=10)]
+# Of all comments above the deepest one.
+Context = Annotated[int, Meta(ge=0, le=12)]
 VoteValue = Literal[-1, 0, 1]
 FollowLevel = Annotated[
     Literal["all", "mentions", "none"],

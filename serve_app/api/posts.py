@@ -6,10 +6,30 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.messages import CreatePost, DeletePost, EditPost, ReadPost, ReadPostHistory, Reply
+from actors.messages import (
+    AcceptComment,
+    CreatePost,
+    DeletePost,
+    EditPost,
+    ReadPost,
+    ReadPostHistory,
+    Reply,
+    RestorePost,
+)
+from actors.tags import stored_tags
 from config.errors import AppError
 from serve_app.api.call import Call
-from serve_app.api.fields import CommunityKey, Cursor, Language, Limit, PostText, Tags, Title
+from serve_app.api.fields import (
+    UUID,
+    CommunityKey,
+    Cursor,
+    Language,
+    Limit,
+    PostText,
+    Reason,
+    Tags,
+    Title,
+)
 from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import PostAnswer, PostHistory
 
@@ -36,8 +56,21 @@ class PostPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PostHistoryQuery(msgspec.Struct, frozen=True):
+    """`diff=true`: each text with what it changed; at most 10 of them a page then."""
+
     limit: Limit = 30
     cursor: Cursor | None = None
+    diff: bool = False
+
+
+class PostRemoval(msgspec.Struct, frozen=True):
+    """`reason` is for moderators; it is shown to all."""
+
+    reason: Reason | None = None
+
+
+class AcceptedBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    comment_id: UUID
 
 
 async def create(call: Call[PostBody, Nothing]) -> Reply:
@@ -79,14 +112,32 @@ async def edit(call: Call[PostPatch, Nothing]) -> Reply:
     )
 
 
-async def delete(call: Call[Nothing, Nothing]) -> Reply:
-    request = DeletePost(call.caller, call.uuid("post_id"), call.received_ns)
+async def delete(call: Call[Nothing, PostRemoval]) -> Reply:
+    post_id, reason = call.uuid("post_id"), call.query.reason
+    return await call.backends.thread_write(
+        DeletePost(call.caller, post_id, call.received_ns, reason)
+    )
+
+
+async def restore(call: Call[Nothing, Nothing]) -> Reply:
+    request = RestorePost(call.caller, call.uuid("post_id"), call.received_ns)
+    return await call.backends.thread_write(request)
+
+
+async def accept(call: Call[AcceptedBody, Nothing]) -> Reply:
+    post_id, comment_id = call.uuid("post_id"), call.body.comment_id
+    request = AcceptComment(call.caller, post_id, comment_id, call.received_ns)
+    return await call.backends.thread_write(request)
+
+
+async def accept_none(call: Call[Nothing, Nothing]) -> Reply:
+    request = AcceptComment(call.caller, call.uuid("post_id"), None, call.received_ns)
     return await call.backends.thread_write(request)
 
 
 async def history(call: Call[Nothing, PostHistoryQuery]) -> Reply:
     query, post_id = call.query, call.uuid("post_id")
-    request = ReadPostHistory(call.caller, post_id, query.limit, query.cursor)
+    request = ReadPostHistory(call.caller, post_id, query.limit, query.cursor, query.diff)
     return await call.backends.thread_read(request)
 
 
@@ -99,11 +150,10 @@ def _title(title: str) -> str:
 
 
 def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
-    """Without surrounding spaces and repetitions, in the order given."""
-    kept = tuple(dict.fromkeys(" ".join(tag.split()) for tag in tags))
-    if "" in kept:
-        raise AppError("invalid", errors=(("tags", "Expected no empty tag"),))
-    return kept
+    try:
+        return stored_tags(tags)
+    except ValueError as error:
+        raise AppError("invalid", errors=(("tags", str(error)),)) from None
 
 
 _P: Final = "/api/v1/posts"
@@ -119,11 +169,27 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "PATCH", f"{_P}/{{post_id}}", edit, "Edit a post", access="member", rate="write",
-        body=PostPatch, answer=PostAnswer, refusals=("not_permitted", "suspended"), tag="posts",
+        body=PostPatch, answer=PostAnswer, refusals=("conflict", "not_permitted", "suspended"),
+        tag="posts",
     ),
     Route(
         "DELETE", f"{_P}/{{post_id}}", delete, "Delete a post", access="member", rate="write",
-        status=204, refusals=("not_permitted", "suspended"), tag="posts",
+        query=PostRemoval, status=204, refusals=("not_permitted", "suspended"), tag="posts",
+    ),
+    Route(
+        "POST", f"{_P}/{{post_id}}/restore", restore, "Bring a deleted post back", access="member",
+        rate="write", answer=PostAnswer, refusals=("conflict", "not_permitted", "suspended"),
+        tag="posts",
+    ),
+    Route(
+        "PUT", f"{_P}/{{post_id}}/accepted", accept, "Accept a comment as the answer",
+        access="member", rate="write", body=AcceptedBody, answer=PostAnswer,
+        refusals=("not_permitted", "suspended"), tag="posts",
+    ),
+    Route(
+        "DELETE", f"{_P}/{{post_id}}/accepted", accept_none, "Accept no answer any more",
+        access="member", rate="write", answer=PostAnswer,
+        refusals=("not_permitted", "suspended"), tag="posts",
     ),
     Route(
         "GET", f"{_P}/{{post_id}}/history", history, "Former texts of a post", access="guest",

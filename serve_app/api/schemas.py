@@ -10,8 +10,9 @@ from uuid import UUID
 
 import msgspec
 
-from actors.content import Author, Comment, Post
+from actors.content import Author, Comment, CommentPermalink, Poll, Post
 from actors.messages import Role
+from actors.text_diff import DiffPart
 from serve_app.api.fields import FollowLevel
 
 Timestamp = str
@@ -47,13 +48,20 @@ class CommentPage(msgspec.Struct, frozen=True):
     stream: Stream
 
 
+class CommentAnswer(CommentPermalink, frozen=True, kw_only=True):
+    stream: Stream
+
+
 class PostRevision(msgspec.Struct, frozen=True):
-    """`replaced_at`: null for the text that is shown now."""
+    """`replaced_at`: null for the text that is shown now. With `diff=true` the differences to the
+    text before, null for the first one."""
 
     number: int
     title: str
     body_markdown: str
     replaced_at: Timestamp | None
+    diff: list[DiffPart] | msgspec.UnsetType | None = msgspec.UNSET
+    title_diff: list[DiffPart] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class PostHistory(msgspec.Struct, frozen=True):
@@ -64,11 +72,13 @@ class PostHistory(msgspec.Struct, frozen=True):
 
 
 class CommentRevision(msgspec.Struct, frozen=True):
-    """`replaced_at`: null for the text that is shown now."""
+    """`replaced_at`: null for the text that is shown now. With `diff=true` the differences to the
+    text before, null for the first one."""
 
     number: int
     body_markdown: str
     replaced_at: Timestamp | None
+    diff: list[DiffPart] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class CommentHistory(msgspec.Struct, frozen=True):
@@ -76,6 +86,32 @@ class CommentHistory(msgspec.Struct, frozen=True):
 
     items: list[CommentRevision]
     next_cursor: str | None
+
+
+class PollAnswer(Poll, frozen=True, kw_only=True):
+    """`mine`: the caller's options by their places; empty for guests."""
+
+    mine: list[int]
+
+
+class PollVotes(msgspec.Struct, frozen=True):
+    """`votes` by option, in the poll's order."""
+
+    votes: list[int]
+    voters: int
+    mine: list[int]
+
+
+class TagCount(msgspec.Struct, frozen=True):
+    tag: str
+    posts: int
+
+
+class TagList(msgspec.Struct, frozen=True):
+    """The most frequent tags of the newest 2,000 posts."""
+
+    items: list[TagCount]
+    next_cursor: None
 
 
 class VoteCounts(msgspec.Struct, frozen=True):

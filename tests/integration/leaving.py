@@ -124,6 +124,7 @@ async def _keep(content: Content, me: UUID, ben: UUID | None, post_id: UUID) -> 
         "insert into community_follow (account_id, community_id, level) values ($1, $2, 'all')",
         "insert into community_mute (account_id, community_id) values ($1, $2)",
         "insert into read_position (account_id, post_id, comment_id) values ($1, $2, $2)",
+        "insert into poll_vote (account_id, post_id, options) values ($1, $2, '{0}')",
     ):
         await content.pool.execute(f"{statement} on conflict do nothing", me, post_id)
     mutes = "insert into account_mute (account_id, muted_id) values ($1, $2), ($2, $1)"

@@ -24,6 +24,7 @@ from serve_app.api.routing import ROUTES
 from serve_app.gateway.server import GatewayServer, build_app
 from storage.accounts import suspend
 from storage.directory import Directory
+from storage.edits import MAX_PINNED
 from storage.export_files import ExportFiles
 from storage.identity import new_id
 from storage.memberships import ban, grant
@@ -38,7 +39,12 @@ pytestmark = pytest.mark.integration
 
 BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("POST", "/api/v1/posts"): {"community_id": "{community}", "title": "One", "body_markdown": ""},
-    ("PATCH", "/api/v1/posts/{post_id}"): {"title": "Another"},
+    ("PATCH", "/api/v1/posts/{post_id}"): {"pinned": True},
+    ("PUT", "/api/v1/posts/{post_id}/accepted"): {"comment_id": "{comment_id}"},
+    ("POST", "/api/v1/posts/{post_id}/move"): {"community_id": "elsewhere"},
+    ("POST", "/api/v1/posts/{post_id}/merge"): {"into": "{other_post_id}"},
+    ("PUT", "/api/v1/posts/{post_id}/poll"): {"options": ["A", "B"]},
+    ("PUT", "/api/v1/posts/{post_id}/poll/vote"): {"options": [0]},
     ("POST", "/api/v1/posts/{post_id}/comments"): {"body_markdown": "x"},
     ("PATCH", "/api/v1/comments/{comment_id}"): {"body_markdown": "y"},
     ("PUT", "/api/v1/posts/{post_id}/vote"): {"value": 1},
@@ -130,11 +136,10 @@ class Scene:
         world = self._world
         self._open = await world.community("open")
         self._closed = await world.community("closed", "private")
+        await world.community("elsewhere")
         for handle in ("author", "other", "banned", "suspended", "gone", "moderator_"):
             self.callers[handle] = await world.register(handle)
         for community in ("open", "closed"):
-            await grant(world.pool, "author", "member", community)
-            await grant(world.pool, "moderator_", "moderator", community)
             await ban(world.pool, "banned", community)
         await suspend(world.pool, "suspended")
         await world.pool.execute("update account set status = 'deleted' where handle = 'gone'")
@@ -145,12 +150,20 @@ class Scene:
                 MAX_MUTES,
             )
 
+    async def enrol(self) -> None:
+        """Once more for each route: one of them lets everybody leave."""
+        for community in ("open", "closed"):
+            await grant(self._world.pool, "author", "member", community)
+        for community in ("open", "closed", "elsewhere"):
+            await grant(self._world.pool, "moderator_", "moderator", community)
+
     async def path_values(self, state: str) -> dict[str, str]:
         """Content of its own for each request, since some of them remove it."""
         if state == "unknown":
             id = str(new_id(276))
             values = {"community": "nowhere", "post_id": id, "comment_id": id}
-            return values | {"draft_id": id, "account": "nobody_here"}
+            other = {"draft_id": id, "account": "nobody_here", "other_post_id": str(new_id(276))}
+            return values | other
         author = self.callers["author"]
         assert author is not None
         community = self._closed if state == "private" else self._open
@@ -163,6 +176,20 @@ class Scene:
                 await self._world.pool.execute(
                     f"update {table} set deleted_at = now() where id = $1", deleted
                 )
+        if state == "moved":
+            await self._world.pool.execute(
+                "update post set deleted_at = now(), moved_to = $2 where id = $1",
+                post_id,
+                new_id(276),
+            )
+        if state == "crowded":
+            for _ in range(MAX_PINNED):
+                pinned = await self._world.post(community, author)
+                await self._world.pool.execute(
+                    "update post set pinned = true where id = $1", pinned
+                )
+        if state in ("asked", "closed"):
+            await self._ask_poll(post_id, closed=state == "closed")
         slug = "closed" if state == "private" else "open"
         draft_id = await self._world.pool.fetchval(
             "insert into draft (account_id, id, kind, title, body_markdown, revision)"
@@ -170,8 +197,25 @@ class Scene:
             author.id,
             2 if state == "locked" else 1,
         )
+        other_post_id = await self._world.post(community, author)
         values = {"community": slug, "post_id": str(post_id), "comment_id": str(comment_id)}
-        return values | {"draft_id": str(draft_id), "account": "other"}
+        other = {"draft_id": str(draft_id), "account": "other"}
+        return values | other | {"other_post_id": str(other_post_id)}
+
+    async def _ask_poll(self, post_id: UUID, *, closed: bool) -> None:
+        """A closed one has votes, and its post is no longer young."""
+        await self._world.pool.execute(
+            "insert into poll (post_id, question, options, votes, voters, multiple, closes_at)"
+            " values ($1, '', '{A,C}', '{1,0}', $2, false,"
+            " case when $2 > 0 then now() - interval '1 hour' end)",
+            post_id,
+            int(closed),
+        )
+        await self._world.pool.execute(
+            "update post set has_poll = true, created_at = now() - interval '2 hours'"
+            " where id = $1",
+            post_id,
+        )
 
     async def _comment(self, post_id: UUID, author: Person) -> UUID:
         id = new_id(276)
@@ -192,6 +236,15 @@ def headers_of(person: Person | None) -> dict[str, str]:
 
 
 STATES: Final = ("open", "private", "deleted", "locked", "unknown")
+FURTHER_STATES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("PATCH", "/api/v1/posts/{post_id}"): ("crowded",),
+    ("POST", "/api/v1/posts/{post_id}/restore"): ("moved",),
+    ("POST", "/api/v1/posts/{post_id}/move"): ("moved",),
+    ("POST", "/api/v1/posts/{post_id}/merge"): ("asked",),
+    ("GET", "/api/v1/posts/{post_id}/poll"): ("asked",),
+    ("PUT", "/api/v1/posts/{post_id}/poll"): ("closed",),
+    ("PUT", "/api/v1/posts/{post_id}/poll/vote"): ("asked", "closed"),
+}
 
 
 async def test_every_refusal_of_content_is_documented_and_every_documented_one_happens(
@@ -210,11 +263,13 @@ async def test_every_refusal_of_content_is_documented_and_every_documented_one_h
     assert len(routes) > 20
     async with api(world, free_port()) as session:
         for route in routes:
+            await scene.enrol()
             template = BODIES.get((route.method, route.path))
             seen = set()
             query = QUERIES.get(route.path, "")
             varies = "{" in f"{route.path}{template}{query}"
-            for state in STATES if varies else STATES[:1]:
+            further = FURTHER_STATES.get((route.method, route.path), ())
+            for state in (*STATES, *further) if varies else STATES[:1]:
                 for person in scene.callers.values():
                     values = await scene.path_values(state)
                     body = template and {

@@ -36,7 +36,7 @@ def comment(id: str, parent: str | None = None, **changes: Any) -> dict[str, Any
 def thread(*comments: Any, **changes: Any) -> bytes:
     line = {
         "id": "t1", "country": "DE", "visa_type": "student", "group": None, "author": "ada",
-        "language": "en", "title": "A title", "body_markdown": "*Text*", "tags": ["a"],
+        "language": "en", "title": "A title", "body_markdown": "*Text*", "tags": ["A", "a"],
         "created_at": AT, "up": 5, "down": 2, "accepted_comment": None, "comments": list(comments),
     }  # fmt: skip
     return json.dumps(line | changes).encode()
