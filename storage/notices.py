@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from storage.identity import country_of
+from storage.jobs import enqueue
 from storage.postgres import Connection
 from storage.stream_writer import Appended
 
@@ -106,19 +107,9 @@ async def read_edited(
     return [(content, text) for content, text in found if text is not None]
 
 
-# The rows that pgqueuer's own enqueue would insert, in the causing transaction.
-_ENQUEUE: Final = """
-    with job as (
-        insert into pgqueuer (priority, entrypoint, payload, status)
-        values (0, 'notify', $1, 'queued') returning id, entrypoint, priority
-    )
-    insert into pgqueuer_log (job_id, status, entrypoint, priority)
-    select id, 'queued', entrypoint, priority from job"""
-
-
 async def enqueue_edited(connection: Connection, edited: EditedText) -> None:
     """The job 'notify' for an edit, in the transaction of the edit."""
-    await connection.execute(_ENQUEUE, msgspec.json.encode({"edited": [edited]}))
+    await enqueue(connection, "notify", {"edited": [edited]})
 
 
 class Wish(msgspec.Struct, frozen=True):
