@@ -18,7 +18,8 @@ from actors.shard_messages import Publication
 from actors.stored_publication import StoredPublications
 from config.errors import AppError
 from storage import streams
-from storage.postgres import Pool
+from storage.incarnation import settle_epoch
+from storage.postgres import Pool, acquire
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class CatchUp:
         self._sweep_grace_seconds = sweep_grace_seconds
         self._due: asyncio.Queue[ChannelEntry] = asyncio.Queue()
         self._unborn: list[ChannelEntry] = []  # of this round, not yet asked for
+        self._unsettled = True  # the database may be another one than before
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -116,6 +118,7 @@ class CatchUp:
             try:
                 await step()
             except AppError as error:
+                self._unsettled = True
                 _FAILURES.inc()
                 log.info("will be tried again: %s", error)
             except Exception:
@@ -124,6 +127,10 @@ class CatchUp:
 
     async def _sweep_step(self) -> None:
         await asyncio.sleep(self._sweep_seconds)
+        if self._unsettled:
+            async with acquire(self._pool) as connection:
+                await settle_epoch(connection)
+            self._unsettled = False
         await self.sweep()
 
     async def _fill_step(self) -> None:

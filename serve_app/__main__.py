@@ -44,6 +44,14 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "restart-gateways", help="replace the gateways one after the other, sockets drained first"
     )
+    backup = commands.add_parser("backup", help="back the database up into a new folder")
+    backup.add_argument("directory", type=Path)
+    backup.add_argument(
+        "--follow", action="store_true", help="go on with all that is written, until Ctrl-C"
+    )
+    restore = commands.add_parser("restore", help="make the embedded database from a backup")
+    restore.add_argument("directory", type=Path)
+    restore.add_argument("--until", help="a moment, as 2026-11-20T08:15:30Z (the end)")
     partition = commands.add_parser("partition", help="list partitions, or give a country its own")
     actions = partition.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="countries, rows and bytes of each")
@@ -104,6 +112,10 @@ async def _run(options: argparse.Namespace, settings: Settings, data_dir: Path) 
 
             await restart_gateways(data_dir)
             return 0
+        case "restore":
+            from serve_app.backups import restore_backup
+
+            return await restore_backup(options.directory.resolve(), data_dir, options.until)
         case _:
             from serve_app.offline import database
 
@@ -120,6 +132,10 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
 
         print(await prepare_database(url, settings))
         return 0
+    if options.command == "backup":
+        from serve_app.backups import make_backup
+
+        return await make_backup(url, options.directory.resolve(), follow=options.follow)
     if options.command == "partition":
         from serve_app.partitioning import list_them, promote_country
 

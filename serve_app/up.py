@@ -32,6 +32,7 @@ from serve_app.run_dir import RunDir, kept_secret
 from serve_app.supervisor import Child, Supervisor
 from storage.embedded.postgres import EmbeddedPostgres
 from storage.embedded.valkey import EmbeddedValkey
+from storage.incarnation import settle_epoch
 from storage.migrate import migrate
 from storage.seed import seed
 from storage.streams import ensure_partitions
@@ -59,6 +60,7 @@ async def prepare_database(url: str, settings: Settings) -> str:
     connection = await asyncpg.connect(url)
     try:
         today = datetime.now(UTC).date()
+        await settle_epoch(connection)
         await ensure_partitions(connection, today, settings.streams.partitions_ahead_days)
         await seed(connection)
     finally:

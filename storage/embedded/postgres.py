@@ -42,6 +42,8 @@ _SETTINGS: Final = {
     "effective_cache_size": "512MB",
     "random_page_cost": "1.1",
     "jit": "off",
+    # What is kept for a backup or replica that has died must not fill the disk.
+    "max_slot_wal_keep_size": "4GB",
     # Partitioned tables: a statement may lock hundreds of them.
     "max_locks_per_transaction": "256",
     "synchronous_commit": "on",
