@@ -113,13 +113,16 @@ class RealtimeServer:
     async def __aenter__(self) -> Self:
         await self.realtime.start()
         app = web.Application()
-        app.router.add_get("/connection/websocket", self.realtime.handle_websocket)
+        app.router.add_get("/connection/websocket", self._handle)
         self._runner = web.AppRunner(app, shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        return await self.realtime.handle_websocket(request)
 
     async def __aexit__(
         self,

@@ -19,12 +19,12 @@ _Call = Call[Nothing, Nothing]
 _Handler = Callable[[_Call], Awaitable[web.StreamResponse]]
 
 
-async def websocket(call: _Call) -> web.StreamResponse:
-    return await _handshake(call, call.services.realtime.handle_websocket)
+def websocket(call: _Call) -> Awaitable[web.StreamResponse]:
+    return _handshake(call, call.services.realtime.handle_websocket)
 
 
-async def uni_websocket(call: _Call) -> web.StreamResponse:
-    return await _handshake(call, call.services.realtime.handle_uni_websocket)
+def uni_websocket(call: _Call) -> Awaitable[web.StreamResponse]:
+    return _handshake(call, call.services.realtime.handle_uni_websocket)
 
 
 async def _handshake(

@@ -76,10 +76,6 @@ class Endpoint(Generic[B, Q]):
     def _needs_body(self) -> bool:
         return self._route.takes_body and not self._route.body_optional
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answers everything but its own cancellation."""
-        return await self._handle(request)
-
     async def handle_shared(self, request: web.Request) -> web.StreamResponse:
         """The same for a route that may be answered from the edge cache."""
         page = self._cache.hit_nowait(request.raw_path)
@@ -87,7 +83,7 @@ class Endpoint(Generic[B, Q]):
             response = self._hit(request, page)
             if response is not None:
                 return response
-        return await self._handle(request)
+        return await self.handle(request)
 
     # ------------------------------------------------------------ the hot path
 
@@ -126,7 +122,8 @@ class Endpoint(Generic[B, Q]):
 
     # ------------------------------------------------------------ the long way
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answers everything but its own cancellation."""
         started = time.perf_counter()
         request_id = request_id_of(request)
         call: Call[B, Q] = Call(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from aiohttp import web
@@ -53,8 +53,8 @@ class Realtime(ChannelEvents, Protocol):
     def is_connected(self) -> bool:
         """Every shard answers."""
 
-    async def handle_websocket(self, request: web.Request) -> web.StreamResponse: ...
-    async def handle_uni_websocket(self, request: web.Request) -> web.StreamResponse: ...
+    def handle_websocket(self, request: web.Request) -> Awaitable[web.StreamResponse]: ...
+    def handle_uni_websocket(self, request: web.Request) -> Awaitable[web.StreamResponse]: ...
     async def handle_stream(
         self, name: str, request: web.Request, complete: Callable[[web.StreamResponse], None]
     ) -> web.StreamResponse: ...

@@ -11,8 +11,6 @@ from __future__ import annotations
 import logging
 import random
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import Counter
@@ -53,6 +51,22 @@ def affordable_sockets() -> int:
     return max(1, (soft - _RESERVE) // _DESCRIPTORS_OF_SOCKET)
 
 
+class Held:
+    """The place of one connection. A generator would keep half a kilobyte for each."""
+
+    __slots__ = ("_capacity", "_key")
+
+    def __init__(self, capacity: Capacity, key: str) -> None:
+        self._capacity = capacity
+        self._key = key
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        self._capacity._let_go(self._key)
+
+
 class Capacity:
     """Belongs to one event loop. Addresses count as in the rate limiter (IPv6 by its /64): where it
     is off there is no bound of them, and where it exempts loopback none of that."""
@@ -76,10 +90,9 @@ class Capacity:
                 affordable,
             )
 
-    @contextmanager
-    def hold(self, address: str) -> Iterator[None]:
-        """Counts one connection while it lasts. Raises AppError `overloaded` or `rate_limited`,
-        whose `retry_after_seconds` differ from caller to caller."""
+    def hold(self, address: str) -> Held:
+        """Counts one connection until the result is left (`with`). Raises AppError `overloaded` or
+        `rate_limited`, whose `retry_after_seconds` differ from caller to caller."""
         if self._held >= self._most:
             raise _refusal(
                 "gateway", "overloaded", "This gateway has no room for more connections."
@@ -92,14 +105,14 @@ class Capacity:
         self._held += 1
         if key:
             self._of_address[key] = self._of_address.get(key, 0) + 1
-        try:
-            yield
-        finally:
-            self._held -= 1
-            if key:
-                self._of_address[key] -= 1
-                if not self._of_address[key]:
-                    del self._of_address[key]
+        return Held(self, key)
+
+    def _let_go(self, key: str) -> None:
+        self._held -= 1
+        if key:
+            self._of_address[key] -= 1
+            if not self._of_address[key]:
+                del self._of_address[key]
 
     def statistics(self) -> dict[str, int]:
         return {"connections_held": self._held, "connections_most": self._most}

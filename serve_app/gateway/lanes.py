@@ -39,7 +39,7 @@ class Lanes:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._lanes: dict[str, deque[tuple[Command, Frame]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._in_flight = self._bytes = 0
         self._room: asyncio.Future[None] | None = None
         self.closed = False
@@ -62,8 +62,15 @@ class Lanes:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs until done or `close`."""
         task = asyncio.get_running_loop().create_task(work, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        if not self._tasks:
+            # Emptied dicts keep their room, which is most of what an idle connection needs here.
+            self._tasks = {}
+            self._lanes = self._lanes or {}
 
     async def wait_room(self) -> None:
         """Until less than the bounds is in flight, or the lanes are closed."""

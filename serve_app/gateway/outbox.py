@@ -18,7 +18,7 @@ class Outbox:
     """Replies of one tick share frames. Writes nothing once it is closed, nor to an outlet that is
     closing; `on_slow` when more than `max_buffered` bytes lie unsent."""
 
-    __slots__ = ("_max_buffered", "_messages", "_on_slow", "_outlet", "_wire", "closed", "turn")
+    __slots__ = ("_max_buffered", "_messages", "_on_slow", "_outlet", "_turn", "_wire", "closed")
 
     def __init__(
         self, outlet: Outlet, wire: Wire, max_buffered: int, on_slow: Callable[[], None]
@@ -29,8 +29,15 @@ class Outbox:
         self._on_slow = on_slow
         self._messages: list[bytes] = []
         self.closed = False
-        self.turn = asyncio.Lock()
-        """Held by who waits for room for one long answer: the next one finds what is left."""
+        self._turn: asyncio.Lock | None = None
+
+    @property
+    def turn(self) -> asyncio.Lock:
+        """Held by who waits for room for one long answer: the next one finds what is left. Made
+        when first asked for: most connections never do."""
+        if self._turn is None:
+            self._turn = asyncio.Lock()
+        return self._turn
 
     @property
     def largest_message(self) -> int:

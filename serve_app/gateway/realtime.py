@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import ExitStack
 from typing import Any, Final
 
 from aiohttp import web
@@ -161,21 +160,24 @@ class Realtime:
         if self._control is not None:
             self._control.start()
 
-    async def handle_websocket(self, request: web.Request) -> web.StreamResponse:
-        return await self._handle_socket(request, websocket.serve)
+    # A coroutine that only waits for another one is held by every connection: these are none.
+    def handle_websocket(self, request: web.Request) -> Awaitable[web.StreamResponse]:
+        return self._handle_socket(request, websocket.serve)
 
-    async def handle_uni_websocket(self, request: web.Request) -> web.StreamResponse:
-        return await self._handle_socket(request, unidirectional.serve_socket)
+    def handle_uni_websocket(self, request: web.Request) -> Awaitable[web.StreamResponse]:
+        return self._handle_socket(request, unidirectional.serve_socket)
 
     async def _handle_socket(self, request: web.Request, serve: _Serve) -> web.StreamResponse:
         address = self._address_of(request)
-        with ExitStack() as held:
+        try:
+            held = self._capacity.hold(address)
+        except AppError as error:
+            return _refused(error)
+        with held:
             try:
-                held.enter_context(self._capacity.hold(address))
                 await self._admit()
             except AppError as error:
-                retry = f"{error.retry_after_seconds:.0f}"
-                return web.Response(status=error.status, headers={"Retry-After": retry})
+                return _refused(error)
             return await serve(request, self._services, address, self._outlet_of)
 
     async def _admit(self) -> None:
@@ -255,3 +257,8 @@ class Realtime:
             **self._admission.statistics(),
             **self._hub.statistics(),
         }
+
+
+def _refused(error: AppError) -> web.Response:
+    retry = f"{error.retry_after_seconds:.0f}"
+    return web.Response(status=error.status, headers={"Retry-After": retry})
