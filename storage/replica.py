@@ -117,6 +117,7 @@ class Replica:
         self._application_name = application_name
         self._bounds = LagBounds(settings.max_replica_lag_seconds, settings.max_replica_lag_bytes)
         self._name = str(number)
+        self._reason = ""  # why it is left out
         self._probe = Probe(self._url)
         self._lag_seconds = LAG_SECONDS.labels(self._name)
         self._lag_bytes = LAG_BYTES.labels(self._name)
@@ -136,7 +137,7 @@ class Replica:
         elif primary.epoch not in ("", row["epoch"]):
             self._leave("another epoch")
         else:
-            self.replayed = row["position"]
+            self.replayed = row["position"] or 0  # null: it has replayed nothing yet
             seconds = primary.log.lag_seconds(self.replayed)
             if row["since"] is not None:
                 seconds = min(seconds, max(0.0, row["since"]))
@@ -166,6 +167,7 @@ class Replica:
             waiting = self._settings.waiting_reads_per_connection
             self.gate = ReadGate(pool, f"replica {self._name}", waiting)
         self.in_use = True
+        self._reason = ""
         self._shown.set(1)
         _log.info("replica %s: reads go to it", self._name)
 
@@ -182,6 +184,8 @@ class Replica:
             self.in_use = False
             self._shown.set(0)
             REMOVED.labels(self._name, reason).inc()
+        if reason != self._reason:
+            self._reason = reason
             _log.warning("replica %s: left out (%s)", self._name, reason)
 
     def _drop_pool(self) -> None:
