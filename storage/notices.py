@@ -50,27 +50,33 @@ class EditedText(msgspec.Struct, frozen=True):
     revision: int
 
 
-# A reply to a comment that was deleted meanwhile still reaches its author.
+# A reply to a comment that was deleted meanwhile still reaches its author. The limits keep each
+# look-up in the partition of its own country, whatever the planner expects.
 _COMMENTS: Final = """
     select c.post_id, c.id, c.body_markdown, c.author_id, a.handle, a.display_name,
            coalesce(q.author_id, p.author_id), p.community_id, c.created_at, q.id is null
     from unnest($1::smallint[], $2::uuid[], $3::uuid[]) i (country, id, reply_to)
-    join comment c on c.country_id = i.country and c.id = i.id and c.deleted_at is null
-    join post p on p.country_id = i.country and p.id = c.post_id and p.deleted_at is null
+    cross join lateral (select * from comment c
+        where c.country_id = i.country and c.id = i.id and c.deleted_at is null limit 1) c
+    cross join lateral (select * from post p
+        where p.country_id = i.country and p.id = c.post_id and p.deleted_at is null limit 1) p
     join account a on a.id = c.author_id and a.status <> 'deleted'
-    left join comment q on q.country_id = i.country and q.id = i.reply_to
+    left join lateral (select * from comment q
+        where q.country_id = i.country and q.id = i.reply_to limit 1) q on true
     order by c.id"""
 _POSTS: Final = """
     select p.id, null::uuid, p.title || E'\\n\\n' || p.body_markdown, p.author_id, a.handle,
            a.display_name, null::uuid, p.community_id, p.created_at, false
     from unnest($1::smallint[], $2::uuid[]) i (country, id)
-    join post p on p.country_id = i.country and p.id = i.id and p.deleted_at is null
+    cross join lateral (select * from post p
+        where p.country_id = i.country and p.id = i.id and p.deleted_at is null limit 1) p
     join account a on a.id = p.author_id and a.status <> 'deleted'
     order by p.id"""
 _FORMER: Final = """
     select r.target_id, coalesce(r.title || E'\\n\\n', '') || r.body_markdown as text
     from unnest($1::smallint[], $2::uuid[], $3::int[]) i (country, id, number)
-    join revision r on r.country_id = i.country and r.target_id = i.id and r.number = i.number"""
+    cross join lateral (select * from revision r
+        where r.country_id = i.country and r.target_id = i.id and r.number = i.number limit 1) r"""
 
 
 async def read_content(

@@ -8,7 +8,7 @@ so sequential scans are made dear: where one is left, no index would serve.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,8 @@ import msgspec
 import pytest
 
 from actors.feed import Feed
+from actors.member_messages import FollowThread, ListSaves, MarkThreadRead, SetSaved
+from actors.member_state import MemberState
 from actors.messages import (
     GUEST,
     Caller,
@@ -31,9 +33,14 @@ from actors.messages import (
     Reply,
     ThreadRequest,
 )
+from actors.notifying import Notifier, NotifyJob
+from actors.profile import Profile
 from actors.thread import Thread
 from storage.directory import Directory
+from storage.notices import FreshComment
+from storage.notifications import list_notifications
 from storage.partitions import PARENTS
+from storage.postgres import Pool
 from tests.integration.content import (
     Content,
     RecordingPublisher,
@@ -73,10 +80,8 @@ class Explained:
 
     async def ask(self, *requests: ThreadRequest | FeedRequest) -> list[dict[str, Any]]:
         """The plans of everything that these requests send, one after the other."""
-        caught = Caught()
-        async with asyncpg.create_pool(
-            self._url, min_size=1, max_size=2, init=caught.connect
-        ) as pool:
+
+        async def answer(pool: Pool) -> None:
             directory = Directory(pool)
             thread = Thread(pool, directory, RecordingPublisher())
             feed = Feed(pool, directory)
@@ -87,6 +92,15 @@ class Explained:
                 else:
                     (outcome,) = await thread.handle_batch([request])  # type: ignore[list-item]
                 assert isinstance(outcome, Reply), outcome
+
+        return await self.plans(answer)
+
+    async def plans(self, use: Callable[[Pool], Awaitable[None]]) -> list[dict[str, Any]]:
+        caught = Caught()
+        async with asyncpg.create_pool(
+            self._url, min_size=1, max_size=2, init=caught.connect
+        ) as pool:
+            await use(pool)
             async with pool.acquire() as connection:
                 asked = list(caught.statements)
                 return [await _plan(connection, query, values) for query, values in asked]
@@ -140,6 +154,36 @@ async def test_reads_of_one_country(scene: tuple[Explained, Caller, Any, Any]) -
             assert "Index" in node or node == "Bitmap Heap Scan", (request, node, relation)
         seen |= {relation for _, relation in found}
     assert {f"{parent}{GERMANY}" for parent in PARENTS} == seen
+
+
+async def test_what_members_keep_and_are_told_of_one_country(
+    scene: tuple[Explained, Caller, Any, Any], content: Content
+) -> None:
+    explained, ada, post, comment = scene
+    ben = await content.member("ben")
+    id, about = UUID(post["id"]), UUID(comment["id"])
+    reader = ben.account_id
+    assert reader is not None
+
+    async def use(pool: Pool) -> None:
+        state = MemberState(pool, Profile(pool))
+        for request in (
+            FollowThread(ben, id, "all"), SetSaved(ben, "post", id, True),
+            SetSaved(ben, "comment", about, True), ListSaves(ben, 30, None),
+        ):  # fmt: skip
+            await state.answer(request)
+        later = UUID((await content.comment(ada, post["id"]))["id"])
+        job = NotifyJob([FreshComment(later)], [id])
+        await Notifier(pool, lambda events: None).run(msgspec.json.encode(job))
+        async with pool.acquire() as connection:
+            (told,) = await list_notifications(connection, reader, None, 30)
+        assert (told.kind, told.comment_id, told.count) == ("thread", later, 1)
+        await state.answer(MarkThreadRead(ben, id, about))
+
+    found = [scan for plan in await explained.plans(use) for scan in scans(plan)]
+    assert {relation for _, relation in found} == {f"post{GERMANY}", f"comment{GERMANY}"}
+    for node, relation in found:
+        assert "Index" in node or node == "Bitmap Heap Scan", (node, relation)
 
 
 async def test_writes_of_one_country(content: Content) -> None:
