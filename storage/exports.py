@@ -47,6 +47,11 @@ def _former(*names: str) -> str:
     )
 
 
+_POLL: Final = (
+    "'poll', (select jsonb_build_object('question', p.question, 'options', p.options)"
+    " from poll p where p.post_id = t.id)"
+)
+
 PARTS: Final[tuple[Part, ...]] = (
     _part(
         "profile", "account.id", "id",
@@ -60,7 +65,7 @@ PARTS: Final[tuple[Part, ...]] = (
         _fields(
             "id", "community_id", "title", "body_markdown", "language", "tags", "up", "down",
             "comment_count", "created_at", "edited_at", "deleted_at",
-        ) + ", " + _former("title", "body_markdown"),
+        ) + ", " + _former("title", "body_markdown") + ", " + _POLL,
     ),
     _part(
         "comments", "comment.author_id", "id",

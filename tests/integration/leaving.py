@@ -47,6 +47,12 @@ async def live(content: Content, handle: str = "anastasia") -> Life:
     post = await content.post(me, title=f"Title {SECRET}", body=FORMER, key="k1", tags=(SECRET,))
     await _done(content, EditPost(me, UUID(post["id"]), None, f"Body {SECRET}", None, None, None,
                                   None, RECEIVED_NS))  # fmt: skip
+    await content.pool.execute(
+        "insert into poll (post_id, question, options, votes, multiple)"
+        " values ($1, $2, '{a,b}', '{0,0}', false)",
+        UUID(post["id"]),
+        FORMER,
+    )
     comment = await content.comment(me, post["id"], body=FORMER)
     comment_id = UUID(comment["id"])
     await _done(content, EditComment(me, comment_id, f"Comment {SECRET}", RECEIVED_NS))

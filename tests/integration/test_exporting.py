@@ -67,6 +67,7 @@ async def test_the_zip_holds_what_is_the_members_and_nothing_else(
     assert "password_hash" not in profile
     assert [post["title"] for post in parts["posts"]] == [f"Title {SECRET}", f"Removed {SECRET}"]
     assert parts["posts"][0]["former_texts"][0]["body_markdown"] == FORMER
+    assert parts["posts"][0]["poll"] == {"question": FORMER, "options": ["a", "b"]}
     assert len(parts["comments"]) == 103
     assert [vote["target_id"] for vote in parts["votes"]] == [life.of_ben["id"]]
     assert len(parts["memberships"]) == 2
