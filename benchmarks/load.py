@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.figures import Check
-from benchmarks.machine import BenchmarkError, built, json_of
+from benchmarks.machine import BenchmarkError, built, json_of, on_core
 
 _BUSY: Final = 0.9
 URL_PATH: Final = "/connection/websocket"
@@ -61,17 +61,23 @@ async def read_channel(
     seconds: float,
     warmup_seconds: float = 1.0,
     stamp: str = "sent_ns",
+    spinning_on: int | None = None,
 ) -> Readers:
     """`connections` subscribers of a channel for some seconds; `channel` None speaks no protocol
-    and counts raw messages. Latency runs from the `stamp` in the data to its arrival."""
+    and counts raw messages. Latency runs from the `stamp` in the data to its arrival. `spinning_on`
+    gives the readers a core of their own, on which they never sleep."""
     kind = ["--plain"] if channel is None else ["--channel", channel, "--track"]
+    within: list[str] = []
+    if spinning_on is not None:
+        kind.append("--spin")
+        within = on_core(spinning_on)
     result = await wsload(
         [
             "--url", f"ws://127.0.0.1:{port}{URL_PATH}", *kind, "--connections", str(connections),
             "--ramp", "2000", "--warmup", str(warmup_seconds), "--seconds", str(seconds),
             "--marker", f'"{stamp}":', "--server-pids", ",".join(map(str, pids)),
         ],
-        connections / 2000 + warmup_seconds + seconds,
+        connections / 2000 + warmup_seconds + seconds, *within,
     )  # fmt: skip
     if result["connections_ok"] != connections or not result["delivered"]:
         raise BenchmarkError(

@@ -86,6 +86,14 @@ def module(name: str, *arguments: object) -> list[str]:
     return [sys.executable, "-m", name, *map(str, arguments)]
 
 
+def on_core(core: int) -> list[str]:
+    """What a command is to be run by, so that it stays on that core. Raises BenchmarkError on a
+    machine without it."""
+    if core not in os.sched_getaffinity(0):
+        raise BenchmarkError(f"core {core} is needed, there are {os.sched_getaffinity(0)}")
+    return ["taskset", "--cpu-list", str(core)]
+
+
 @asynccontextmanager
 async def running(
     command: list[str], *, env: Mapping[str, str] | None = None, log: Path | None = None
