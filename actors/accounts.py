@@ -10,13 +10,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import msgspec
 
 from actors.channel_access import authorize
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
+from actors.media.messages import CompleteMedia, CreateMedia, MediaRequest, ReadMedia
 from actors.member_messages import MemberRequest
 from actors.member_state import MemberState
 from actors.messages import (
@@ -54,13 +55,17 @@ from storage.postgres import Connection, Pool, acquire, in_transaction_at
 from storage.stream_writer import Appended, rfc3339
 from storage.streams import with_committed_ns
 
+if TYPE_CHECKING:
+    from actors.media.library import Library
+
 log = logging.getLogger(__name__)
 
 _encode: Final = msgspec.json.encode
 
 
 class Accounts:
-    """`publish` hands committed events to the shards; it neither waits nor raises."""
+    """`publish` hands committed events to the shards; it neither waits nor raises. Without a
+    `library` there are no files."""
 
     def __init__(
         self,
@@ -70,10 +75,12 @@ class Accounts:
         publish: Callable[[list[Publication]], None],
         *,
         passwords: Passwords | None = None,
+        library: Library | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._pool = pool
         self._publish = publish
+        self._library = library
         self._passwords = passwords or Passwords()
         self._profile = Profile(pool)
         self._own = MemberState(pool, self._profile)
@@ -81,7 +88,7 @@ class Accounts:
         self._sign_in = SignIn(pool, settings, secret, self._passwords, self._publish_events, clock)
 
     async def handle_batch(
-        self, requests: Sequence[AccountsRequest | MemberRequest]
+        self, requests: Sequence[AccountsRequest | MemberRequest | MediaRequest]
     ) -> list[Outcome]:
         """One outcome per request, in order. The items run in no certain order among each other.
         Raises nothing but CancelledError."""
@@ -101,7 +108,7 @@ class Accounts:
         """Refuses passwords from now on; the pool belongs to the caller."""
         self._passwords.close()
 
-    async def _answer(self, request: AccountsRequest | MemberRequest) -> Reply:
+    async def _answer(self, request: AccountsRequest | MemberRequest | MediaRequest) -> Reply:
         match request:
             case Register():
                 return await self._sign_in.register(request)
@@ -129,6 +136,10 @@ class Accounts:
                 return await self._own_data.start_export(request)
             case ReadExport():
                 return await self._own_data.read_export(request)
+            case CreateMedia() | CompleteMedia() | ReadMedia():
+                if self._library is None:
+                    raise AppError("unavailable", "This server keeps no files.")
+                return await self._library.answer(request)
             case AuthorizeChannel():
                 raise AssertionError("answered together with the others of its batch")
             case _:

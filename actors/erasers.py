@@ -23,6 +23,8 @@ from storage.anonymous import DELETED_AUTHOR, DELETED_HANDLE
 from storage.comments import CommentRow
 from storage.content_erasure import Redaction
 from storage.content_log import LogEntry
+from storage.media_removal import remove_files_of
+from storage.objects import objects_of
 from storage.postgres import Connection, acquire, in_transaction
 from storage.posts import PostRow
 from storage.streams import with_committed_ns
@@ -167,6 +169,15 @@ async def _exports(tools: JobTools, task: Task) -> int:
     return len(ids)
 
 
+async def _files(tools: JobTools, task: Task) -> int:
+    """Uploaded ones, wherever they are shown."""
+    count = await remove_files_of(tools.pool, objects_of(tools.settings), task.account_id)
+    if count:
+        async with acquire(tools.pool) as connection:
+            await account_tasks.advance(connection, task.id, count)
+    return count
+
+
 # Each is called until nothing is left, from the first to the last, and all of them again until a
 # round finds nothing: what was under way when the account ended is found by the second.
 ERASERS: Final[tuple[Eraser, ...]] = (
@@ -189,6 +200,7 @@ ERASERS: Final[tuple[Eraser, ...]] = (
     Eraser("post.author_id", _posts, also=("revision.editor_id",)),
     _removals("comment"),
     _removals("post"),
+    Eraser("media.owner_id", _files),
     Eraser("", _rows(erasure.own_stream)),
     Eraser("", _exports),
 )

@@ -15,6 +15,7 @@ from storage.account_tasks import Task, TaskJob
 from storage.erasure import count_rows
 from storage.export_files import ExportFiles
 from storage.exports import PARTS, Part
+from storage.objects import objects_of, original_key
 from storage.postgres import acquire
 
 KEPT_DAYS: Final = 7
@@ -33,6 +34,7 @@ class AccountExporter:
     def __init__(self, tools: JobTools) -> None:
         self._pool = tools.pool
         self._files = files_of(tools)
+        self._settings = tools.settings
 
     async def run(self, payload: bytes) -> None:
         """Every attempt begins anew; a finished one stays. Raises msgspec.DecodeError, AppError,
@@ -52,6 +54,7 @@ class AccountExporter:
             with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
                 for part in PARTS:
                     await self._write(archive, part, task)
+                await self._write_files(archive, task)
             size = await self._files.keep(draft, task.id)
         finally:
             await asyncio.to_thread(draft.unlink, missing_ok=True)
@@ -72,6 +75,14 @@ class AccountExporter:
                 async with acquire(self._pool) as connection:
                     await account_tasks.advance(connection, task.id, len(rows))
             file.write(b"[]\n" if opening == "[" else b"]\n")
+
+    async def _write_files(self, archive: zipfile.ZipFile, task: Task) -> None:
+        """Uploaded ones, as members see them; their names need not differ."""
+        async for file in exports.files(self._pool, task.account_id):
+            data = await objects_of(self._settings).read(original_key(file.hash))
+            if data is not None:
+                name = f"files/{file.id}-{file.file_name}"
+                await asyncio.to_thread(archive.writestr, name, data, zipfile.ZIP_STORED)
 
 
 class ExportExpiry:

@@ -13,6 +13,8 @@ from actors.erasing import AccountEraser
 from actors.exporting import AccountExporter, ExportExpiry
 from actors.job_tools import JobTools
 from actors.maintenance import Maintenance
+from actors.media.jobs import MediaJobs
+from actors.media.processing import AT_ONCE
 from actors.notifying import Notifier
 from storage.jobs import Handler
 from storage.schedule import Recurring
@@ -42,6 +44,10 @@ ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
     Entrypoint("erase_account", lambda tools: AccountEraser(tools).run, at_once=4),
     Entrypoint("export_account", lambda tools: AccountExporter(tools).run, at_once=4),
     Entrypoint("expire_exports", lambda tools: ExportExpiry(tools).run),
+    Entrypoint(
+        "media", lambda tools: MediaJobs(tools.pool, tools.settings).process, at_once=AT_ONCE
+    ),
+    Entrypoint("tidy_files", lambda tools: MediaJobs(tools.pool, tools.settings).tidy),
     Entrypoint("maintain_streams", lambda tools: Maintenance(tools).maintain_streams),
     Entrypoint("forget_sessions", lambda tools: Maintenance(tools).forget_sessions),
     Entrypoint("forget_idempotency", lambda tools: Maintenance(tools).forget_idempotency),
@@ -55,6 +61,7 @@ RECURRING: Final[tuple[Recurring, ...]] = (
     Recurring("forget_idempotency", 600),
     Recurring("trim_jobs", 60),
     Recurring("expire_exports", 3_600),
+    Recurring("tidy_files", 3_600),
 )
 
 

@@ -4,7 +4,8 @@ Raw HTML is shown as the text it is. Two independent walls: only the elements be
 written, then nh3 keeps an allow-list.
 
 - Links: http, https and mailto only, `rel="nofollow noopener ugc"`; any other keeps its label.
-- Images become links: a remote picture would tell its owner who reads the thread, and when.
+- Files that members have uploaded are shown (media/links.py). Other images become links: a remote
+  picture would tell its owner who reads the thread, and when.
 - Headings start at h3, below the page's own title and the post's.
 - Blocks of text carry `dir="auto"`; what contains blocks (lists, quotes, tables) cannot be judged
   by the browser, which skips children that have a `dir`, so it gets its direction from here.
@@ -20,12 +21,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 import nh3
 
 from actors.bare_links import split
 from actors.markdown_events import Event, parse, shown, unpacked
+from actors.media.links import SHOWN_SIZE, is_own, own_path
 
 MAX_HREF_CHARACTERS: Final = 2_048
 MAX_NESTING: Final = 20
@@ -35,25 +37,37 @@ _LANGUAGE: Final = re.compile(r"[A-Za-z0-9_+#.-]{1,32}(?!\S)")
 _NOT_IN_HREF: Final = re.compile(r"[\x00-\x20\"<>\\^`{|}\x7f]")
 
 _DIRECTIONS: Final = {"auto", "ltr", "rtl"}
-_cleaner: Final = nh3.Cleaner(
-    tags={
+_TAGS: Final = frozenset(
+    {
         *("p", "br", "hr", "h3", "h4", "h5", "h6", "blockquote", "pre", "code", "em", "strong"),
         *("s", "a", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td"),
-    },
-    clean_content_tags={"script", "style"},
-    # Only our own renderer writes `class`, from a language name of letters, digits and -+#._
-    attributes={"a": {"href"}, "code": {"class"}, "ol": {"start"}},
-    tag_attribute_values={
+    }
+)
+# Only our own renderer writes `class`, from a language name of letters, digits and -+#._
+_ATTRIBUTES: Final = {"a": {"href"}, "code": {"class"}, "ol": {"start"}}
+_OPTIONS: Final[dict[str, Any]] = {
+    "clean_content_tags": {"script", "style"},
+    "tag_attribute_values": {
         **{
             tag: {"dir": _DIRECTIONS}
             for tag in ("p", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "li", "table")
         },
         **{tag: {"dir": _DIRECTIONS, "align": {"left", "center", "right"}} for tag in ("th", "td")},
     },
-    link_rel="nofollow noopener ugc",
-    url_schemes={"http", "https", "mailto"},
-    url_relative="deny",
-    strip_comments=True,
+    "link_rel": "nofollow noopener ugc",
+    "url_schemes": {"http", "https", "mailto"},
+    "url_relative": lambda address: address if is_own(address) else None,
+    "strip_comments": True,
+}
+_cleaner: Final = nh3.Cleaner(tags=_TAGS, attributes=_ATTRIBUTES, **_OPTIONS)
+# For texts with pictures alone: it calls back for every attribute, and the other one need not.
+_picture_cleaner: Final = nh3.Cleaner(
+    tags=_TAGS | {"img"},
+    attributes={**_ATTRIBUTES, "img": {"src", "alt", "loading"}},
+    attribute_filter=lambda tag, name, value: (
+        None if (tag, name) == ("img", "src") and not is_own(value) else value
+    ),
+    **_OPTIONS,
 )
 
 _SIMPLE: Final = {
@@ -79,7 +93,8 @@ def render(markdown: str) -> str:
     writer = _Writer()
     for event in parse(markdown):
         writer.write(event)
-    return _cleaner.clean(shown("".join(writer.out), "&lt;"))
+    cleaner = _picture_cleaner if writer.has_pictures else _cleaner
+    return cleaner.clean(shown("".join(writer.out), "&lt;"))
 
 
 def plain_text(markdown: str, limit: int) -> str:
@@ -110,6 +125,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.out: list[str] = []
+        self.has_pictures = False
         self._closings: list[str] = []
         # Open containers whose direction no text has settled yet, as places in `out`.
         self._undirected: list[int] = []
@@ -215,7 +231,8 @@ class _Writer:
         return _SIMPLE[name]
 
     def _write_in_image(self, kind: str, value: Event) -> None:
-        """An image is a link to it, or its label where it can't be one."""
+        """An uploaded file is shown, another image is a link to it, or its label where it can't be
+        one."""
         if kind not in ("Start", "End"):
             self._label.append(value or " ")
             return
@@ -228,8 +245,13 @@ class _Writer:
         href = self._images.pop()
         if self._images:
             return
-        label = escape("".join(self._label), quote=False)
+        text = "".join(self._label)
+        label = escape(text, quote=False)
         self._label.clear()
+        own = own_path(href)
+        if own is not None:
+            self._picture(own, text)
+            return
         is_web = href[:4].lower() == "http"
         opening = self._link(href) if is_web and not self._links else ""
         if opening:
@@ -237,8 +259,18 @@ class _Writer:
         else:
             self.out.append(label)
 
+    def _picture(self, path: str, label: str) -> None:
+        """A smaller copy, as few of those who read by phone want 10 MB; it leads to the whole."""
+        self.has_pictures = True
+        shown_path = f"{path}/thumbnails/{SHOWN_SIZE}"
+        picture = f'<img src="{shown_path}" alt="{escape(label)}" loading="lazy">'
+        self.out.append(picture if self._links else f'<a href="{path}">{picture}</a>')
+
     def _link(self, href: str) -> str:
         """The opening tag of a link; "" for an address that is refused."""
+        own = own_path(href)
+        if own is not None:
+            return f'<a href="{own}">'
         if len(href) > MAX_HREF_CHARACTERS or _ALLOWED_LINK.match(href) is None:
             return ""
         safe = _NOT_IN_HREF.sub(lambda match: f"%{ord(match.group()):02X}", shown(href))

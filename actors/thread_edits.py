@@ -11,6 +11,7 @@ import msgspec
 from actors import content
 from actors.content_events import comment_event, post_event, publish_edited
 from actors.group_commit import Publisher
+from actors.media.links import linked_files
 from actors.messages import (
     AcceptComment,
     DeleteComment,
@@ -50,6 +51,7 @@ class ThreadEditor:
             request.locked,
             request.pinned,
             language_of_post,
+            linked_files(markdown or ""),
         )
         if not (changes.of_text or changes.of_state):
             raise AppError("invalid", "Nothing to change.", errors=(("", "no field is set"),))
@@ -106,6 +108,7 @@ class ThreadEditor:
             request.body_markdown,
             await render_text(request.body_markdown),
             language_of(request.body_markdown),
+            linked_files(request.body_markdown),
             partial(comment_event, "comment.updated", received_ns=request.received_ns),
         )
         return self._comment(edited, position)

@@ -16,6 +16,7 @@ import msgspec
 
 from actors import content
 from actors.group_commit import Publisher, commit, invalid, refused, without_doubles
+from actors.media.links import linked_files
 from actors.messages import CreateComment, CreatePost, Failure, Outcome, Reply
 from actors.outcomes import failure
 from actors.shard_messages import Ephemeral, Publication
@@ -23,6 +24,7 @@ from actors.thread_rendering import Slices, language_of, language_of_post, rende
 from config.errors import AppError
 from storage import comments as comment_table
 from storage import posts as post_table
+from storage.attachments import Claim, attach
 from storage.comments import NewComment, WrittenComment
 from storage.directory import Community, Directory
 from storage.identity import country_of, new_id
@@ -91,6 +93,10 @@ class ThreadWriter:
             drafts[place] = await _comment_draft(request)
             await slices.give_way()
         items = [draft.item for draft in drafts.values()]
+        claims = [
+            _claim(item.author_id, item.id, item.post_id, item.body_markdown) for item in items
+        ]
+        await attach(self._pool, [claim for claim in claims if claim.media_ids])
         rows, position = await commit(self._pool, items, comment_table.write_comments)
         committed_ns = time.time_ns()
         self._publish(drafts, rows, committed_ns)
@@ -108,6 +114,8 @@ class ThreadWriter:
                 drafts[place] = await _post_draft(request, community)
                 await slices.give_way()
         items = [draft.item for draft in drafts.values()]
+        claims = [_claim(item.author_id, item.id, item.id, item.body_markdown) for item in items]
+        await attach(self._pool, [claim for claim in claims if claim.media_ids])
         rows, position = await commit(self._pool, items, post_table.write_posts)
         self._publish(drafts, rows, time.time_ns())
         outcomes = await self._outcomes(drafts, rows, position, _refused_post, _post_views)
@@ -202,6 +210,10 @@ async def _post_draft(request: CreatePost, community: Community) -> _Post:
         _hash(community.id, request.title, request.body_markdown, request.language, request.tags),
     )  # fmt: skip
     return _Post(item, view)
+
+
+def _claim(author_id: UUID, content_id: UUID, post_id: UUID, markdown: str) -> Claim:
+    return Claim(author_id, content_id, post_id, linked_files(markdown))
 
 
 def _activity(

@@ -9,7 +9,8 @@ import msgspec
 # What a request costs is told by its class, not by its path:
 #   write = posts, edits, drafts, memberships; vote = votes, saves, follows, mutes;
 #   connect = realtime handshakes; subscribe = their commands; emulation = requests that carry
-#   commands of a stream, whatever they hold.
+#   commands of a stream, whatever they hold;
+#   upload = announcing a file, and sending it to a gateway.
 RouteClass = Literal[
     "read",
     "write",
@@ -22,6 +23,7 @@ RouteClass = Literal[
     "emulation",
     "search",
     "ask",
+    "upload",
 ]
 ROUTE_CLASSES: Final[tuple[RouteClass, ...]] = get_args(RouteClass)
 
@@ -66,6 +68,7 @@ def _account_rules() -> dict[RouteClass, Rule]:
         "subscribe": Rule(600, 200),
         "search": Rule(60, 30),
         "ask": Rule(10, 5),
+        "upload": Rule(20, 20),
     }
 
 
@@ -85,6 +88,7 @@ def _address_rules() -> dict[RouteClass, Rule]:
         "emulation": Rule(12_000, 3_000),
         "search": Rule(240, 60),
         "ask": Rule(30, 15),
+        "upload": Rule(120, 80),
     }
 
 

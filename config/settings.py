@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from config.channels import Namespace, Namespaces
+from config.media import Media, Objects
 from config.rate_limits import RateLimitSettings
 
 PROFILES: Final = Path(__file__).parent / "profiles"
@@ -270,12 +271,6 @@ class Llm(_Section, frozen=True):
         _check_urls("endpoint", (self.endpoint,), ("http", "https"))
 
 
-class Objects(_Section, frozen=True):
-    """The object store of media and exports. Nothing reads it yet: part 3 of 5 (content) will."""
-
-    url: str = ""
-
-
 class Mail(_Section, frozen=True):
     """The mail server that confirms addresses. Nothing reads it yet; no part sends mail so far."""
 
@@ -301,6 +296,7 @@ class Settings(_Section, frozen=True):
     search: Search = Search()
     llm: Llm = Llm()
     objects: Objects = Objects()
+    media: Media = Media()
     mail: Mail = Mail()
 
     def __post_init__(self) -> None:
@@ -321,7 +317,6 @@ _NOT_READ: Final = (
     "llm.engine",
     "llm.model",
     "llm.endpoint",
-    "objects.url",
     "mail.url",
 )
 

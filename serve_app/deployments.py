@@ -95,18 +95,28 @@ class FeedDeployment:
 class AccountsDeployment:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         from actors.accounts import Accounts
+        from actors.media.library import Library
+        from actors.media.messages import MediaRequest
         from actors.member_messages import MemberRequest
         from actors.messages import AccountsRequest
+        from storage.objects import objects_of
 
         _start_logging(settings)
         self._pool = await connect(
             settings.postgres.url, settings.postgres, application_name="accounts"
         )
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
+        secret = settings.auth.secret
         self._accounts = Accounts(
-            self._pool, settings.auth, settings.auth.secret, self._publisher.publish
+            self._pool,
+            settings.auth,
+            secret,
+            self._publisher.publish,
+            library=Library(self._pool, objects_of(settings), settings.media, secret),
         )
-        self._decoder = msgspec.msgpack.Decoder(list[AccountsRequest | MemberRequest])
+        self._decoder = msgspec.msgpack.Decoder(
+            list[AccountsRequest | MemberRequest | MediaRequest]
+        )
 
     async def call(self, payload: bytes) -> bytes:
         return encode(await self._accounts.handle_batch(self._decoder.decode(payload)))
@@ -207,6 +217,7 @@ class GatewayDeployment:
         from serve_app.batched_handle import deployment_sender
         from serve_app.gateway.collector import relax_collector
         from serve_app.gateway.gateway import Gateway
+        from storage.objects import objects_of
 
         _start_logging(settings)
         self._gateway = Gateway(
@@ -217,6 +228,7 @@ class GatewayDeployment:
             accounts=deployment_sender(_handle("accounts")),
             rate_limit=deployment_sender(_handle("rate_limit")),
             shards=ShardClient(),
+            objects=objects_of(settings),
             advertised_host=ray.util.get_node_ip_address(),  # type: ignore[no-untyped-call]
         )
         await self._gateway.start()

@@ -12,6 +12,8 @@ from uuid import UUID
 import msgspec
 
 from config.errors import AppError
+from storage import attachments
+from storage.attachments import Claim
 from storage.comments import CommentRow
 from storage.content_locks import lock_comment, lock_post, no_comment, no_post
 from storage.content_log import Edited, append_to
@@ -39,6 +41,7 @@ class PostChanges(msgspec.Struct, frozen=True):
     locked: bool | None
     pinned: bool | None
     language_of: Callable[[str, str], str]
+    media_ids: tuple[UUID, ...] = ()  # files that a new text shows
 
     @property
     def of_text(self) -> bool:
@@ -120,6 +123,9 @@ async def edit_post(
         )  # fmt: skip
         assert written is not None  # locked above
         after = msgspec.structs.replace(after, **dict(written))
+        if after.body_markdown != row.body_markdown:
+            claim = Claim(account_id, row.id, row.id, changes.media_ids)
+            await attachments.replace(connection, claim, row.body_markdown)
         log = await append_to(connection, streams, row.id, event(after))
         if new_text and "@" in after.title + after.body_markdown:
             await enqueue_edited(connection, EditedText(row.id, True, row.revision))
@@ -189,9 +195,10 @@ async def edit_comment(
     body_markdown: str,
     body_html: str,
     language: str,
+    media_ids: tuple[UUID, ...],
     event: Callable[[CommentRow], str],
 ) -> tuple[Edited, int]:
-    """Only by the author. Raises as edit_post does."""
+    """Only by the author. `media_ids`: files that the text shows. Raises as edit_post does."""
 
     async def work(connection: Connection) -> Edited:
         locked = await lock_comment(connection, account_id, comment_id, with_post=False)
@@ -217,6 +224,8 @@ async def edit_comment(
         )  # fmt: skip
         assert written is not None  # locked above
         after = msgspec.structs.replace(row, **dict(written))
+        claim = Claim(account_id, comment_id, row.post_id, media_ids)
+        await attachments.replace(connection, claim, row.body_markdown)
         log = await append_to(connection, locked.streams, comment_id, event(after))
         if "@" in body_markdown:
             await enqueue_edited(connection, EditedText(comment_id, False, row.revision))

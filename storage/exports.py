@@ -114,10 +114,39 @@ PARTS: Final[tuple[Part, ...]] = (
         _fields("post_id", "comment_id", "read_at"),
     ),
     _part(
+        "files", "media.owner_id", "id",
+        _fields("id", "file_name", "content_type", "size_bytes", "state", "created_at"),
+    ),
+    _part(
         "sessions", "session.account_id", "id",
         _fields("id", "user_agent", "created_at", "expires_at", "ended_at", "ended_reason"),
     ),
 )  # fmt: skip
+
+
+class OwnFile(NamedTuple):
+    id: UUID
+    file_name: str
+    hash: bytes
+
+
+async def files(pool: Pool, account_id: UUID) -> AsyncIterator[OwnFile]:
+    """Uploaded files that are ready, in the order of their ids."""
+    after = _BEFORE_ALL
+    while True:
+        async with acquire(pool) as connection:
+            rows = await connection.fetch(
+                "select id, file_name, object_hash from media where owner_id = $1 and id > $2"
+                " and object_hash is not null order by id limit $3",
+                account_id,
+                after,
+                _PAGE,
+            )
+        if not rows:
+            return
+        for row in rows:
+            yield OwnFile(*row)
+        after = rows[-1]["id"]
 
 
 async def pages(pool: Pool, part: Part, account_id: UUID) -> AsyncIterator[list[str]]:

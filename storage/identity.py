@@ -61,6 +61,11 @@ def country_of(id: UUID) -> int:
     return id.int >> 64 & MAX_COUNTRY
 
 
+def in_country(id: UUID, country: int) -> UUID:
+    """The same id in another country: `id_in_country` of migrations/0010."""
+    return UUID(int=id.int & ~(MAX_COUNTRY << 64) | country << 64)
+
+
 def time_ms_of(id: UUID) -> int:
     """Unix milliseconds. Meaningless for ids that are not `is_v7`."""
     return id.int >> 80

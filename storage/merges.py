@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from config.errors import AppError
+from storage import attachments
 from storage.carried_follows import carry_follows, participants
 from storage.comments import CommentRow, read_comments
 from storage.content_locks import LockedPosts, lock_posts, no_post
@@ -107,6 +108,7 @@ async def _merge(
             " where country_id = $1 and target_id = $2",
             *key, head,
         )  # fmt: skip
+    await attachments.carry(connection, [row.id], [head], target.id)
     last = await connection.fetchval(
         "select last_comment_at from post where country_id = $1 and id = $2", *key
     )

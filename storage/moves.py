@@ -19,10 +19,11 @@ import asyncpg
 import msgspec
 
 from config.errors import AppError
+from storage import attachments
 from storage.carried_follows import carry_follows, carry_read_positions, participants
 from storage.content_locks import LockedPosts, Rights, lock_posts, no_post, rights_in
 from storage.content_log import Edited, LogEntry, append_to, overwrite_events
-from storage.identity import new_id, time_ms_of
+from storage.identity import in_country, new_id, time_ms_of
 from storage.postgres import Connection, Pool, in_transaction_at
 from storage.posts import PostRow, read_posts
 
@@ -197,6 +198,8 @@ async def _to_country(
     for table in ("poll", "poll_vote"):
         await connection.execute(f"update {table} set post_id = $2 where post_id = $1", row.id, new)
     await _remember(connection, row.id, new, comments, country)
+    arrived = [new, *(in_country(id, country) for id in comments)]
+    await attachments.carry(connection, [row.id, *comments], arrived, new)
     log = await leave(connection, account_id, locked, row, new, [row.id, *comments], events)
     after = (await read_posts(connection, [new]))[new][0]
     channel = f"community:{after.community_id}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from actors.media.messages import MediaWrite, ReadMedia
 from actors.member_messages import MemberRead, MemberWrite
 from actors.messages import (
     AccountsRead,
@@ -34,8 +35,8 @@ class AtPosition:
 
     # Accounts reads from the primary.
 
-    async def accounts_read(self, request: AccountsRead | MemberRead) -> Reply:
+    async def accounts_read(self, request: AccountsRead | MemberRead | ReadMedia) -> Reply:
         return await self._backends.accounts_read(request)
 
-    async def accounts_write(self, request: AccountsWrite | MemberWrite) -> Reply:
+    async def accounts_write(self, request: AccountsWrite | MemberWrite | MediaWrite) -> Reply:
         return await self._backends.accounts_write(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,9 @@ from serve_app.api.headers import SharedHeaders
 from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.backends import Backends, Limiter, Realtime, VerifyToken
 from serve_app.gateway.edge_cache import EdgeCache
+
+if TYPE_CHECKING:
+    from storage.objects import Objects
 
 CallServerApi = Callable[[str, bytes], Awaitable[bytes]]
 """(method, body) -> answer of the server API, both JSON."""
@@ -41,6 +44,7 @@ class Services:
     addresses: ClientAddresses
     headers: SharedHeaders
     server_api: CallServerApi | None = None
+    objects: Objects | None = None
 
 
 @dataclass(slots=True)

@@ -62,6 +62,10 @@ class Endpoint(Generic[B, Q]):
         self._gateway = services.settings.gateway
         self._cache = services.edge_cache
         self._limiter = services.rate_limiter
+        settings = services.settings
+        self._max_body_bytes = (
+            settings.media.max_file_bytes if route.takes_file else settings.gateway.max_body_bytes
+        )
         self._body_decoder = msgspec.json.Decoder(route.body) if route.takes_body else None
         self._no_body: B = _UNDECODED if self._needs_body else msgspec.convert({}, route.body)
         self._seconds = HTTP_SECONDS.labels(route.method, route.path)
@@ -175,7 +179,7 @@ class Endpoint(Generic[B, Q]):
         if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEADER_BYTES:
             raise HeadersTooLarge(f"At most {MAX_HEADER_BYTES} bytes of headers.")
         length = request.content_length
-        if length is not None and length > self._gateway.max_body_bytes:
+        if length is not None and length > self._max_body_bytes:
             raise self._too_large()
         token = request.headers.get(hdrs.AUTHORIZATION)
         shared = route.shared == "everyone" or (route.shared == "guests" and token is None)
@@ -184,7 +188,7 @@ class Endpoint(Generic[B, Q]):
             shared = not route.is_personal(call.query)
         if route.access == "api_key":
             self._check_api_key(request)
-        elif not shared and route.access != "open":
+        elif not shared and route.access not in ("open", "signed"):
             await self._authenticate(call)
         elif route.rate is not None and route.login_of is None:
             await self._limit(call, None)
@@ -348,8 +352,7 @@ class Endpoint(Generic[B, Q]):
         return web.Response(status=answer.status, body=answer.body, headers=headers)
 
     def _too_large(self) -> AppError:
-        limit = self._gateway.max_body_bytes
-        return AppError("too_large", f"At most {limit} bytes of body.")
+        return AppError("too_large", f"At most {self._max_body_bytes} bytes of body.")
 
 
 async def read_raw(request: web.Request) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from config.errors import HTTP_STATUS, RETRYABLE
+from config.media import THUMBNAIL_SIZES
 from serve_app.api.errors import CONTENT_TYPE, TITLES, Problem
 from serve_app.api.headers import IDEMPOTENCY_KEY, POSITION
 from serve_app.api.route import Nothing, Route
@@ -17,6 +18,11 @@ VERSION: Final = "1.0.0"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _REF: Final = "#/components/schemas/{name}"
 Json = dict[str, Any]
+_PARAMETERS: Final[dict[str, Json]] = {
+    "community": {"type": "string"},
+    "asset": {"type": "string"},
+    "size": {"type": "integer", "enum": list(THUMBNAIL_SIZES)},
+}
 
 _DESCRIPTION: Final = """\
 REST side of a Serai server; live updates come by the realtime protocol at `/connection/websocket`.
@@ -84,6 +90,9 @@ def _operation(route: Route[Any, Any], ref_of: dict[Any, Json], components: Json
             "required": not route.body_optional,
             "content": {"application/json": {"schema": ref_of[route.body]}},
         }
+    if route.takes_file:
+        file = {"type": "string", "format": "binary"}
+        operation["requestBody"] = {"required": True, "content": {"*/*": {"schema": file}}}
     if route.access == "member":
         operation["security"] = [{"bearer": []}]
     elif route.access == "guest":
@@ -106,9 +115,7 @@ def _parameters(route: Route[Any, Any], components: Json) -> list[Json]:
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "string"}
-            if name in ("community", "asset")
-            else {"type": "string", "format": "uuid"},
+            "schema": _PARAMETERS.get(name, {"type": "string", "format": "uuid"}),
         }
         for name in _PARAMETER.findall(route.path)
     ]

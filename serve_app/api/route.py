@@ -19,7 +19,8 @@ from serve_app.api.call import B, Call, Q
 # token. Checking the signature there would cost more than the answer itself and protect nothing.
 # member: no guests.
 # api_key: programs of the operator, by `realtime.api_key`; where none is set the path is 404.
-Access = Literal["open", "guest", "member", "api_key"]
+# signed: whoever has the address, which this server has signed and which ends soon.
+Access = Literal["open", "guest", "member", "api_key", "signed"]
 # Who may be answered from the edge cache: nobody, those without a token, or everyone.
 Shared = Literal["never", "guests", "everyone"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -37,7 +38,8 @@ class Route(Generic[B, Q]):
     `login_of` names the account that a log-in is counted against. A `shared` handler must use
     nothing of the call but its path, its query and its caller. `refusals` are the codes of the
     errors that this route alone can answer with; `codes` adds those that come with its kind.
-    `credentials` are taken by an open route from where it finds them; none is needed.
+    `credentials` are taken by an open route from where it finds them; none is needed. `takes_file`:
+    the handler reads the body itself, up to `media.max_file_bytes` of anything.
     """
 
     method: Method
@@ -48,6 +50,7 @@ class Route(Generic[B, Q]):
     rate: RouteClass | None = None
     body: type[B] = Nothing  # type: ignore[assignment]
     body_optional: bool = False
+    takes_file: bool = False
     query: type[Q] = Nothing  # type: ignore[assignment]
     answer: Any = None
     status: int = 200
@@ -69,7 +72,7 @@ class Route(Generic[B, Q]):
     def codes(self) -> frozenset[str]:
         """Of every problem that a well-formed HTTP request to this route can be answered with."""
         codes = {"invalid", "internal", *self.refusals}
-        if self.access != "open":
+        if self.access not in ("open", "signed"):
             codes |= {"unauthenticated", "token_expired"}
         if "{" in self.path:
             codes.add("not_found")
@@ -77,6 +80,8 @@ class Route(Generic[B, Q]):
             codes.add("conflict")
         if self.takes_body:
             codes |= {"too_large", "unsupported_media_type"}
+        if self.takes_file:
+            codes.add("too_large")
         if self.rate is not None:
             codes |= {"rate_limited", "overloaded", "unavailable"}
         return frozenset(codes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiohttp import hdrs, web
@@ -28,6 +28,7 @@ from serve_app.api import (
     follows,
     health,
     me,
+    media,
     moves,
     mutes,
     notifications,
@@ -49,6 +50,9 @@ from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.backends import Backends, Limiter, Realtime, VerifyToken
 from serve_app.gateway.edge_cache import EdgeCache
 from serve_app.metrics import HTTP_REQUESTS
+
+if TYPE_CHECKING:
+    from storage.objects import Objects
 
 SERVICES: Final = web.AppKey("services", Services)
 
@@ -75,6 +79,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     *saves.ROUTES,
     *follows.ROUTES,
     *mutes.ROUTES,
+    *media.ROUTES,
     *notifications.ROUTES,
     *realtime.ROUTES,
     *docs.ROUTES,
@@ -93,9 +98,10 @@ def build_app(
     routes: Sequence[Route[Any, Any]] = ROUTES,
     *,
     server_api: CallServerApi | None = None,
+    objects: Objects | None = None,
 ) -> web.Application:
     """The application of one gateway; ends its edge cache with itself, nothing else. Without
-    `server_api` its routes are none."""
+    `server_api` its routes are none, without `objects` there are no files."""
     gateway = settings.gateway
     cache = EdgeCache(
         realtime, max_bytes=gateway.edge_cache_bytes, max_age_seconds=gateway.edge_cache_seconds
@@ -110,6 +116,7 @@ def build_app(
         ClientAddresses(gateway.trusted_proxies),
         SharedHeaders(gateway.cors_origins),
         server_api,
+        objects,
     )
     app = web.Application(
         client_max_size=gateway.max_body_bytes,
@@ -125,13 +132,19 @@ def build_app(
     app[health.PRIVATE_PORT] = []
     app[health.DRAINING] = asyncio.Event()
     app[docs.OPENAPI] = msgspec.json.encode(document(routes, auth.cookie_name(gateway.port)))
-    expect = _Expectation(services).handle
+    expect = _Expectation(services, gateway.max_body_bytes).handle
+    expect_file = _Expectation(services, settings.media.max_file_bytes).handle
     methods_of: dict[str, list[str]] = {}
     for route in routes:
         methods_of.setdefault(route.path, []).append(route.method)
         endpoint = Endpoint(route, services)
         handler = endpoint.handle if route.shared == "never" else endpoint.handle_shared
-        app.router.add_route(route.method, route.path, handler, expect_handler=expect)
+        app.router.add_route(
+            route.method,
+            route.path,
+            handler,
+            expect_handler=expect_file if route.takes_file else expect,
+        )
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, handler, expect_handler=expect)
     for path, methods in methods_of.items():
@@ -185,11 +198,12 @@ class _Nowhere:
 class _Expectation:
     """`Expect`, before the handler runs: the body is asked for unless it is refused anyway."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, max_body_bytes: int) -> None:
         self._services = services
+        self._max_body_bytes = max_body_bytes
 
     async def handle(self, request: web.Request) -> web.StreamResponse | None:
-        length, limit = request.content_length, self._services.settings.gateway.max_body_bytes
+        length, limit = request.content_length, self._max_body_bytes
         if length is not None and length > limit:
             return self._refuse(request, AppError("too_large", f"At most {limit} bytes of body."))
         expectation = request.headers.get(hdrs.EXPECT, "").lower()

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from actors.media.messages import MediaWrite, ReadMedia
 from actors.member_messages import CreateDraft, MemberRead, MemberRequest, MemberWrite
 from actors.messages import (
     AccountsRead,
@@ -43,6 +44,7 @@ from serve_app.gateway.realtime import Realtime
 from serve_app.gateway.rpc import Rpc
 from serve_app.gateway.server import GatewayServer, build_app
 from serve_app.gateway.verified_tokens import VerifiedTokens
+from storage.objects import Objects
 
 _LINGER_SECONDS: Final = 0.5
 _READS_WAIT_SECONDS: Final = 2.0
@@ -78,12 +80,16 @@ class HandleBackends:
         self._feed: BatchedHandle[FeedRequest] = BatchedHandle(
             "feed", feed, in_flight=2, max_wait_seconds=_READS_WAIT_SECONDS
         )
-        self._people: BatchedHandle[AccountsRequest | MemberRequest] = BatchedHandle(
+        self._people: BatchedHandle[AccountsRequest | MemberRequest | ReadMedia] = BatchedHandle(
             "accounts", accounts, in_flight=2, max_wait_seconds=_WRITES_WAIT_SECONDS
         )
         # Hashing a password takes a hundred times longer than all else that Accounts does.
         self._signing: BatchedHandle[AccountsRequest] = BatchedHandle(
             "accounts", accounts, in_flight=8, max_batch=4, max_queued=500
+        )
+        # Completing asks the object store, which is another machine.
+        self._media: BatchedHandle[MediaWrite] = BatchedHandle(
+            "accounts", accounts, in_flight=4, max_batch=16, max_wait_seconds=_WRITES_WAIT_SECONDS
         )
         self._register: BatchedHandle[AccountsRequest] = BatchedHandle(
             "accounts", accounts, in_flight=8, max_batch=4, max_queued=500, resend=False
@@ -101,14 +107,16 @@ class HandleBackends:
     async def feed(self, request: FeedRequest) -> Reply:
         return await self._feed.call(request)
 
-    async def accounts_read(self, request: AccountsRead | MemberRead) -> Reply:
+    async def accounts_read(self, request: AccountsRead | MemberRead | ReadMedia) -> Reply:
         return await self._people.call(request)
 
-    async def accounts_write(self, request: AccountsWrite | MemberWrite) -> Reply:
+    async def accounts_write(self, request: AccountsWrite | MemberWrite | MediaWrite) -> Reply:
         if isinstance(request, Register):
             return await self._register.call(request)
         if isinstance(request, Login):
             return await self._signing.call(request)
+        if isinstance(request, MediaWrite):
+            return await self._media.call(request)
         if isinstance(request, CreateDraft):
             request = _with_key(request)
         return await self._people.call(request)
@@ -132,6 +140,7 @@ class Gateway:
         accounts: Send,
         rate_limit: Send,
         shards: Shards,
+        objects: Objects | None = None,
         advertised_host: str = "",
     ) -> None:
         self._settings = settings
@@ -187,6 +196,7 @@ class Gateway:
             limiter,
             verify_token,
             server_api=server_api.call if server_api is not None else None,
+            objects=objects,
         )
         self._rpc = Rpc(ROUTES, app[SERVICES])
         self._server = GatewayServer(app, settings, advertised_host=advertised_host)

@@ -16,7 +16,7 @@ from actors.job_table import ENTRYPOINTS
 from actors.job_tools import JobTools
 from actors.shard_messages import Publication
 from config.settings import Postgres, Settings
-from storage import account_tasks
+from storage import account_tasks, media
 from storage.postgres import Pool, in_transaction
 from tests.integration.content import Content, content_on
 from tests.integration.leaving import leave, live
@@ -84,6 +84,21 @@ async def _expire_exports(content: Content) -> object:
     return None
 
 
+async def _media(content: Content) -> object:
+    """Whose upload is gone: it is refused."""
+    ana = await content.member("ana")
+    assert ana.account_id is not None
+    id = await media.create(content.pool, ana.account_id, "x.png", "image/png", 10, 10_000)
+    await content.pool.execute("update media set state = 'processing'")
+    return {"media_id": id}
+
+
+async def _tidy_files(content: Content) -> object:
+    await _media(content)
+    await content.pool.execute("update media set unattached_since = now() - interval '25 hours'")
+    return None
+
+
 CASES: Final[dict[str, Case]] = {
     "notify": _notify,
     "erase_account": _erase_account,
@@ -93,6 +108,8 @@ CASES: Final[dict[str, Case]] = {
     "forget_sessions": _forget_sessions,
     "forget_idempotency": _forget_idempotency,
     "trim_jobs": _trim_jobs,
+    "media": _media,
+    "tidy_files": _tidy_files,
 }
 
 

@@ -9,10 +9,11 @@ from actors.markdown import plain_text, render
 
 TAGS = {
     *("p", "br", "hr", "h3", "h4", "h5", "h6", "blockquote", "pre", "code", "em", "strong", "s"),
-    *("a", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td"),
+    *("a", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "img"),
 }
-VOID = {"br", "hr"}
-ATTRIBUTES = {"dir", "align", "href", "rel", "class", "start"}
+VOID = {"br", "hr", "img"}
+ATTRIBUTES = {"dir", "align", "href", "rel", "class", "start", "src", "alt", "loading"}
+FILE = "/media/0192f5a6-7c3e-7d2b-8b1a-9c7d5e3f1a2c"
 
 # Text that the grammar reacts to, far more often than random characters would be.
 FRAGMENTS = [
@@ -65,6 +66,7 @@ FRAGMENTS = [
         "a",
         " ",
     ),
+    *(FILE, f"/api/v1{FILE}", f"![x]({FILE})", f"[![x]({FILE})](", f"[x]({FILE})"),
     *("\x00", "\r", "\ud800", "\u202e", "\xa0", "<p>", "</p>", "<math>", "]]>", "<![CDATA["),
 ]
 hostile = st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join)
@@ -84,7 +86,10 @@ class Strict(HTMLParser):
             assert name in ATTRIBUTES, name
             if name == "href":
                 assert value is not None
-                assert value.lower().startswith(("http://", "https://", "mailto:"))
+                allowed = ("http://", "https://", "mailto:")
+                assert value.lower().startswith(allowed) or value == f"/api/v1{FILE}"
+            elif name == "src":
+                assert value == f"/api/v1{FILE}/thumbnails/960"
             elif name == "class":
                 assert tag == "code"
                 assert value is not None

@@ -51,7 +51,7 @@ def test_routes_are_unique_and_writes_are_for_members() -> None:
         # Connections are authorized by their first frame, commands of them by a secret id.
         open_writes = route.path.startswith("/api/v1/auth/") or route.path in _CONNECTIONS
         if route.method != "GET" and not open_writes:
-            assert route.access in ("member", "api_key"), route.path
+            assert route.access in ("member", "api_key", "signed"), route.path
         if route.path.startswith("/api/v1/") and route.tag != "server":
             assert route.rate is not None, route.path
 

@@ -21,7 +21,6 @@ OF_LATER_PARTS = {
     "SERAI_LLM__ENGINE": "vllm",
     "SERAI_LLM__MODEL": "any",
     "SERAI_LLM__ENDPOINT": "http://llm:8000/v1",
-    "SERAI_OBJECTS__URL": "https://objects.example.org/bucket",
     "SERAI_MAIL__URL": "smtp://mail.example.org",
 }
 
@@ -94,6 +93,9 @@ def test_settings_of_later_parts_are_accepted_and_named_as_unused() -> None:
         ("SERAI_AUTH__SECRET", "a", r"^auth\.secret: must have 32 characters"),
         ("SERAI_DEPLOYMENTS__THREAD__MAX_REPLICAS", "-1", "SERAI_DEPLOYMENTS__THREAD"),
         ("SERAI_STREAMS__RETENTION_DAYS", "0", "SERAI_STREAMS__RETENTION_DAYS"),
+        ("SERAI_OBJECTS__URL", "https://h/b", r"^objects\.url: must begin with s3://"),
+        ("SERAI_OBJECTS__URL", "s3://bucket", r"^objects\.access_key_id: s3:// needs it"),
+        ("SERAI_MEDIA__MAX_FILE_BYTES", "1", "SERAI_MEDIA__MAX_FILE_BYTES"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_by_name(name: str, value: str, said: str) -> None:
@@ -124,7 +126,9 @@ SECRETS = {
     "SERAI_POSTGRES__URL": "postgresql://u:hunter2@h/d",
     "SERAI_POSTGRES__REPLICA_URLS": "postgresql://u:hunter2@h/d",
     "SERAI_REDIS__URL": "redis://:hunter2@h",
-    "SERAI_OBJECTS__URL": "https://u:hunter2@h",
+    "SERAI_OBJECTS__URL": "s3://hunter2",
+    "SERAI_OBJECTS__ACCESS_KEY_ID": "hunter2",
+    "SERAI_OBJECTS__SECRET_ACCESS_KEY": "hunter2",
     "SERAI_MAIL__URL": "smtp://u:hunter2@h",
     "SERAI_LLM__ENDPOINT": "http://u:hunter2@h",
 }

@@ -1,0 +1,147 @@
+"""Which posts and comments show which files: whoever may read one of them may read the file.
+
+Rows are written before new content is (`attach`) or in the transaction that changes it (`replace`),
+only for files of the content's author. What removes content needs no call: triggers set `check_at`
+(migrations/0012_media.sql), and `check` looks again when there is no way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from storage.identity import country_of
+from storage.postgres import Connection, Pool, in_transaction
+
+# Content whose transaction has not committed by now never will.
+_CHECK_NEW: Final = "interval '1 hour'"
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Content (a post, where `content_id` is `post_id`) that is about to show files."""
+
+    author_id: UUID
+    content_id: UUID
+    post_id: UUID
+    media_ids: tuple[UUID, ...]
+
+
+# The files are locked, so that none is deleted as an orphan meanwhile.
+_ATTACH: Final = """
+    with claim as materialized (
+        select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::uuid[])
+            c (author, content, post, country, media)
+    ), file as materialized (
+        select m.id, m.owner_id from media m
+        where m.id = any ($5) and m.state <> 'refused' order by m.id for no key update
+    ), attached as (
+        insert into media_attachment (media_id, content_id, post_id, country_id, check_at)
+        select f.id, c.content, c.post, c.country, {check_at}
+        from claim c join file f on f.id = c.media and f.owner_id = c.author
+        order by f.id, c.content
+        on conflict do nothing returning media_id
+    )
+    update media m set unattached_since = null
+    from attached a where m.id = a.media_id and m.unattached_since is not null"""
+_ATTACH_NEW: Final = _ATTACH.format(check_at=f"clock_timestamp() + {_CHECK_NEW}")
+_ATTACH_STANDING: Final = _ATTACH.format(check_at="null")
+
+
+async def attach(pool: Pool, claims: Sequence[Claim]) -> None:
+    """Before the content is written: what shows it at once finds its files readable. Files of
+    others, and what is no file, are left out."""
+    if claims:
+        await in_transaction(pool, lambda connection: _attach(connection, _ATTACH_NEW, claims))
+
+
+async def replace(connection: Connection, claim: Claim, former_text: str) -> None:
+    """The files of content that stands and is being changed are these from now on."""
+    if not claim.media_ids and "/media/" not in former_text:
+        return
+    detached = await connection.fetch(
+        "delete from media_attachment where content_id = $1 and media_id <> all ($2::uuid[])"
+        " returning media_id",
+        claim.content_id,
+        claim.media_ids,
+    )
+    await _release(connection, [row["media_id"] for row in detached])
+    if claim.media_ids:
+        await _attach(connection, _ATTACH_STANDING, [claim])
+
+
+async def carry(
+    connection: Connection, was: Sequence[UUID], now: Sequence[UUID], post_id: UUID
+) -> None:
+    """Content of these ids is found under the others from now on, each in the thread `post_id`."""
+    await connection.execute(
+        "update media_attachment a set content_id = m.now, post_id = $3,"
+        " country_id = id_country($3)"
+        " from unnest($1::uuid[], $2::uuid[]) m (was, now) where a.content_id = m.was",
+        was,
+        now,
+        post_id,
+    )
+
+
+async def _attach(connection: Connection, statement: str, claims: Sequence[Claim]) -> None:
+    rows = [(claim, media_id) for claim in claims for media_id in claim.media_ids]
+    await connection.execute(
+        statement,
+        [claim.author_id for claim, _ in rows],
+        [claim.content_id for claim, _ in rows],
+        [claim.post_id for claim, _ in rows],
+        [country_of(claim.content_id) for claim, _ in rows],
+        [media_id for _, media_id in rows],
+    )
+
+
+# What stands that belongs to nothing any more is an orphan from now on; what belonged to removed
+# content alone is one since long, because that content had its time to come back.
+_RELEASE: Final = """
+    update media m set unattached_since = clock_timestamp() - make_interval(hours => $2)
+    where m.id = any ($1::uuid[]) and m.unattached_since is null
+      and not exists (select from media_attachment a where a.media_id = m.id)"""
+
+
+async def _release(connection: Connection, media_ids: Collection[UUID], hours_ago: int = 0) -> None:
+    if media_ids:
+        await connection.execute(_RELEASE, sorted(media_ids), hours_ago)
+
+
+_DUE: Final = """
+    select a.media_id, a.content_id, p.id is not null and (a.content_id = a.post_id
+               or c.id is not null) as written,
+           p.deleted_at is not null or c.deleted_at is not null as removed
+    from (select * from media_attachment where check_at <= clock_timestamp()
+          order by check_at limit $1 for update skip locked) a
+    left join post p on p.country_id = a.country_id and p.id = a.post_id
+    left join comment c on c.country_id = a.country_id and c.id = a.content_id"""
+_EACH: Final = "unnest($1::uuid[], $2::uuid[]) i (media, content)"
+_STANDS: Final = f"""
+    update media_attachment a set check_at = null from {_EACH}
+    where a.media_id = i.media and a.content_id = i.content"""
+_GONE: Final = f"""
+    delete from media_attachment a using {_EACH}
+    where a.media_id = i.media and a.content_id = i.content"""
+
+
+async def check(pool: Pool, limit: int, orphan_hours: int) -> int:
+    """Looks at up to `limit` attachments that are due; how many there were."""
+
+    async def work(connection: Connection) -> int:
+        due = await connection.fetch(_DUE, limit)
+        standing = [row for row in due if row["written"] and not row["removed"]]
+        gone = [row for row in due if not row["written"] or row["removed"]]
+        for statement, rows in ((_STANDS, standing), (_GONE, gone)):
+            if rows:
+                media_ids = [row["media_id"] for row in rows]
+                await connection.execute(statement, media_ids, [row["content_id"] for row in rows])
+        await _release(connection, {row["media_id"] for row in gone if not row["written"]})
+        removed = {row["media_id"] for row in gone if row["written"]}
+        await _release(connection, removed, orphan_hours)
+        return len(due)
+
+    return await in_transaction(pool, work)
