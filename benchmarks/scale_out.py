@@ -99,7 +99,7 @@ async def _writing(
         raise BenchmarkError(f"a comment was refused: {failures[0]}")
 
 
-async def _round(shape: Shape, seconds: float) -> Round:
+async def measure_shape(shape: Shape, seconds: float) -> Round:
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(work_folder())
         nodes = stack.enter_context(namespaces(shape.nodes))
@@ -158,7 +158,7 @@ async def measure(plan: Plan) -> int:
     rows: list[tuple[object, ...]] = []
     for number in range(1, plan.rounds + 1):
         for shape in shapes:
-            figure = await _round(shape, seconds)
+            figure = await measure_shape(shape, seconds)
             done[shape.name].append(figure)
             rows.append(
                 (number, shape.name, SOCKETS * shape.gateways, figure.per_cpu_second,

@@ -6,17 +6,19 @@ import json
 import os
 import resource
 import struct
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from benchmarks import idle_sockets
+from benchmarks import idle_sockets, scale_out
 from benchmarks.figures import Check, Verdict, conclude, median_difference, median_ratio, table
 from benchmarks.load import Faults, fault_checks, http_request, rate_check, write_requests
 from benchmarks.machine import BenchmarkError, cpu_seconds, json_of
-from benchmarks.plan import read_plan
+from benchmarks.plan import Plan, read_plan
 from benchmarks.reconnect_storm import Storm
+from benchmarks.scale_out import ONE, TWO_NODES, Delivered, Round, Shape
 
 
 def test_the_ratio_is_the_median_of_paired_rounds() -> None:
@@ -156,3 +158,36 @@ def test_fewer_sockets_than_asked_for_is_no_figure(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(resource, "setrlimit", refuse)
     assert idle_sockets.affordable() == 9_750
     assert limits == [(20_000, 20_000)]
+
+
+def rounds_of(
+    rates: dict[Shape, float], faults: dict[str, int]
+) -> Callable[[Shape, float], Awaitable[Round]]:
+    """Of bar 14; `rates` as parts of what is asked."""
+
+    async def measure_shape(shape: Shape, seconds: float) -> Round:
+        asked = scale_out.PER_SECOND * scale_out.SOCKETS * shape.gateways
+        per_second = asked * rates.get(shape, 1.0)
+        delivered = Delivered(
+            connections_ok=1, delivered_total=1, deliveries_per_s=per_second, **faults
+        )
+        return Round(100.0, per_second, [delivered])
+
+    return measure_shape
+
+
+@pytest.mark.parametrize(
+    ("rates", "faults", "status"),
+    [
+        ({}, {}, 0),
+        ({}, {"order_missing": 1}, 1),
+        ({TWO_NODES: 0.9}, {}, 1),
+        ({ONE: 0.9}, {}, 2),
+    ],
+)
+async def test_more_gateways_must_reach_the_rate_and_lose_nothing(
+    monkeypatch: pytest.MonkeyPatch, rates: dict[Shape, float], faults: dict[str, int], status: int
+) -> None:
+    monkeypatch.setattr(scale_out, "why_not", str)
+    monkeypatch.setattr(scale_out, "measure_shape", rounds_of(rates, faults))
+    assert await scale_out.measure(Plan(rounds=1)) == status
