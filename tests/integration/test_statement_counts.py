@@ -99,7 +99,7 @@ STATEMENTS: Final[dict[str, int]] = {
     "POST /api/v1/comments/{comment_id}/restore": 8,
     "GET /api/v1/communities/{community}/tags": 3,
     "POST /api/v1/posts/{post_id}/restore": 6,
-    "POST /api/v1/posts/{post_id}/merge": 26,
+    "POST /api/v1/posts/{post_id}/merge": 27,
 }
 
 _RESET: Final = "SELECT pg_advisory_unlock_all()"
