@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from actors.access_token import sign
-from actors.messages import Caller, CreatePost, Reply
+from actors.messages import Caller, CreateComment, CreatePost, Reply
 from actors.shard_messages import Ephemeral, Publication
 from actors.thread import Thread
 from benchmarks.machine import BenchmarkError
@@ -88,11 +88,42 @@ async def make_posts(
         )
         for place, slug in enumerate(communities)
     ]  # fmt: skip
+    return await _write(thread, requests)
+
+
+async def make_comments(
+    pool: Pool, authors: Sequence[Caller], posts: Sequence[UUID], each: int
+) -> None:
+    """`each` comments to each of the posts, written as the server does: every third one answers the
+    post, the others answer one of these."""
+    thread = Thread(pool, Directory(pool), _Unheard())
+    received_ns = int(datetime.now(UTC).timestamp() * 1e9)
+    bodies = texts()
+    for post in posts:
+        parents: list[UUID] = []
+        for answers in (False, True):
+            count = each - len(parents) if answers else -(-each // 3)
+            written = await _write(
+                thread,
+                [
+                    CreateComment(
+                        authors[place % len(authors)], post,
+                        parents[place % len(parents)] if answers else None, next(bodies), None,
+                        received_ns,
+                    )
+                    for place in range(count)
+                ],
+            )  # fmt: skip
+            parents = parents or written
+
+
+async def _write(thread: Thread, requests: Sequence[CreatePost | CreateComment]) -> list[UUID]:
+    """The ids in order."""
     made: list[UUID] = []
     waiting = iter(requests)
     while batch := list(islice(waiting, _BATCH)):
         for outcome in await thread.handle_batch(batch):
             if not isinstance(outcome, Reply):
-                raise BenchmarkError(f"a post was refused: {outcome}")
+                raise BenchmarkError(f"a write was refused: {outcome}")
             made.append(UUID(msgspec.json.decode(outcome.body)["id"]))
     return made

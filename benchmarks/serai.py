@@ -61,7 +61,7 @@ async def database(folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def serai_on(postgres_url: str, folder: Path) -> AsyncIterator[Serai]:
+async def serai_on(postgres_url: str, folder: Path, **environment: str) -> AsyncIterator[Serai]:
     """A server on that database, rate limits off, ready to answer."""
     data, log = folder / "data", folder / "serai.log"
     data.mkdir()
@@ -75,6 +75,7 @@ async def serai_on(postgres_url: str, folder: Path) -> AsyncIterator[Serai]:
         "SERAI_POSTGRES__URL": postgres_url,
         "SERAI_AUTH__SECRET": server.secret,
         "SERAI_LOG_LEVEL": "WARNING",
+        **environment,
     }
     async with running(module("serve_app", "up"), env=env, log=log) as process:
         await _wait_ready(server, process, log)
