@@ -1,7 +1,8 @@
 """The Accounts actor: people, their sessions, memberships, notifications, and what they may read.
 
 The items of a batch run at once and fail singly. Sessions are made and ended in sign_in.py,
-channels are judged in channel_access.py; what only the database can decide is decided in storage/.
+communities are run in groups.py, channels are judged in channel_access.py; what only the database
+can decide is decided in storage/.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import msgspec
 
 from actors.channel_access import authorize
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
-from actors.media.messages import CompleteMedia, CreateMedia, MediaRequest, ReadMedia
-from actors.member_messages import MemberRequest
+from actors.group_messages import GroupRequest
+from actors.groups import Groups
+from actors.media.messages import CompleteMedia, CreateMedia, ReadMedia
 from actors.member_state import MemberState
 from actors.messages import (
-    AccountsRequest,
     AuthorizeChannel,
     EraseAccount,
     Failure,
@@ -44,6 +45,7 @@ from actors.outcomes import settle
 from actors.own_data import OwnData
 from actors.pages import member, require_limit
 from actors.passwords import Passwords
+from actors.people_messages import PeopleRequest
 from actors.profile import Profile
 from actors.shard_messages import Publication
 from actors.sign_in import SignIn
@@ -85,11 +87,10 @@ class Accounts:
         self._profile = Profile(pool)
         self._own = MemberState(pool, self._profile)
         self._own_data = OwnData(pool, secret, self._passwords, self._publish_events, clock)
+        self._groups = Groups(pool, self._publish_events)
         self._sign_in = SignIn(pool, settings, secret, self._passwords, self._publish_events, clock)
 
-    async def handle_batch(
-        self, requests: Sequence[AccountsRequest | MemberRequest | MediaRequest]
-    ) -> list[Outcome]:
+    async def handle_batch(self, requests: Sequence[PeopleRequest]) -> list[Outcome]:
         """One outcome per request, in order. The items run in no certain order among each other.
         Raises nothing but CancelledError."""
         channels = [request for request in requests if isinstance(request, AuthorizeChannel)]
@@ -108,7 +109,9 @@ class Accounts:
         """Refuses passwords from now on; the pool belongs to the caller."""
         self._passwords.close()
 
-    async def _answer(self, request: AccountsRequest | MemberRequest | MediaRequest) -> Reply:
+    async def _answer(self, request: PeopleRequest) -> Reply:
+        if isinstance(request, GroupRequest):
+            return await self._groups.answer(request)
         match request:
             case Register():
                 return await self._sign_in.register(request)
@@ -223,6 +226,16 @@ class Accounts:
         )
 
 
+def _community_shown(notification: Notification) -> dict[str, object] | None:
+    if notification.community_id is None:
+        return None
+    return {
+        "id": notification.community_id,
+        "slug": notification.community_slug,
+        "name": notification.community_name,
+    }
+
+
 def _shown(notification: Notification) -> dict[str, object]:
     actor = None
     if notification.actor_handle is not None:
@@ -239,6 +252,7 @@ def _shown(notification: Notification) -> dict[str, object]:
         "post_id": notification.post_id,
         "comment_id": notification.comment_id,
         "post_title": notification.post_title,
+        "community": _community_shown(notification),
         "created_at": rfc3339(notification.created_at),
         "read": notification.read,
     }

@@ -115,7 +115,8 @@ def _grant(
         and caller.account_id is not None
         and relation.role != "banned"
     )
-    return ChannelGrant(request.channel, relation.visibility == "public", may_type)
+    public = relation.visibility == "public"
+    return ChannelGrant(request.channel, public, may_type, str(relation.community_id))
 
 
 def _invalid(reason: str) -> AppError:

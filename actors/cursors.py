@@ -41,6 +41,12 @@ class CursorKind(enum.IntEnum):
     SAVES = 21
     MUTED_ACCOUNTS = 22
     MUTED_COMMUNITIES = 23
+    # 40 and up: who is in a community, and who wants to be.
+    MEMBERS = 40
+    INVITED = 41
+    JOIN_REQUESTS = 42
+    OWN_INVITATIONS = 43
+    COMMUNITY_LOG = 44
 
 
 def encode_cursor(kind: CursorKind, scope: str, value: object) -> str:

@@ -42,6 +42,8 @@ class CommunityView(msgspec.Struct, frozen=True):
     member_count: int
     rules: str
     visibility: str
+    joining: str
+    archived: bool
     created_at: str
 
 
@@ -87,7 +89,7 @@ class DirectoryReader:
         more = len(rows) > request.limit
         rows = rows[: request.limit]
         cursor = encode_cursor(CursorKind.COMMUNITIES, scope, rows[-1].slug) if more else None
-        body = _encode({"items": [_view(row) for row in rows], "next_cursor": cursor})
+        body = _encode({"items": [community_view(row) for row in rows], "next_cursor": cursor})
         return Reply(200, body, position, public=joined_by is None)
 
     async def read_community(self, request: ReadCommunity) -> Reply:
@@ -98,16 +100,15 @@ class DirectoryReader:
             if found is None:
                 raise not_found()
             row, epoch, offset = found
-            if row.visibility != "public":
-                await require_reader(connection, request.caller, row.id)
-        channel = f"community:{row.id}"
-        return content.live_page(
-            _encode(_view(row)),
-            channel,
-            StreamPosition(epoch, offset),
-            position,
-            public=row.visibility == "public",
-        )
+            if row.visibility != "public" and not await may_read(
+                connection, row.id, request.caller.account_id
+            ):
+                if row.joining != "request":
+                    raise not_found()
+                # Who may ask to join may see what for.
+                card = _encode(community_view(row))
+                return Reply(200, card, position, False, f"community:{row.id}", offset)
+        return community_page(row, epoch, offset, position)
 
     async def list_tags(self, request: ListTags) -> Reply:
         """The most frequent ones, counted among the community's newest posts."""
@@ -125,6 +126,16 @@ class DirectoryReader:
         body = _encode({"items": items, "next_cursor": None})
         public = row.visibility == "public"
         return Reply(200, body, position, public, f"community:{row.id}", offset)
+
+
+def community_page(row: CommunityRow, epoch: str, offset: int, position: int) -> Reply:
+    return content.live_page(
+        _encode(community_view(row)),
+        f"community:{row.id}",
+        StreamPosition(epoch, offset),
+        position,
+        public=row.visibility == "public",
+    )
 
 
 async def find_community(directory: Directory, id_or_slug: str) -> Community:
@@ -154,10 +165,11 @@ def _without_nul(path: str, text: str | None) -> None:
         raise AppError("invalid", f"{path}: holds a NUL.", errors=((path, "holds a NUL"),))
 
 
-def _view(row: CommunityRow) -> CommunityView:
+def community_view(row: CommunityRow) -> CommunityView:
     return CommunityView(
         row.id, row.slug, row.name, content.alpha2(row.country_id), row.visa_type, row.kind,
-        row.member_count, row.rules, row.visibility, rfc3339(row.created_at),
+        row.member_count, row.rules, row.visibility, row.joining, row.archived,
+        rfc3339(row.created_at),
     )  # fmt: skip
 
 

@@ -65,6 +65,10 @@ def _deleting(table: str, column: str = "account_id") -> Eraser:
     return Eraser(f"{table}.{column}", _rows(erasure.deleting(table, column)))
 
 
+def _renaming(table: str, column: str, further: str = "") -> Eraser:
+    return Eraser(f"{table}.{column}", _rows(erasure.renaming(table, column, further)))
+
+
 def _removals(table: Literal["post", "comment"]) -> Eraser:
     async def erase(connection: Connection, account_id: UUID) -> int:
         return await erasure.removals(connection, account_id, table)
@@ -195,6 +199,13 @@ ERASERS: Final[tuple[Eraser, ...]] = (
     _deleting("notification"),
     Eraser("notification.actor_id", _notices),
     Eraser("membership.account_id", _rows(erasure.memberships)),
+    _deleting("invitation"),
+    _renaming("invitation", "invited_by"),
+    _deleting("join_request"),
+    _renaming("community", "created_by"),
+    _renaming("community_log", "actor_id"),
+    # The detail of a ban is what a moderator wrote about the account.
+    _renaming("community_log", "subject_id", ", detail = '{}'"),
     Eraser("vote.account_id", _rows(erasure.votes)),
     Eraser("comment.author_id", _comments, also=("revision.editor_id",)),
     Eraser("post.author_id", _posts, also=("revision.editor_id",)),

@@ -29,7 +29,7 @@ Keyed = TypeVar("Keyed", CreatePost, CreateComment)
 
 _REASONS: Final = {
     "not_found": "There is no such post or comment.",
-    "locked": "This thread is locked.",
+    "locked": "This thread is locked, or its community is archived.",
     "suspended": "Your account is suspended.",
     "not_permitted": "You may not write here.",
     "unauthenticated": "Your account is gone. Log in again.",

@@ -466,8 +466,10 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class ChannelGrant(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Permission to read one channel; `public` grants hold for every caller alike."""
+    """Permission to read one channel; `public` grants hold for every caller alike. `community`: the
+    id of the one that it belongs to, empty for `user:` channels."""
 
     channel: str
     public: bool
     may_publish_typing: bool = False
+    community: str = ""

@@ -18,6 +18,10 @@ DEFAULT: Final = "default"
 """The namespace of channel names without a colon. There is none unless the profile says so."""
 CONTROL: Final = "serai-control"
 """Where gateways talk to each other: closed to clients and to the server API."""
+ACCESS: Final = "serai-access"
+"""Where gateways hear which communities are no longer public: closed as well."""
+ACCESS_CHANNEL: Final = f"{ACCESS}:all"
+INTERNAL: Final = frozenset((CONTROL, ACCESS))
 USER_BOUNDARY: Final = "#"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -116,7 +120,18 @@ OWN: Final[Mapping[str, Namespace]] = {
         history_size=10_000,
         history_ttl_seconds=300.0,
     ),
+    ACCESS: Namespace(
+        subscribe="content",
+        read_history="nobody",
+        read_presence="nobody",
+        history="postgres",
+        recovery="stream",
+    ),
 }
+
+
+def is_internal(channel: str) -> bool:
+    return channel.partition(":")[0].lstrip("$") in INTERNAL
 
 
 def users_of(channel: str) -> frozenset[str] | None:

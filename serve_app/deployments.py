@@ -96,9 +96,7 @@ class AccountsDeployment:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         from actors.accounts import Accounts
         from actors.media.library import Library
-        from actors.media.messages import MediaRequest
-        from actors.member_messages import MemberRequest
-        from actors.messages import AccountsRequest
+        from actors.people_messages import PeopleRequest
         from storage.objects import objects_of
 
         _start_logging(settings)
@@ -114,9 +112,7 @@ class AccountsDeployment:
             self._publisher.publish,
             library=Library(self._pool, objects_of(settings), settings.media, secret),
         )
-        self._decoder = msgspec.msgpack.Decoder(
-            list[AccountsRequest | MemberRequest | MediaRequest]
-        )
+        self._decoder = msgspec.msgpack.Decoder(list[PeopleRequest])
 
     async def call(self, payload: bytes) -> bytes:
         return encode(await self._accounts.handle_batch(self._decoder.decode(payload)))

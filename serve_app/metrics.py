@@ -33,7 +33,7 @@ EDGE_READS: Final = Counter(
     ["result"],
 )
 EDGE_DROPPED: Final = Counter(
-    "serai_edge_cache_dropped_total", "Entries dropped: event, expired, full", ["reason"]
+    "serai_edge_cache_dropped_total", "Entries dropped: event, access, expired, full", ["reason"]
 )
 
 

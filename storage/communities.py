@@ -15,6 +15,11 @@ from storage.postgres import Connection
 
 Visibility = Literal["public", "private"]
 MembershipRole = Literal["member", "moderator", "admin", "banned"]
+Joining = Literal["open", "request", "invitation"]
+"""Who becomes a member: whoever wants to, whom a moderator lets in, whom one has invited."""
+# Nobody walks into a private community, whatever its row says.
+JOINING_COLUMN: Final = """case when c.visibility = 'private' and c.joining = 'open'
+    then 'invitation' else c.joining end as joining"""
 
 # Text that is no slug never reaches SQL (a NUL byte would make the statement fail).
 _SLUG: Final = re.compile(r"[a-z0-9-]{1,100}", re.ASCII)

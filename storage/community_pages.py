@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from storage.communities import JOINING_COLUMN, Joining
 from storage.postgres import Connection
 
 
@@ -22,6 +23,8 @@ class CommunityRow(msgspec.Struct, frozen=True):
     member_count: int
     rules: str
     visibility: str
+    joining: Joining
+    archived: bool
     created_at: datetime
 
 
@@ -35,7 +38,13 @@ class CommunityFilter(msgspec.Struct, frozen=True):
     joined_by: UUID | None
 
 
-_COLUMNS: Final = ", ".join(f"c.{name}" for name in CommunityRow.__struct_fields__)
+_COMPUTED: Final = {
+    "joining": JOINING_COLUMN,
+    "archived": "c.archived_at is not null as archived",
+}
+_COLUMNS: Final = ", ".join(
+    _COMPUTED.get(name, f"c.{name}") for name in CommunityRow.__struct_fields__
+)
 
 # In the order of the unique index on slug, which ends at the page's last row.
 _LIST: Final = f"""

@@ -37,20 +37,28 @@ class Overtaken(asyncpg.SerializationError):
 
 
 class Rights(msgspec.Struct, frozen=True):
-    """What the acting account is to one piece of content."""
+    """What the acting account is to one piece of content, whose community may be `archived`."""
 
     is_author: bool
     moderates: bool
+    archived: bool = False
 
     @property
     def may_remove(self) -> bool:
+        """Also from an archive."""
         return self.is_author or self.moderates
+
+    def require_live(self) -> None:
+        """Raises AppError `locked` where nothing may be changed any more."""
+        if self.archived:
+            raise AppError("locked", "This community is archived.")
 
 
 # The caller's side of `refusal` (migrations/0003_writes.sql) for one post.
 _STANDING: Final = """
     select a.role as account_role, m.role as membership_role,
-           refusal(a.status, a.suspended_until, a.role, y.visibility, m.role) as code
+           refusal(a.status, a.suspended_until, a.role, y.visibility, m.role) as code,
+           y.archived_at is not null as archived
     from community y
     left join account a on a.id = $2
     left join membership m on m.account_id = $2 and m.community_id = y.id
@@ -74,7 +82,7 @@ async def _rights(
     moderates = (
         standing["account_role"] in MODERATES or (standing["membership_role"] or "") in MODERATES
     )
-    return Rights(author_id == account_id, moderates)
+    return Rights(author_id == account_id, moderates, standing["archived"])
 
 
 class LockedPosts(msgspec.Struct, frozen=True):

@@ -89,8 +89,8 @@ async def edit_post(
 ) -> tuple[Edited, int]:
     """The text is the author's, lock and pin are the moderators'. `event` encodes the new row.
 
-    Raises AppError not_found, not_permitted, suspended, unauthenticated, and conflict where too
-    many posts of the community are pinned.
+    Raises AppError not_found, not_permitted, locked, suspended, unauthenticated, and conflict where
+    too many posts of the community are pinned.
     """
 
     async def work(connection: Connection) -> Edited:
@@ -101,6 +101,7 @@ async def edit_post(
             raise AppError("not_permitted", "Only the author may change the text.")
         if changes.of_state and not rights.moderates:
             raise AppError("not_permitted", "Only moderators may lock or pin.")
+        rights.require_live()
         after = changes.applied_to(row)
         if after is row:
             return Edited(row)
@@ -165,6 +166,7 @@ async def accept_comment(
             raise no_post()
         if not (rights.is_author or rights.moderates):
             raise AppError("not_permitted", "Only the author or a moderator may accept an answer.")
+        rights.require_live()
         if row.accepted_comment_id == comment_id:
             return Edited(row)
         # Removals lock the post before the comment: what stands here stands until the commit.
@@ -207,6 +209,7 @@ async def edit_comment(
             raise no_comment()
         if not locked.rights.is_author:
             raise AppError("not_permitted", "Only the author may change a comment.")
+        locked.rights.require_live()
         if row.body_markdown == body_markdown:
             return Edited(row)
         country = country_of(comment_id)

@@ -69,6 +69,20 @@ _LEAVE: Final = f"""
     select count(*) from gone"""
 
 
+def renaming(table: str, column: str, further: str = "") -> Erase:
+    """The rows of an unpartitioned table stay, their `column` names the deleted author. `further`:
+    what else is set. An index must lead with the column."""
+    statement = (
+        f"update {table} set {column} = $2{further} where ctid = any (array("
+        f"select ctid from {table} where {column} = $1 limit {BATCH} for update))"
+    )
+
+    async def erase(connection: Connection, account_id: UUID) -> int:
+        return _count(await connection.execute(statement, account_id, DELETED_AUTHOR))
+
+    return erase
+
+
 async def memberships(connection: Connection, account_id: UUID) -> int:
     """The counts of the communities move with them."""
     return int(await connection.fetchval(_LEAVE, account_id))

@@ -1,20 +1,21 @@
-"""The membership table. `community.member_count` counts its rows, less the banned, and moves with
-them in one transaction, as does the `membership.changed` event on the account's own stream.
+"""Joining and leaving, and what operators do. `community.member_count` counts the rows of the
+membership table, less the banned, and moves with them in one transaction, as does the
+`membership.changed` event on the account's own stream.
 
-Lock order: the account's stream, the membership, the community.
+Lock order: the account's stream, the community where an office changes, the membership.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from config.errors import AppError
-from storage import accounts, communities
-from storage.accounts import Account
+from storage import accounts, admissions, communities, community_log, groups
 from storage.communities import MembershipRole
+from storage.groups import Group
 from storage.postgres import Connection, Pool, in_transaction
-from storage.stream_writer import Appended, append_event, event_payload
+from storage.stream_writer import Appended
 
 
 class Joined(NamedTuple):
@@ -24,51 +25,56 @@ class Joined(NamedTuple):
     event: Appended | None
 
 
-_JOIN: Final = """
-insert into membership as m (account_id, community_id) values ($1, $2)
-on conflict (account_id, community_id) do update set role = m.role
-returning role, xmax = 0 as fresh"""
-
-
 async def join(connection: Connection, account_id: UUID, community: str) -> Joined:
-    """Idempotent. Raises AppError `not_found` for a community that the account may not see,
-    `not_permitted` for one that it was banned from or that takes nobody who comes by themselves."""
+    """Idempotent; an invitation is accepted by it. Raises AppError `not_found` for a community that
+    the account may not see, `not_permitted` for one that it was banned from or that takes nobody
+    who comes by themselves."""
     account = await accounts.lock(connection, account_id)
     account.require_active()
-    relation = await communities.find(connection, community, account_id)
-    if relation is None or not relation.visible(account.role):
+    group = await groups.find(connection, community)
+    role = await groups.role_in(connection, account_id, group.id)
+    if role not in (None, "banned"):
+        return Joined(role, None)
+    invited = role is None and await admissions.is_invited(connection, account_id, group.id)
+    may_ask = role is None and group.joining == "request"
+    if not (group.visible(role, account.role) or invited or may_ask):
         raise communities.not_found()
-    if relation.visibility == "private" and not relation.is_member:
-        raise AppError("not_permitted", "Nobody joins a private community without being invited.")
-    row = await connection.fetchrow(_JOIN, account_id, relation.community_id)
-    assert row is not None
-    if row["role"] == "banned":
+    if role == "banned":
         raise AppError("not_permitted", "You were banned from this community.")
-    if not row["fresh"]:
-        return Joined(row["role"], None)
-    await _count(connection, relation.community_id, +1)
-    return Joined(
-        row["role"], await _announce(connection, account, relation.community_id, row["role"])
-    )
+    if not invited:
+        _require_open(group)
+    (event,) = await admissions.enter(connection, account, group.id)
+    return Joined("member", event)
+
+
+def _require_open(group: Group) -> None:
+    if group.joining == "request":
+        raise AppError("not_permitted", "A moderator lets people in here: ask to join.")
+    if group.joining == "invitation":
+        raise AppError("not_permitted", "Nobody joins this community without being invited.")
 
 
 async def leave(connection: Connection, account_id: UUID, community: str) -> Appended | None:
-    """Idempotent; a ban stays. Raises AppError `not_found` as `join`."""
+    """Idempotent; a ban stays. Raises AppError `not_found` as `join`, `conflict` for the last owner
+    of a group."""
     account = await accounts.lock(connection, account_id)
     account.require_active()
-    relation = await communities.find(connection, community, account_id)
-    if relation is None or not relation.visible(account.role):
+    group = await groups.find(connection, community)
+    role = await groups.role_in(connection, account_id, group.id)
+    if not group.visible(role, account.role):
         raise communities.not_found()
-    left = await connection.fetchval(
-        "delete from membership where account_id = $1 and community_id = $2 and role <> 'banned'"
-        " returning account_id",
-        account_id,
-        relation.community_id,
-    )
-    if left is None:
+    if not groups.rank_of(role):
         return None
-    await _count(connection, relation.community_id, -1)
-    return await _announce(connection, account, relation.community_id, None)
+    if role == "admin":
+        await groups.lock_row(connection, group.id)
+        await groups.require_other_owner(connection, group, account_id)
+    await connection.execute(
+        "delete from membership where account_id = $1 and community_id = $2",
+        account_id,
+        group.id,
+    )
+    await _count(connection, group.id, -1)
+    return await groups.announce(connection, account, group.id, None)
 
 
 # ---------------------------------------------------------------- what operators do
@@ -94,15 +100,15 @@ async def unban(pool: Pool, handle: str, community: str) -> None:
 
     async def work(connection: Connection) -> None:
         account = await accounts.lock_handle(connection, handle)
-        relation = await communities.find(connection, community, account.id)
-        if relation is None:
-            raise communities.not_found()
-        await connection.execute(
+        group = await groups.find(connection, community)
+        lifted = await connection.fetchval(
             "delete from membership"
-            " where account_id = $1 and community_id = $2 and role = 'banned'",
+            " where account_id = $1 and community_id = $2 and role = 'banned' returning true",
             account.id,
-            relation.community_id,
+            group.id,
         )
+        if lifted:
+            await community_log.write(connection, group.id, None, "unbanned", account.id)
 
     await in_transaction(pool, work)
 
@@ -113,23 +119,38 @@ async def _set_role(
     async def work(connection: Connection) -> list[Appended]:
         # With the stream locked no other membership of this account changes meanwhile.
         account = await accounts.lock_handle(connection, handle)
-        before = await communities.find(connection, community, account.id)
-        if before is None:
-            raise communities.not_found()
-        if before.role == role:
+        group = await groups.find(connection, community)
+        await groups.lock_row(connection, group.id)
+        before = await groups.role_in(connection, account.id, group.id)
+        if before == role:
             return []
         await connection.execute(
             "insert into membership (account_id, community_id, role) values ($1, $2, $3)"
             " on conflict (account_id, community_id) do update set role = excluded.role",
             account.id,
-            before.community_id,
+            group.id,
             role,
         )
-        await _count(connection, before.community_id, (role != "banned") - before.is_member)
+        await _count(connection, group.id, (role != "banned") - bool(groups.rank_of(before)))
+        await _log(connection, group.id, account.id, before, role)
         shown = None if role == "banned" else role
-        return [await _announce(connection, account, before.community_id, shown)]
+        return [await groups.announce(connection, account, group.id, shown)]
 
     return await in_transaction(pool, work)
+
+
+async def _log(
+    connection: Connection,
+    community_id: UUID,
+    account_id: UUID,
+    before: MembershipRole | None,
+    role: MembershipRole,
+) -> None:
+    if role == "banned":
+        await community_log.write(connection, community_id, None, "banned", account_id)
+    else:
+        detail = {"from": before or "", "to": role}
+        await community_log.write(connection, community_id, None, "role", account_id, detail)
 
 
 async def _count(connection: Connection, community_id: UUID, change: int) -> None:
@@ -139,10 +160,3 @@ async def _count(connection: Connection, community_id: UUID, change: int) -> Non
             community_id,
             change,
         )
-
-
-async def _announce(
-    connection: Connection, account: Account, community_id: UUID, role: MembershipRole | None
-) -> Appended:
-    payload = event_payload("membership.changed", {"community_id": community_id, "role": role})
-    return await append_event(connection, account.channel, account.stream_id, community_id, payload)

@@ -74,8 +74,9 @@ async def merge_posts(
             raise no_post()
         if target.deleted:
             raise unfit_target()
-        require_moderator(rights)
-        require_moderator(target_rights)
+        for its in (rights, target_rights):
+            require_moderator(its)
+            its.require_live()
         public = row.visibility == target.visibility == "public"
         if not public and row.community_id != target.community_id:
             raise AppError("not_permitted", "Threads merge within one community or in public.")

@@ -19,11 +19,11 @@ import asyncpg
 import msgspec
 
 from config.errors import AppError
-from storage import attachments
+from storage import access_changes, attachments
 from storage.carried_follows import carry_follows, carry_read_positions, participants
 from storage.content_locks import LockedPosts, Rights, lock_posts, no_post, rights_in
 from storage.content_log import Edited, LogEntry, append_to, overwrite_events
-from storage.identity import in_country, new_id, time_ms_of
+from storage.identity import country_of, in_country, new_id, time_ms_of
 from storage.postgres import Connection, Pool, in_transaction_at
 from storage.posts import PostRow, read_posts
 
@@ -54,6 +54,8 @@ async def move_post(
     """
 
     async def work(connection: Connection) -> Edited:
+        if country_of(community_id) == country_of(post_id):
+            await access_changes.lock(connection)
         locked = await lock_posts(connection, account_id, [post_id], [community_id])
         row, rights = locked.posts[post_id]
         if row.moved_to is not None and rights.moderates:
@@ -61,6 +63,7 @@ async def move_post(
         if row.deleted:
             raise no_post()
         require_moderator(rights)
+        rights.require_live()
         if row.community_id == community_id:
             return Edited(row)
         target = await _target(connection, account_id, community_id)
@@ -93,7 +96,9 @@ async def _target(connection: Connection, account_id: UUID, community_id: UUID) 
     )
     if target is None:
         raise unknown
-    require_moderator(await rights_in(connection, account_id, community_id, unknown))
+    rights = await rights_in(connection, account_id, community_id, unknown)
+    require_moderator(rights)
+    rights.require_live()
     return target
 
 
@@ -122,6 +127,8 @@ async def _within_country(
         (f"thread:{row.id}", events.updated(after)),
     ):
         log += await append_to(connection, locked.stream(channel), row.id, payload)
+    told = access_changes.moved(row.id, target["id"])
+    log += await append_to(connection, access_changes.STREAMS, row.id, told)
     return Edited(after, log)
 
 

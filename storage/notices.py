@@ -215,7 +215,7 @@ _WRITE: Final = """
                                        created_at)
         select id, account, kind, actor, post, comment, span, to_timestamp(id_ms(id) / 1000.0)
         from notice order by place
-        on conflict (account_id, post_id, comment_id) do update
+        on conflict (account_id, post_id, comment_id) where post_id is not null do update
             set id = excluded.id, kind = excluded.kind, actor_id = excluded.actor_id,
                 created_at = excluded.created_at, read_at = null
             where b.kind in ('thread', 'post') and excluded.kind in ('reply', 'mention')

@@ -15,8 +15,9 @@ MAX_COUNT: Final = 100
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """`post_title` is None when the post is deleted or the account may not read it (any more).
-    `count`: what it stands for, at most MAX_COUNT; 1 for all but those of followers."""
+    """About a post (`post_id`) or a community (`community_id`). `post_title` and the community's
+    names are None when it is deleted or the account may not read it (any more). `count`: what it
+    stands for, at most MAX_COUNT; 1 for all but those of followers."""
 
     id: UUID
     kind: str
@@ -24,9 +25,12 @@ class Notification(msgspec.Struct, frozen=True):
     actor_id: UUID
     actor_handle: str | None
     actor_display_name: str | None
-    post_id: UUID
+    post_id: UUID | None
     comment_id: UUID | None
     post_title: str | None
+    community_id: UUID | None
+    community_slug: str | None
+    community_name: str | None
     created_at: datetime
     read: bool
 
@@ -38,14 +42,14 @@ _NOT_MUTED: Final = """not exists (select from account_mute x
                   where x.account_id = $1 and x.muted_id = {author})"""
 _LIST: Final = f"""
 with page as materialized (
-    select id, kind, actor_id, post_id, comment_id, span_id, created_at,
+    select id, kind, actor_id, post_id, comment_id, span_id, community_id, created_at,
            coalesce(last_id_at(read_at), 'ffffffff-ffff-ffff-ffff-ffffffffffff') as last_id,
            read_at is not null as read
       from notification
      where account_id = $1 and ($2::uuid is null or id < $2)
      order by id desc limit $3
 ), seen as materialized (
-    select n.*, p.title, p.deleted_at is null as stands,
+    select n.*, p.title, p.deleted_at is null as stands, r.role as site_role,
            p.id is not null and may_read(r.role, c.visibility, m.role) as readable
       from page n
       left join lateral (
@@ -57,7 +61,9 @@ with page as materialized (
 )
 select n.id, n.kind, greatest(1, of_thread.n, of_community.n)::int as count,
        n.actor_id, a.handle, a.display_name, n.post_id, n.comment_id,
-       case when n.readable and n.stands then n.title end as post_title, n.created_at, n.read
+       case when n.readable and n.stands then n.title end as post_title,
+       n.community_id, case when g.shown then g.slug end, case when g.shown then g.name end,
+       n.created_at, n.read
   from seen n
   left join account a on a.id = n.actor_id
   left join lateral (
@@ -76,6 +82,14 @@ select n.id, n.kind, greatest(1, of_thread.n, of_community.n)::int as count,
              and p.id between n.post_id and n.last_id and p.deleted_at is null
              and p.author_id <> $1 and {_NOT_MUTED.format(author="p.author_id")}
            limit $4) counted) of_community on true
+  -- Who is invited may know what into.
+  left join lateral (
+      select y.slug, y.name, may_read(n.site_role, y.visibility, k.role) or exists (
+                 select from invitation i where i.account_id = $1 and i.community_id = y.id
+                    and i.declined_at is null) as shown
+        from community y
+        left join membership k on k.community_id = y.id and k.account_id = $1
+       where y.id = n.community_id) g on true
  order by n.id desc"""
 
 

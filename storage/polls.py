@@ -59,6 +59,7 @@ async def set_poll(
             raise no_post()
         if not rights.is_author:
             raise AppError("not_permitted", "Only the author may ask a poll.")
+        rights.require_live()
         standing = await connection.fetchrow(_FIND, post_id)
         if standing is not None:
             *values, voters = standing.values()
@@ -100,7 +101,8 @@ class Counts(msgspec.Struct, frozen=True):
 # As votes: locked threads take them, archived communities and strangers to private ones do not.
 _STANDING: Final = """
     select p.deleted_at is not null as deleted,
-           refusal(a.status, a.suspended_until, a.role, y.visibility, m.role) as code
+           refusal(a.status, a.suspended_until, a.role, y.visibility, m.role,
+                   y.archived_at is not null) as code
     from post p
     join community y on y.id = p.community_id
     left join account a on a.id = $3

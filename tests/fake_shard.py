@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 
 from actors import shard_messages as m
-from config.channels import Namespaces
+from config.channels import ACCESS_CHANNEL, Namespaces
 from config.errors import AppError
 
 
@@ -37,7 +37,7 @@ class FakeShard:
     def __init__(self, namespaces: Namespaces | None = None) -> None:
         self.namespaces = namespaces or Namespaces({})
         self.epoch = "epoch-1"
-        self.streams: dict[str, list[bytes]] = {}
+        self.streams: dict[str, list[bytes]] = {ACCESS_CHANNEL: []}
         self.first: dict[str, int] = {}  # offset of the oldest that is still there
         self.gateways: dict[str, _Gateway] = {}
         self.presence: dict[tuple[str, str, str], int] = {}

@@ -35,7 +35,8 @@ def member(handle: str = "ada") -> Caller:
 
 
 class RealtimeServer:
-    """Tokens are names in `tokens`; channels in `denied` and `private` are what they say.
+    """Tokens are names in `tokens`; channels in `denied` and `private` are what they say, those in
+    `communities` belong to one.
 
     `refused` holds what callers are answered whatever they ask for, by session id."""
 
@@ -53,6 +54,7 @@ class RealtimeServer:
         self.tokens: dict[str, tuple[Caller, float]] = {}
         self.denied: set[tuple[UUID | None, str]] = set()
         self.private: set[str] = set()
+        self.communities: dict[str, UUID] = {}
         self.refused: dict[UUID | None, AppError] = {}
         self.typists: set[UUID] = set()
         self.authorize_calls = 0
@@ -104,7 +106,8 @@ class RealtimeServer:
         if (caller.account_id, channel) in self.denied or (channel.startswith("user:") and not own):
             raise AppError("not_permitted")
         public = channel not in self.private
-        return ChannelGrant(channel, public, caller.account_id in self.typists)
+        community = str(self.communities.get(channel, ""))
+        return ChannelGrant(channel, public, caller.account_id in self.typists, community)
 
     @property
     def url(self) -> str:

@@ -20,6 +20,7 @@ from actors.shard_messages import (
 from config.channels import Namespace, Namespaces
 from config.errors import AppError
 from config.settings import Realtime as RealtimeSettings
+from serve_app.gateway.access_changes import AccessChanges
 from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp
 from serve_app.gateway.channel_hub import ChannelHub
@@ -105,6 +106,7 @@ class Bench:
             namespaces=Namespaces(channels or {}),
             hub=self.hub,
             accounts=AccountSessions(self.hub),
+            access=AccessChanges(self.hub, self._authorize, ()),
             links=self.links,
             catch_up=CatchUp(self.hub, self.source, self.settings),
             wheel=self.wheel,

@@ -1,19 +1,16 @@
-"""The backends as they answer a session that has written something."""
+"""The backends as they answer whoever must not be shown an older state than some position's."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from actors.media.messages import MediaWrite, ReadMedia
-from actors.member_messages import MemberRead, MemberWrite
 from actors.messages import (
-    AccountsRead,
-    AccountsWrite,
     FeedRequest,
     Reply,
     ThreadRead,
     ThreadWrite,
 )
+from actors.people_messages import PeopleRead, PeopleWrite
 from serve_app.gateway.backends import Backends
 
 
@@ -35,8 +32,8 @@ class AtPosition:
 
     # Accounts reads from the primary.
 
-    async def accounts_read(self, request: AccountsRead | MemberRead | ReadMedia) -> Reply:
+    async def accounts_read(self, request: PeopleRead) -> Reply:
         return await self._backends.accounts_read(request)
 
-    async def accounts_write(self, request: AccountsWrite | MemberWrite | MediaWrite) -> Reply:
+    async def accounts_write(self, request: PeopleWrite) -> Reply:
         return await self._backends.accounts_write(request)

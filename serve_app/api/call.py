@@ -73,9 +73,11 @@ class Call(Generic[B, Q]):
 
     @property
     def backends(self) -> Backends:
-        """Their reads show all that was committed up to `position`."""
+        """Their reads show all that was committed up to `position`, and the newest change of access
+        that the gateway has heard of."""
         backends = self.services.backends
-        return AtPosition(backends, self.position) if self.position else backends
+        position = max(self.position, self.services.edge_cache.least_position)
+        return AtPosition(backends, position) if position else backends
 
     def uuid(self, name: str) -> UUID:
         """The id in the path. What is no id names nothing: AppError `not_found`."""

@@ -145,7 +145,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "PATCH", _ONE, edit, "Edit a comment", access="member", rate="write", body=CommentPatch,
-        answer=Comment, refusals=("not_permitted", "suspended"), tag="comments",
+        answer=Comment, refusals=("locked", "not_permitted", "suspended"), tag="comments",
     ),
     Route(
         "DELETE", _ONE, delete, "Delete a comment", access="member", rate="write",

@@ -64,11 +64,12 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
         rate="read", answer=CommunityAnswer, shared="everyone", tag="communities",
     ),
     Route(
-        "PUT", f"{_P}/{{community}}/membership", join, "Join", access="member", rate="write",
-        answer=Membership, refusals=("not_permitted", "suspended"), tag="communities",
+        "PUT", f"{_P}/{{community}}/membership", join, "Join, also by an invitation",
+        access="member", rate="write", answer=Membership,
+        refusals=("not_permitted", "suspended"), tag="communities",
     ),
     Route(
         "DELETE", f"{_P}/{{community}}/membership", leave, "Leave", access="member", rate="write",
-        status=204, refusals=("suspended",), tag="communities",
+        status=204, refusals=("suspended", "conflict"), tag="communities",
     ),
 )  # fmt: skip

@@ -64,6 +64,10 @@ VisaType = Annotated[str, Meta(min_length=1, max_length=60, examples=["student"]
 # A community by id or slug.
 CommunityKey = Annotated[str, Meta(min_length=1, max_length=100, examples=["de-student"])]
 
+GroupName = Annotated[str, Meta(min_length=3, max_length=80)]
+Rules = Annotated[str, Meta(max_length=10_000, description="Markdown")]
+JoinMessage = Annotated[str, Meta(max_length=500)]
+
 Title = Annotated[str, Meta(min_length=3, max_length=300)]
 PostText = Annotated[str, Meta(max_length=40_000, description="Markdown")]
 CommentText = Annotated[str, Meta(min_length=1, max_length=10_000, description="Markdown")]

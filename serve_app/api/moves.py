@@ -36,7 +36,7 @@ async def merge(call: Call[MergeBody, Nothing]) -> Reply:
     return await call.backends.thread_write(request)
 
 
-_REFUSALS: Final = ("conflict", "not_permitted", "suspended")
+_REFUSALS: Final = ("conflict", "locked", "not_permitted", "suspended")
 _P: Final = "/api/v1/posts/{post_id}"
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(

@@ -85,7 +85,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "PUT", _P, set_poll, "Ask a poll, or change it before its votes count", access="member",
         rate="write", body=PollBody, answer=PostAnswer,
-        refusals=("conflict", "not_permitted", "suspended"), tag="posts",
+        refusals=("conflict", "locked", "not_permitted", "suspended"), tag="posts",
     ),
     Route(
         "PUT", f"{_P}/vote", vote, "Vote in a poll", access="member", rate="vote",

@@ -161,7 +161,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "POST", _P, create, "Write a post", access="member", rate="write", body=PostBody,
         answer=PostAnswer, status=201, idempotent=True,
-        refusals=("not_permitted", "suspended"), tag="posts",
+        refusals=("locked", "not_permitted", "suspended"), tag="posts",
     ),
     Route(
         "GET", f"{_P}/{{post_id}}", read, "One post", access="guest", rate="read",
@@ -169,7 +169,8 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "PATCH", f"{_P}/{{post_id}}", edit, "Edit a post", access="member", rate="write",
-        body=PostPatch, answer=PostAnswer, refusals=("conflict", "not_permitted", "suspended"),
+        body=PostPatch, answer=PostAnswer,
+        refusals=("conflict", "locked", "not_permitted", "suspended"),
         tag="posts",
     ),
     Route(
@@ -184,12 +185,12 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "PUT", f"{_P}/{{post_id}}/accepted", accept, "Accept a comment as the answer",
         access="member", rate="write", body=AcceptedBody, answer=PostAnswer,
-        refusals=("not_permitted", "suspended"), tag="posts",
+        refusals=("locked", "not_permitted", "suspended"), tag="posts",
     ),
     Route(
         "DELETE", f"{_P}/{{post_id}}/accepted", accept_none, "Accept no answer any more",
         access="member", rate="write", answer=PostAnswer,
-        refusals=("not_permitted", "suspended"), tag="posts",
+        refusals=("locked", "not_permitted", "suspended"), tag="posts",
     ),
     Route(
         "GET", f"{_P}/{{post_id}}/history", history, "Former texts of a post", access="guest",

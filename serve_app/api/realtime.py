@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from msgspec import Meta
 
 from actors.messages import AuthorizeChannel, Reply
-from config.channels import CONTROL, OWN, Namespaces, users_of
+from config.channels import Namespaces, is_internal, users_of
 from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.endpoint import read_raw
@@ -45,7 +45,7 @@ async def _check_right(call: Call[Nothing, TokenQuery], channel: str) -> None:
     operator's own: Serai has no rule for these."""
     settings = call.services.settings
     row = Namespaces(settings.channels).of(channel)
-    if row is None or row is OWN[CONTROL]:
+    if row is None or is_internal(channel):
         raise AppError("not_found", "There is no such namespace.")
     if row.subscribe == "content":
         await call.backends.accounts_read(AuthorizeChannel(call.caller, channel))

@@ -17,6 +17,7 @@ from config.errors import AppError
 from config.settings import Settings
 from serve_app import site
 from serve_app.api import (
+    admissions,
     auth,
     comments,
     communities,
@@ -26,6 +27,7 @@ from serve_app.api import (
     drafts,
     feeds,
     follows,
+    groups,
     health,
     me,
     media,
@@ -68,6 +70,8 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     *own_data.ROUTES,
     *directory.ROUTES,
     *communities.ROUTES,
+    *groups.ROUTES,
+    *admissions.ROUTES,
     *feeds.ROUTES,
     *tags.ROUTES,
     *posts.ROUTES,

@@ -14,6 +14,7 @@ from actors.content import Author, Comment, CommentPermalink, Poll, Post
 from actors.messages import Role
 from actors.text_diff import DiffPart
 from serve_app.api.fields import FollowLevel
+from storage.communities import Joining
 
 Timestamp = str
 
@@ -166,6 +167,8 @@ class VisaTypeList(msgspec.Struct, frozen=True):
 
 
 class Community(msgspec.Struct, frozen=True):
+    """`joining`: who becomes a member; `archived`: nothing can be written in it."""
+
     id: UUID
     slug: str
     name: str
@@ -175,11 +178,15 @@ class Community(msgspec.Struct, frozen=True):
     member_count: int
     rules: str
     visibility: Literal["public", "private"]
+    joining: Joining
+    archived: bool
     created_at: Timestamp
 
 
 class CommunityAnswer(Community, frozen=True):
-    stream: Stream
+    """`stream` is left out for whoever may ask to join a private community and not read it yet."""
+
+    stream: Stream | msgspec.UnsetType = msgspec.UNSET
 
 
 class CommunityPage(msgspec.Struct, frozen=True):
@@ -235,10 +242,18 @@ class Export(Erasure, frozen=True):
     download_url: str | None
 
 
+class NotifiedCommunity(msgspec.Struct, frozen=True):
+    """`slug` and `name`: null where the caller may not read it (any more)."""
+
+    id: UUID
+    slug: str | None
+    name: str | None
+
+
 class Notification(msgspec.Struct, frozen=True):
-    """`actor`: who caused it, where somebody did. One of a thread or community that is followed
-    with `all` stands for what is new there from its comment or post on until it is read: `count`
-    says how much that is, 100 at most."""
+    """`actor`: who caused it, where somebody did. About a post, or about a community. One of a
+    thread or community that is followed with `all` stands for what is new there from its comment or
+    post on until it is read: `count` says how much that is, 100 at most."""
 
     id: UUID
     kind: str
@@ -247,6 +262,7 @@ class Notification(msgspec.Struct, frozen=True):
     post_id: UUID | None
     comment_id: UUID | None
     post_title: str | None
+    community: NotifiedCommunity | None
     created_at: Timestamp
     read: bool
 

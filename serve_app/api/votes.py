@@ -33,11 +33,11 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "PUT", "/api/v1/posts/{post_id}/vote", vote_on_post, "Vote on a post", access="member",
         rate="vote", body=VoteBody, answer=VoteCounts,
-        refusals=("not_permitted", "suspended"), tag="votes",
+        refusals=("locked", "not_permitted", "suspended"), tag="votes",
     ),
     Route(
         "PUT", "/api/v1/comments/{comment_id}/vote", vote_on_comment, "Vote on a comment",
         access="member", rate="vote", body=VoteBody, answer=VoteCounts,
-        refusals=("not_permitted", "suspended"), tag="votes",
+        refusals=("locked", "not_permitted", "suspended"), tag="votes",
     ),
 )  # fmt: skip

@@ -7,17 +7,14 @@ from typing import Protocol
 
 from aiohttp import web
 
-from actors.media.messages import MediaWrite, ReadMedia
-from actors.member_messages import MemberRead, MemberWrite
 from actors.messages import (
-    AccountsRead,
-    AccountsWrite,
     Caller,
     FeedRequest,
     Reply,
     ThreadRead,
     ThreadWrite,
 )
+from actors.people_messages import PeopleRead, PeopleWrite
 from config.rate_limits import RouteClass
 from serve_app.gateway.leased_bucket import Verdict
 
@@ -34,8 +31,8 @@ class Backends(Protocol):
     async def thread_write(self, request: ThreadWrite) -> Reply: ...
     async def thread_read(self, request: ThreadRead) -> Reply: ...
     async def feed(self, request: FeedRequest) -> Reply: ...
-    async def accounts_read(self, request: AccountsRead | MemberRead | ReadMedia) -> Reply: ...
-    async def accounts_write(self, request: AccountsWrite | MemberWrite | MediaWrite) -> Reply: ...
+    async def accounts_read(self, request: PeopleRead) -> Reply: ...
+    async def accounts_write(self, request: PeopleWrite) -> Reply: ...
 
 
 class ChannelEvents(Protocol):

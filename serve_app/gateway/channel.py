@@ -166,13 +166,15 @@ class Tail:
 
 
 class Channel:
-    """One followed channel. `public_until` (loop time): until then everybody may read it. `dirty`:
-    something waits for this tick's end."""
+    """One followed channel. `public_until` (loop time): until then everybody may read it, while
+    the version of access is `public_version`. `community`: the id of the one that it belongs to, ""
+    where that is not known or none. `dirty`: something waits for this tick's end."""
 
     __slots__ = (
         "_has_ring",
         "audience",
         "clients",
+        "community",
         "dirty",
         "fill",
         "listeners",
@@ -181,6 +183,7 @@ class Channel:
         "pins",
         "position",
         "public_until",
+        "public_version",
         "purges",
         "ring",
         "ring_bytes",
@@ -201,6 +204,8 @@ class Channel:
         self.clients: dict[str, bytes] = {}
         self.pins = 0
         self.public_until = 0.0
+        self.public_version = 0
+        self.community = ""
         self.fill: asyncio.Task[None] | None = None
         # The newest publications, contiguous up to position.last: short recoveries cost no call.
         # Only of Serai's own: an operator's history may expire or be removed, its shard knows.

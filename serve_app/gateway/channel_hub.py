@@ -21,6 +21,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge
 
 from actors.shard_messages import Publication, StreamPosition
+from config.channels import is_internal
 from config.errors import AppError
 from serve_app.gateway.audience import Audience, CreateDelta, Group, no_delta
 from serve_app.gateway.channel import (
@@ -95,7 +96,8 @@ class ChannelHub:
 
     @property
     def channel_count(self) -> int:
-        return len(self._channels)
+        """Without those that gateways follow for themselves."""
+        return sum(not is_internal(name) for name in self._channels)
 
     def find(self, name: str) -> Channel | None:
         return self._channels.get(name)
@@ -390,9 +392,8 @@ class ChannelHub:
         await self._gaps.stop()
 
     def statistics(self) -> dict[str, int]:
-        channels = self._channels.values()
         return {
-            "channels": len(channels),
+            "channels": self.channel_count,
             "subscriptions": self.subscriptions,
-            "gaps_open": sum(channel.position.missing for channel in channels),
+            "gaps_open": sum(channel.position.missing for channel in self._channels.values()),
         }

@@ -7,7 +7,8 @@
                                                                 followed all the while
 
 An entry dies at the next durable event of its channel, or `max_age_seconds` after its read began,
-whichever is first; votes and counters are ephemeral events and wait for the second.
+whichever is first; votes and counters are ephemeral events and wait for the second. All entries die
+when a community is no longer public: which pages show something of it nobody has to know.
 
 A page names its channel only in the reply, so the first read of a page is not stored: it makes the
 cache follow the channel. From then on a read is stored if no event came between its start and its
@@ -32,6 +33,7 @@ from typing import Any, Final, TypeVar
 from multidict import CIMultiDict
 
 from actors.messages import FROM_PRIMARY, Reply
+from config.channels import ACCESS_CHANNEL
 from config.errors import AppError
 from serve_app.gateway.backends import ChannelEvents
 from serve_app.metrics import EDGE_DROPPED, EDGE_READS
@@ -133,6 +135,9 @@ class EdgeCache:
         self._channels: OrderedDict[str, _Followed] = OrderedDict()
         self._channel_of: OrderedDict[str, str] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
+        # Counts the changes of access; None: their channel is not followed yet.
+        self._access: int | None = None
+        self._least_position = 0
 
     def hit_nowait(self, raw_path: str) -> Page | None:
         """A live entry that this very spelling of the URL led to before."""
@@ -141,6 +146,13 @@ class EdgeCache:
             return None
         self._pages.move_to_end(page.key)
         return page
+
+    @property
+    def least_position(self) -> int:
+        """What every read has to show: replicas that lag must not answer as if access were still
+        what it was. FROM_PRIMARY from a change of access on, until a read has brought a position
+        that is known to be behind it."""
+        return self._least_position
 
     def count_hit(self) -> None:
         _HIT.inc()
@@ -196,6 +208,8 @@ class EdgeCache:
         for followed in self._channels.values():
             self._events.unfollow(followed.channel, followed.on_event)
         self._channels.clear()
+        if self._access is not None:
+            self._events.unfollow(ACCESS_CHANNEL, self._on_access)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -210,6 +224,7 @@ class EdgeCache:
         before = followed.generation if followed is not None else 0
         offset = followed.offset if followed is not None else 0
         expires = self._clock() + self._max_age_seconds
+        access = self._follow_access()
         try:
             reply = await load(position)
             is_stale = (
@@ -235,7 +250,11 @@ class EdgeCache:
             reply.channel,
             expires,
         )
-        if not reply.channel:
+        if access == self._access and self._least_position == FROM_PRIMARY and reply.position:
+            self._least_position = reply.position
+        if access != self._access:
+            pass  # read before the change, perhaps
+        elif not reply.channel:
             self._store(page)
         elif followed is None or followed.channel != reply.channel:
             self._follow(key, reply.channel)
@@ -294,6 +313,21 @@ class EdgeCache:
         if page is not None:
             EDGE_DROPPED.labels("event").inc()
             self._remove(page)
+
+    def _follow_access(self) -> int:
+        if self._access is None:
+            self._access = 0
+            self._events.follow(ACCESS_CHANNEL, self._on_access)
+        return self._access
+
+    def _on_access(self, channel: str, offset: int) -> None:
+        """Also when the channel had to be asked for its position: what was missed is not known."""
+        self._access = (self._access or 0) + 1
+        self._least_position = FROM_PRIMARY
+        self._flights.clear()
+        EDGE_DROPPED.labels("access").inc(len(self._pages))
+        for page in list(self._pages.values()):
+            self._forget_key(page)
 
     def _landed(self, key: str, flight: asyncio.Task[Page]) -> None:
         if self._flights.get(key) is flight:

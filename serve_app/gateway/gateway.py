@@ -11,12 +11,11 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from actors.media.messages import MediaWrite, ReadMedia
-from actors.member_messages import CreateDraft, MemberRead, MemberRequest, MemberWrite
+from actors.group_messages import CreateGroup
+from actors.media.messages import MediaWrite
+from actors.member_messages import CreateDraft
 from actors.messages import (
-    AccountsRead,
     AccountsRequest,
-    AccountsWrite,
     AuthorizeChannel,
     Caller,
     CastVote,
@@ -31,6 +30,7 @@ from actors.messages import (
     ThreadRequest,
     ThreadWrite,
 )
+from actors.people_messages import PeopleRead, PeopleRequest, PeopleWrite
 from actors.rate_limit import Lease, LeaseRequest
 from actors.shard_messages import ShardReply, ShardRequest
 from config.errors import AppError
@@ -58,7 +58,7 @@ class Shards(Protocol):
     async def call(self, index: int, request: ShardRequest) -> ShardReply: ...
 
 
-Keyed = TypeVar("Keyed", bound=CreatePost | CreateComment | CreateDraft)
+Keyed = TypeVar("Keyed", bound=CreatePost | CreateComment | CreateDraft | CreateGroup)
 
 
 class HandleBackends:
@@ -80,7 +80,7 @@ class HandleBackends:
         self._feed: BatchedHandle[FeedRequest] = BatchedHandle(
             "feed", feed, in_flight=2, max_wait_seconds=_READS_WAIT_SECONDS
         )
-        self._people: BatchedHandle[AccountsRequest | MemberRequest | ReadMedia] = BatchedHandle(
+        self._people: BatchedHandle[PeopleRequest] = BatchedHandle(
             "accounts", accounts, in_flight=2, max_wait_seconds=_WRITES_WAIT_SECONDS
         )
         # Hashing a password takes a hundred times longer than all else that Accounts does.
@@ -107,17 +107,17 @@ class HandleBackends:
     async def feed(self, request: FeedRequest) -> Reply:
         return await self._feed.call(request)
 
-    async def accounts_read(self, request: AccountsRead | MemberRead | ReadMedia) -> Reply:
+    async def accounts_read(self, request: PeopleRead) -> Reply:
         return await self._people.call(request)
 
-    async def accounts_write(self, request: AccountsWrite | MemberWrite | MediaWrite) -> Reply:
+    async def accounts_write(self, request: PeopleWrite) -> Reply:
         if isinstance(request, Register):
             return await self._register.call(request)
         if isinstance(request, Login):
             return await self._signing.call(request)
         if isinstance(request, MediaWrite):
             return await self._media.call(request)
-        if isinstance(request, CreateDraft):
+        if isinstance(request, CreateDraft | CreateGroup):
             request = _with_key(request)
         return await self._people.call(request)
 

@@ -19,6 +19,7 @@ from config.errors import AppError
 from config.settings import Realtime as RealtimeSettings
 from config.settings import Settings
 from serve_app.gateway import codes
+from serve_app.gateway.access_changes import AccessChanges
 from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.admission import Admission
 from serve_app.gateway.capacity import Capacity
@@ -41,6 +42,7 @@ from serve_app.gateway.services import (
     Services,
     VerifyToken,
 )
+from serve_app.gateway.session import Session
 from serve_app.gateway.shard_link import ShardCall, ShardLinks
 from serve_app.gateway.timers import Wheel
 from serve_app.gateway.transports import http_stream, sse, unidirectional, websocket
@@ -92,11 +94,13 @@ class Realtime:
             self._links, limits.max_queue_bytes, send=sender, create_delta=create_delta
         )
         catch_up = CatchUp(self._hub, self._links, limits)
+        sessions: set[Session] = set()
         self._services = Services(
             settings=limits,
             namespaces=Namespaces(settings.channels),
             hub=self._hub,
             accounts=AccountSessions(self._hub),
+            access=AccessChanges(self._hub, authorize, sessions),
             links=self._links,
             catch_up=catch_up,
             wheel=Wheel(),
@@ -107,6 +111,7 @@ class Realtime:
             rpc=rpc,
             node=self._peers.own_name,
             is_draining=lambda: self._draining,
+            sessions=sessions,
         )
         self._emulation = emulation = Emulation(
             self._peers,
@@ -157,6 +162,7 @@ class Realtime:
         self._capacity.start()
         self._services.wheel.start()
         self._links.start(self._hub)
+        self._services.access.start()
         if self._control is not None:
             self._control.start()
 
@@ -238,6 +244,7 @@ class Realtime:
             session.outlet.close()
         if self._control is not None:
             await self._control.stop()
+        await self._services.access.stop()
         await self._peers.stop()
         await self._links.stop()
         await self._services.catch_up.stop()

@@ -6,11 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from actors.messages import ChannelGrant
+from actors.messages import Caller, ChannelGrant
 from config.errors import AppError
 from serve_app.gateway import codes
 
 if TYPE_CHECKING:
+    from serve_app.gateway.services import Authorize
     from serve_app.gateway.session import Session
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ async def check(session: Session) -> None:
 
 async def _check_self(session: Session) -> None:
     try:
-        await _authorize(session, session.own_channel)
+        await authorize(session.services.authorize, session.caller, session.own_channel)
     except AppError as error:
         # Nobody could say: the SDK connects again, and is authorized then.
         session.close(codes.refused_connection(error) or codes.insufficient_state())
@@ -56,24 +57,27 @@ async def _check_channel(session: Session, name: str) -> None:
     if subscription is None or subscription.server_side or subscription.row.subscribe != "content":
         return
     try:
-        grant = await _authorize(session, name)
+        grant = await authorize(session.services.authorize, session.caller, name)
     except AppError as error:
-        denied = error.code in codes.DENIALS
-        # Nobody could say: the SDK subscribes again, and is authorized then.
-        why = codes.UNSUBSCRIBE_DENIED if denied else codes.UNSUBSCRIBE_INSUFFICIENT
-        session.end_subscription(name, subscription, why)
+        session.end_subscription(name, subscription, ending(error))
     else:
         subscription.may_type = grant.may_publish_typing
 
 
-async def _authorize(session: Session, name: str) -> ChannelGrant:
+def ending(error: AppError) -> tuple[int, str]:
+    """How a subscription ends. Where nobody could say, the SDK subscribes again, and is authorized
+    then."""
+    denied = error.code in codes.DENIALS
+    return codes.UNSUBSCRIBE_DENIED if denied else codes.UNSUBSCRIBE_INSUFFICIENT
+
+
+async def authorize(ask: Authorize, caller: Caller, name: str) -> ChannelGrant:
     """Raises the AppError of a denial, or of the last of several attempts."""
-    authorize = session.services.authorize
     for attempt in range(_ATTEMPTS - 1):
         try:
-            return await authorize(session.caller, name)
+            return await ask(caller, name)
         except AppError as error:
             if error.code in codes.DENIALS:
                 raise
         await asyncio.sleep(_BACKOFF_SECONDS * 2**attempt)
-    return await authorize(session.caller, name)
+    return await ask(caller, name)

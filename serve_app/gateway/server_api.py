@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from actors import shard_messages as m
-from config.channels import CONTROL, OWN, Namespace, Namespaces
+from config.channels import Namespace, Namespaces, is_internal
 from config.errors import AppError
 from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway import codes
@@ -229,7 +229,7 @@ class ServerApi:
                 raise codes.limit_exceeded()  # a pattern that fits fewer may help
             found.update((name, api.ChannelInfo(count)) for name, count in reply.clients.items())
         return api.ChannelsResult(
-            {name: info for name, info in found.items() if not name.startswith(f"{CONTROL}:")}
+            {name: info for name, info in found.items() if not is_internal(name)}
         )
 
     async def _info(self, request: api.InfoRequest) -> api.InfoResult:
@@ -308,7 +308,7 @@ class ServerApi:
         if not channel.isprintable() or not channel or not self._is_short(channel):
             raise codes.bad_request()
         row = self._namespaces.of(channel)
-        if row is None or row is OWN[CONTROL]:
+        if row is None or is_internal(channel):
             raise codes.unknown_channel()
         return row
 

@@ -12,6 +12,7 @@ from actors.messages import Caller, ChannelGrant
 from actors.shard_messages import Ephemeral
 from config.channels import Namespaces
 from config.settings import Realtime as RealtimeSettings
+from serve_app.gateway.access_changes import AccessChanges
 from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp
 from serve_app.gateway.channel_hub import ChannelHub
@@ -50,6 +51,7 @@ class Services:
     namespaces: Namespaces
     hub: ChannelHub
     accounts: AccountSessions
+    access: AccessChanges
     links: ShardLinks
     catch_up: CatchUp
     wheel: Wheel

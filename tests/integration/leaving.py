@@ -133,6 +133,18 @@ async def _keep(content: Content, me: UUID, ben: UUID | None, post_id: UUID) -> 
         "insert into poll_vote (account_id, post_id, options) values ($1, $2, '{0}')",
     ):
         await content.pool.execute(f"{statement} on conflict do nothing", me, post_id)
+    for statement in (
+        "insert into invitation (account_id, community_id, invited_by) select $1, id, $2",
+        "insert into invitation (account_id, community_id, invited_by) select $2, id, $1",
+        "insert into community_log (community_id, actor_id, action, subject_id)"
+        " select id, $1, 'banned', $2",
+        "insert into community_log (community_id, actor_id, action, subject_id, detail)"
+        f""" select id, $2, 'banned', $1, '{{"reason": "{SECRET}"}}'""",
+    ):
+        await content.pool.execute(f"{statement} from community where slug = 'fr'", me, ben)
+    asked = "insert into join_request (account_id, community_id, message) select $1, id, $2"
+    await content.pool.execute(f"{asked} from community where slug = 'fr'", me, SECRET)
+    await content.pool.execute("update community set created_by = $1 where slug = 'fr'", me)
     mutes = "insert into account_mute (account_id, muted_id) values ($1, $2), ($2, $1)"
     await content.pool.execute(mutes, me, ben)
 

@@ -13,6 +13,7 @@ import pytest
 
 from actors.access_token import verify
 from actors.accounts import Accounts
+from actors.group_messages import GroupRequest
 from actors.member_messages import MemberRequest
 from actors.messages import AccountsRequest, Caller, Failure, Outcome, Register, Reply, Tokens
 from actors.passwords import Passwords
@@ -48,16 +49,16 @@ class World:
     accounts: Accounts
     published: list[Publication] = field(default_factory=list)
 
-    async def ask(self, request: AccountsRequest | MemberRequest) -> Outcome:
+    async def ask(self, request: AccountsRequest | MemberRequest | GroupRequest) -> Outcome:
         (outcome,) = await self.accounts.handle_batch([request])
         return outcome
 
-    async def reply(self, request: AccountsRequest | MemberRequest) -> Reply:
+    async def reply(self, request: AccountsRequest | MemberRequest | GroupRequest) -> Reply:
         outcome = await self.ask(request)
         assert isinstance(outcome, Reply), outcome
         return outcome
 
-    async def failure(self, request: AccountsRequest | MemberRequest) -> Failure:
+    async def failure(self, request: AccountsRequest | MemberRequest | GroupRequest) -> Failure:
         outcome = await self.ask(request)
         assert isinstance(outcome, Failure), outcome
         return outcome

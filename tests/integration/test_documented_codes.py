@@ -14,6 +14,7 @@ import pytest
 
 from actors.access_token import sign, verify
 from actors.feed import Feed
+from actors.group_messages import GroupRequest
 from actors.member_messages import MemberRequest
 from actors.messages import AccountsRequest, Caller, Failure, FeedRequest, Reply
 from actors.signed_link import signed_link
@@ -81,7 +82,7 @@ class RealBackends(FakeBackends):
         feed = Feed(world.pool, directory)
 
         async def answer(request: Any) -> Reply:
-            if isinstance(request, AccountsRequest | MemberRequest):
+            if isinstance(request, AccountsRequest | MemberRequest | GroupRequest):
                 (outcome,) = await world.accounts.handle_batch([request])
             elif isinstance(request, FeedRequest):
                 (outcome,) = await feed.handle_batch([request])
@@ -134,12 +135,15 @@ class Scene:
 
     async def prepare(self) -> None:
         world = self._world
-        self._open = await world.community("open")
-        self._closed = await world.community("closed", "private")
+        self._ids = {
+            "open": await world.community("open"),
+            "closed": await world.community("closed", "private"),
+            "archived": await world.community("archived"),
+        }
         await world.community("elsewhere")
-        for handle in ("author", "other", "banned", "suspended", "gone", "moderator_"):
+        for handle in ("author", "other", "banned", "suspended", "gone", "moderator_", "founder"):
             self.callers[handle] = await world.register(handle)
-        for community in ("open", "closed"):
+        for community in ("open", "closed", "archived"):
             await ban(world.pool, "banned", community)
         await suspend(world.pool, "suspended")
         await world.pool.execute("update account set status = 'deleted' where handle = 'gone'")
@@ -149,12 +153,14 @@ class Scene:
                 " from account a, generate_series(1, $1) where a.handle = 'moderator_'",
                 MAX_MUTES,
             )
+        await world.pool.execute("update community set archived_at = now() where slug = 'archived'")
 
     async def enrol(self) -> None:
         """Once more for each route: one of them lets everybody leave."""
-        for community in ("open", "closed"):
+        for community in ("open", "closed", "archived"):
             await grant(self._world.pool, "author", "member", community)
-        for community in ("open", "closed", "elsewhere"):
+            await grant(self._world.pool, "founder", "admin", community)
+        for community in ("open", "closed", "archived", "elsewhere"):
             await grant(self._world.pool, "moderator_", "moderator", community)
 
     async def path_values(self, state: str) -> dict[str, str]:
@@ -166,8 +172,8 @@ class Scene:
             return values | other
         author = self.callers["author"]
         assert author is not None
-        community = self._closed if state == "private" else self._open
-        post_id = await self._world.post(community, author)
+        slug = {"private": "closed", "archived": "archived"}.get(state, "open")
+        post_id = await self._world.post(self._ids[slug], author)
         comment_id = await self._comment(post_id, author)
         if state == "locked":
             await self._world.pool.execute("update post set locked = true where id = $1", post_id)
@@ -184,20 +190,19 @@ class Scene:
             )
         if state == "crowded":
             for _ in range(MAX_PINNED):
-                pinned = await self._world.post(community, author)
+                pinned = await self._world.post(self._ids[slug], author)
                 await self._world.pool.execute(
                     "update post set pinned = true where id = $1", pinned
                 )
         if state in ("asked", "closed"):
             await self._ask_poll(post_id, closed=state == "closed")
-        slug = "closed" if state == "private" else "open"
         draft_id = await self._world.pool.fetchval(
             "insert into draft (account_id, id, kind, title, body_markdown, revision)"
             " values ($1, gen_random_uuid(), 'post', '', '', $2) returning id",
             author.id,
             2 if state == "locked" else 1,
         )
-        other_post_id = await self._world.post(community, author)
+        other_post_id = await self._world.post(self._ids[slug], author)
         values = {"community": slug, "post_id": str(post_id), "comment_id": str(comment_id)}
         other = {"draft_id": str(draft_id), "account": "other"}
         return values | other | {"other_post_id": str(other_post_id)}
@@ -235,7 +240,7 @@ def headers_of(person: Person | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {sign(person.caller, SECRET, NOW, 900)}"}
 
 
-STATES: Final = ("open", "private", "deleted", "locked", "unknown")
+STATES: Final = ("open", "private", "deleted", "locked", "archived", "unknown")
 FURTHER_STATES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("PATCH", "/api/v1/posts/{post_id}"): ("crowded",),
     ("POST", "/api/v1/posts/{post_id}/restore"): ("moved",),
@@ -245,6 +250,8 @@ FURTHER_STATES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("PUT", "/api/v1/posts/{post_id}/poll"): ("closed",),
     ("PUT", "/api/v1/posts/{post_id}/poll/vote"): ("asked", "closed"),
 }
+# They have scenes of their own: test_documented_group_codes.py, test_media_refusals.py.
+ELSEWHERE: Final = ("auth", "groups", "media")
 
 
 async def test_every_refusal_of_content_is_documented_and_every_documented_one_happens(
@@ -257,7 +264,7 @@ async def test_every_refusal_of_content_is_documented_and_every_documented_one_h
         for route in ROUTES
         if route.rate is not None
         and not route.hidden
-        and route.tag not in ("auth", "media")  # for files see test_media_refusals.py
+        and route.tag not in ELSEWHERE
         and (route.method, route.path) not in ASIDE
     ]
     assert len(routes) > 20

@@ -8,7 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from actors.messages import GUEST, Reply
+from actors.messages import FROM_PRIMARY, GUEST, Reply
+from config.channels import ACCESS_CHANNEL
 from config.errors import AppError
 from tests.gateway_app import (
     AS_MEMBER,
@@ -143,3 +144,17 @@ async def test_cached_pages_are_limited_too(running: Running) -> None:
     async with session.get(FEED) as response:
         assert (await problem_of(response))["code"] == "rate_limited"
     assert {charge[1:] for charge in gateway.limiter.charged} == {(None, "127.0.0.1")}
+
+
+async def test_reads_after_a_change_of_access_show_it(running: Running) -> None:
+    """A replica that lags would answer as if a private community were public: each read asks the
+    primary until one has brought a position behind the change, then for that position."""
+    gateway, session = running
+    for _ in range(3):
+        await _get(session, FEED)
+    gateway.realtime.event(ACCESS_CHANNEL, 1)
+    assert await _get(session, FEED) == b'{"v":3}'
+    await _get(session, f"{FEED}&limit=31")
+    await _get(session, f"{FEED}&limit=32", Serai_Position="c8")
+    positions = [request.position for request in gateway.backends.requests]
+    assert positions == [0, 0, FROM_PRIMARY, 100, 200]

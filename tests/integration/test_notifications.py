@@ -57,6 +57,7 @@ async def test_an_item_shows_who_and_where(world: World) -> None:
                 "post_id": str(post),
                 "comment_id": str(comment),
                 "post_title": "Which papers?",
+                "community": None,
                 "created_at": "2026-11-20T08:15:30.123Z",
                 "read": False,
             }

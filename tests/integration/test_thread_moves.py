@@ -31,6 +31,7 @@ from actors.messages import (
     SetPoll,
     VoteInPoll,
 )
+from config.channels import ACCESS_CHANNEL
 from storage import merges, moves
 from storage.identity import country_of, new_id
 from tests.integration.content import RECEIVED_NS, Content, content_on, create_comment
@@ -137,6 +138,8 @@ async def test_within_a_country_the_thread_keeps_its_id_and_its_stream(content: 
     assert (arrived["type"], arrived["post"]) == ("post.created", moved)
     [updated] = events(content, f"thread:{post['id']}")
     assert (updated["type"], updated["post"]) == ("post.updated", moved)
+    [told] = events(content, ACCESS_CHANNEL)
+    assert (told["post_id"], told["community_id"]) == (post["id"], germany)
     # Asked again, it is where it was to go.
     content.publisher.publications.clear()
     assert await done(content, move(mod, post, "de")) == moved

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from actors import groups
 from actors.accounts import _shown
 from actors.content import Comment, Post
 from actors.directory_reads import CommunityView, _countries_page, _visa_types_page
@@ -15,9 +16,12 @@ from actors.drafts import _shown as _shown_draft
 from actors.drafts import _summary
 from actors.member_state import _muted, _saved
 from actors.profile import _shown as _shown_account
-from serve_app.api import member_schemas, schemas
+from serve_app.api import group_schemas, member_schemas, schemas
 from storage.accounts import Account
+from storage.admissions import Invitation, Waiting
+from storage.community_log import LogEntry
 from storage.drafts import Draft
+from storage.group_members import Member
 from storage.marks import Marks
 from storage.mutes import MutedAccount, MutedCommunity
 from storage.notifications import Notification
@@ -36,7 +40,9 @@ def _strict(kind: type, encoded: bytes) -> None:
 def test_directory() -> None:
     _strict(schemas.CountryList, _countries_page())
     _strict(schemas.VisaTypeList, _visa_types_page(None))
-    view = CommunityView(ID, "de", "Germany", "DE", None, "country", 1, "", "public", "t")
+    view = CommunityView(
+        ID, "de", "Germany", "DE", None, "country", 1, "", "public", "open", False, "t"
+    )
     _strict(schemas.Community, msgspec.json.encode(view))
 
 
@@ -81,9 +87,34 @@ def test_notification() -> None:
         "post_id": ID,
         "comment_id": ID,
         "post_title": "Title",
+        "community_id": ID,
+        "community_slug": None,
+        "community_name": None,
         "created_at": datetime(2026, 1, 1, tzinfo=UTC),
         "read": False,
     }
     assert fields == set(values)
     shown = _shown(msgspec.convert(values, Notification))
     _strict(schemas.Notification, msgspec.json.encode(shown))
+
+
+def test_groups() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    member = Member(ID, "amina", "Amina", "moderator", at)
+    waiting = Waiting(ID, "amina", "Amina", "I am a nurse.", at)
+    invitation = Invitation(ID, "n", "N", "private", 1, "", ID, "amina", "Amina", at)
+    unknown = Invitation(ID, "n", "N", "private", 1, "", None, None, None, at)
+    entry = LogEntry(
+        1, "role", ID, "amina", "Amina", ID, "noor", "Noor", '{"from":"member","to":"admin"}', at
+    )
+    operators = LogEntry(2, "banned", None, None, None, None, None, None, "{}", at)
+    for kind, shown in (
+        (group_schemas.Member, groups._member_view(member)),
+        (group_schemas.Invited, groups._invited_view(waiting)),
+        (group_schemas.JoinRequest, groups._request_view(waiting)),
+        (group_schemas.Invitation, groups._invitation_view(invitation)),
+        (group_schemas.Invitation, groups._invitation_view(unknown)),
+        (group_schemas.LogEntry, groups._log_view(entry)),
+        (group_schemas.LogEntry, groups._log_view(operators)),
+    ):
+        _strict(kind, msgspec.json.encode(shown))

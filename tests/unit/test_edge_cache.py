@@ -8,6 +8,7 @@ import pytest
 from multidict import CIMultiDict
 
 from actors.messages import FROM_PRIMARY, Reply
+from config.channels import ACCESS_CHANNEL
 from config.errors import AppError
 from serve_app.gateway.edge_cache import EdgeCache, Page
 from tests.gateway_app import FakeRealtime
@@ -138,7 +139,7 @@ async def test_page_without_a_followed_channel_is_not_stored() -> None:
     world = World()
     await world.page()
     assert world.cache.hit_nowait("/k") is None
-    assert list(world.events.listeners) == [CHANNEL]
+    assert list(world.events.listeners) == [ACCESS_CHANNEL, CHANNEL]
 
 
 async def lagging() -> World:
@@ -322,3 +323,36 @@ async def test_close_ends_the_reads_in_flight() -> None:
     with pytest.raises(asyncio.CancelledError):
         await reader
     assert world.cache.statistics().flights == 0
+
+
+async def test_a_change_of_access_kills_every_entry() -> None:
+    """Of any channel and of none: which pages show something of the community nobody knows."""
+    world = await warm()
+    world.channel = ""
+    await world.page("home", "/home")
+    assert world.cache.hit_nowait("/home") is not None
+    world.commit()
+    world.events.event(ACCESS_CHANNEL, 1)
+    assert world.cache.hit_nowait("/k") is None and world.cache.hit_nowait("/home") is None
+    assert (await world.page("home", "/home")).body == b"v2"
+    assert world.cache.hit_nowait("/home") is not None
+
+
+@pytest.mark.parametrize("channel", [CHANNEL, ""])
+async def test_a_read_from_before_a_change_of_access_is_not_stored(channel: str) -> None:
+    world = await warm()
+    world.now += 5
+    world.channel = channel
+    world.reading.clear()
+    world.gate.clear()
+    early = asyncio.create_task(world.page())
+    await world.reading.wait()
+    world.commit()
+    world.events.event(ACCESS_CHANNEL, 1)
+    late = asyncio.create_task(world.page())
+    await asyncio.sleep(0)
+    world.gate.set()
+    assert (await early).body == b"v1"
+    assert (await late).body == b"v2"
+    hit = world.cache.hit_nowait("/k")
+    assert hit is not None and hit.body == b"v2"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from config.channels import CONTROL, OWN, Namespace
+from config.channels import INTERNAL, OWN, Namespace
 from config.settings import Settings
 from serve_app.gateway import codes
 
@@ -153,5 +153,5 @@ def test_the_guide_lists_every_option_of_a_namespace() -> None:
 
 
 def test_the_guide_names_serais_own_channels() -> None:
-    for name in sorted({*OWN} - {CONTROL}):
+    for name in sorted({*OWN} - INTERNAL):
         assert f"`{name}:" in GUIDE, name

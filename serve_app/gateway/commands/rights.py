@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
 from actors.messages import ChannelGrant
-from config.channels import CONTROL, Namespace, Read, users_of
+from config.channels import Namespace, Read, is_internal, users_of
 from config.errors import AppError
 from serve_app.gateway import codes
 from serve_app.gateway.client_tokens import SubscriptionToken
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from serve_app.gateway.session import Session
 
 TOKEN_ONLY: Final = "$"
-# How long one caller's public grant lets others in without asking: a community may become private.
+# How long one caller's public grant lets others in without asking, unless access changes meanwhile.
 PUBLIC_GRANT_SECONDS: Final = 30.0
 _CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -37,7 +37,7 @@ def row_of(session: Session, name: str) -> Namespace:
         raise codes.bad_request()
     row = services.namespaces.of(name)
     namespace, _, id = name.partition(":")
-    if row is None or namespace.lstrip(TOKEN_ONLY) == CONTROL:
+    if row is None or is_internal(name):
         raise codes.unknown_channel()
     if row.subscribe == "content":
         if namespace.startswith(TOKEN_ONLY) or not _is_canonical(id):
@@ -88,11 +88,16 @@ async def check_token(session: Session, name: str, token: str) -> SubscriptionTo
 
 async def _ask_accounts(session: Session, name: str) -> ChannelGrant | None:
     """None: everybody may read the channel, without having asked for this caller."""
-    channel = session.services.hub.find(name)
-    if channel is not None and channel.public_until > session.services.wheel.now():
+    services = session.services
+    channel = services.hub.find(name)
+    if (
+        channel is not None
+        and channel.public_until > services.wheel.now()
+        and channel.public_version == services.access.version
+    ):
         return None
     try:
-        return await session.services.authorize(session.caller, name)
+        return await services.authorize(session.caller, name)
     except AppError as error:
         if error.code == "invalid":  # no channel can have this name
             raise codes.unknown_channel() from None

@@ -43,16 +43,19 @@ async def subscribe(session: Session, command: Command) -> None:
     try:
         await check_rate(session)
         while True:
-            version = session.version
+            version = session.version, session.services.access.version
             grant, token = await permit(session, name, row, request.token)
             terms = agree(row, request, token.override if token is not None else NO_OVERRIDE)
             if channel is None:
                 channel = hub.pin(name)
-            if grant is not None and grant.public:
-                channel.public_until = session.services.wheel.now() + PUBLIC_GRANT_SECONDS
+            if grant is not None:
+                channel.community = grant.community
+                if grant.public:
+                    channel.public_until = session.services.wheel.now() + PUBLIC_GRANT_SECONDS
+                    channel.public_version = version[1]
             await channel.wait_live()
             start = await find_start(session, channel, row, terms, request)
-            if version != session.version:
+            if version != (session.version, session.services.access.version):
                 continue  # permissions may have changed since they were asked for
             size = start.size
             if not size or session.outbox.has_room(size):

@@ -1,0 +1,12 @@
+"""All that the Accounts deployment is asked, of whichever part of it."""
+
+from __future__ import annotations
+
+from actors.group_messages import GroupRead, GroupWrite
+from actors.media.messages import MediaWrite, ReadMedia
+from actors.member_messages import MemberRead, MemberWrite
+from actors.messages import AccountsRead, AccountsWrite
+
+PeopleRead = AccountsRead | MemberRead | GroupRead | ReadMedia
+PeopleWrite = AccountsWrite | MemberWrite | GroupWrite | MediaWrite
+PeopleRequest = PeopleRead | PeopleWrite
