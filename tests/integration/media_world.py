@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import aiohttp
 import msgspec
+import pytest
 
 from actors.access_token import sign, verify
 from actors.accounts import Accounts
@@ -23,11 +25,12 @@ from config.media import Media
 from config.media import Objects as ObjectSettings
 from config.settings import Auth, Gateway, Settings
 from serve_app.gateway.server import GatewayServer, build_app
+from storage.attachments import check
 from storage.identity import new_id
 from storage.objects import Objects
 from storage.postgres import Pool
 from tests.gateway_app import FakeBackends, FakeLimiter, FakeRealtime, free_port
-from tests.integration.content import Content
+from tests.integration.content import Content, content_on
 
 SECRET = "the secret of the tests of files"
 NOW = 1_800_000_000.0
@@ -39,6 +42,7 @@ class MediaWorld:
     objects: Objects
     settings: Settings
     session: aiohttp.ClientSession
+    backends: FakeBackends
 
     @property
     def pool(self) -> Pool:
@@ -96,8 +100,8 @@ class MediaWorld:
     async def get(
         self, path: str, caller: Caller | None = None, **headers: str
     ) -> tuple[int, bytes, Any]:
-        """As a client that follows redirects does: without its token, to another host."""
-        sent = {**headers_of(caller), **headers}
+        """As of now, not of what a gateway remembers."""
+        sent = {"Serai-Position": "f" * 16, **headers_of(caller), **headers}
         async with self.session.get(path, headers=sent) as response:
             return response.status, await response.read(), response.headers
 
@@ -172,7 +176,28 @@ async def media_world(
     await server.start()
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
-            yield MediaWorld(content, objects, settings, session)
+            yield MediaWorld(content, objects, settings, session, backends)
     finally:
         await server.stop()
         accounts.close()
+
+
+@pytest.fixture
+async def folder(database_url: str, tmp_path: Path) -> AsyncIterator[MediaWorld]:
+    """Small limits, and no bucket."""
+    store = ObjectSettings(url=(tmp_path / "objects").as_uri())
+    limits = {"max_file_bytes": 100_000, "bytes_per_day": 150_000}
+    async with content_on(database_url) as content, media_world(content, store, **limits) as world:
+        yield world
+
+
+def link(media: dict[str, Any]) -> str:
+    return f"![photo](/media/{media['id']})"
+
+
+async def check_all(world: MediaWorld) -> None:
+    """As if a day had passed for every attachment that is to be looked at."""
+    await world.pool.execute(
+        "update media_attachment set check_at = now() - interval '1 s' where check_at is not null"
+    )
+    await check(world.pool, 100, 24)

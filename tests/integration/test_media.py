@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 import pytest
 from PIL import Image
 
@@ -20,22 +17,18 @@ from actors.messages import (
     DeleteComment,
     DeletePost,
     EditComment,
-    EditPost,
-    MergePosts,
-    MovePost,
 )
 from config.errors import AppError
 from config.media import Objects as ObjectSettings
-from storage import bucket_rules, media
-from storage.attachments import check
+from storage import bucket_rules
 from storage.identity import new_id
 from storage.media_removal import remove_files_of, remove_orphans
 from storage.memberships import grant
 from storage.objects import Objects
 from storage.presigning import presign
 from tests import media_files as files
-from tests.integration.content import RECEIVED_NS, content_on, create_post
-from tests.integration.media_world import MediaWorld, media_world
+from tests.integration.content import RECEIVED_NS, content_on
+from tests.integration.media_world import MediaWorld, check_all, link, media_world
 from tests.s3_server import S3ForTests
 
 pytestmark = pytest.mark.integration
@@ -61,19 +54,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectSettings:
 async def world(database_url: str, store: ObjectSettings) -> AsyncIterator[MediaWorld]:
     async with content_on(database_url) as content, media_world(content, store) as world:
         yield world
-
-
-@pytest.fixture
-async def folder(database_url: str, tmp_path: Path) -> AsyncIterator[MediaWorld]:
-    """Small limits, and no bucket."""
-    store = ObjectSettings(url=(tmp_path / "objects").as_uri())
-    limits = {"max_file_bytes": 100_000, "bytes_per_day": 150_000}
-    async with content_on(database_url) as content, media_world(content, store, **limits) as world:
-        yield world
-
-
-def link(media: dict[str, Any]) -> str:
-    return f"![photo](/media/{media['id']})"
 
 
 async def private_post(world: MediaWorld, caller: Caller, body: str) -> Any:
@@ -126,11 +106,11 @@ async def test_equal_files_are_one_object_until_the_last_of_them_goes(world: Med
     people = [await world.content.member(name) for name in ("amina", "bo")]
     first, second = [await world.upload(person, PHOTO) for person in people]
     assert first["id"] != second["id"]
-    objects = await world.keys()
-    assert len(objects) == 3
+    stored = await world.keys()
+    assert len(stored) == 3
     await world.age(first["id"])
     assert await remove_orphans(world.pool, world.objects, 24) == 1
-    assert await world.keys() == objects
+    assert await world.keys() == stored
     assert (await world.get(second["url"], people[1]))[0] == 200
     assert (await world.get(first["url"], people[0]))[0] == 404
     await world.age(second["id"])
@@ -235,14 +215,6 @@ async def test_removed_content_lets_its_files_go_after_a_day(world: MediaWorld) 
     assert (await world.get(state["url"], amina))[0] == 404
 
 
-async def check_all(world: MediaWorld) -> None:
-    """As if a day had passed for every attachment that is to be looked at."""
-    await world.pool.execute(
-        "update media_attachment set check_at = now() - interval '1 s' where check_at is not null"
-    )
-    await check(world.pool, 100, 24)
-
-
 async def test_an_account_takes_its_files_along(world: MediaWorld) -> None:
     amina, bo = [await world.content.member(name) for name in ("amina", "bo")]
     attached = await world.upload(amina, PHOTO)
@@ -259,170 +231,10 @@ async def test_an_account_takes_its_files_along(world: MediaWorld) -> None:
     assert len(await world.keys()) == 1
 
 
-async def test_only_the_author_s_own_files_are_shown(folder: MediaWorld) -> None:
-    amina, bo = [await folder.content.member(name) for name in ("amina", "bo")]
-    state = await folder.upload(amina, PHOTO)
-    await folder.content.post(bo, body=link(state))
-    assert (await folder.get(state["url"]))[0] == 404
-    assert (await folder.get(state["url"], bo))[0] == 404
-    # A refused write attaches nothing that lasts.
-    await folder.pool.execute("update account set status = 'suspended' where handle = 'amina'")
-    (outcome,) = await folder.content.ask(create_post(amina, body=link(state)))
-    assert folder.content.code(outcome) == "suspended"
-    assert (await folder.get(state["url"]))[0] == 404
-    await check_all(folder)
-    assert await folder.pool.fetchval("select count(*) from media_attachment") == 0
-    assert await folder.pool.fetchval("select unattached_since is not null from media")
-
-
-async def test_posts_gain_and_lose_files_by_editing(folder: MediaWorld) -> None:
-    amina = await folder.content.member("amina")
-    state = await folder.upload(amina, PHOTO)
-    post = await folder.content.post(amina)
-
-    async def edit(body: str) -> None:
-        request = EditPost(amina, UUID(post["id"]), None, body, None, None, None, None, RECEIVED_NS)
-        folder.content.body((await folder.content.ask(request))[0])
-
-    for shown in (True, False, True):
-        await edit(link(state) if shown else "Nothing here.")
-        assert (await folder.get(state["url"]))[0] == (200 if shown else 404)
-        attached = await folder.pool.fetchval("select unattached_since is null from media")
-        assert attached is shown
-
-
-async def test_limits_are_told_before_anything_is_sent(folder: MediaWorld) -> None:
-    amina = await folder.content.member("amina")
-
-    async def refused(size: int, kind: str = "image/png") -> tuple[int, str, str]:
-        body = {"file_name": "x", "size_bytes": size, "content_type": kind}
-        status, problem = await folder.call("POST", "/api/v1/media", amina, json=body)
-        return status, problem.get("code", ""), problem.get("detail", "")
-
-    assert (await refused(100_001))[:2] == (413, "too_large")
-    assert (await refused(10, "image/svg+xml"))[:2] == (415, "unsupported_media_type")
-    assert (await refused(0))[:2] == (400, "invalid")
-    assert (await refused(100_000))[0] == 201
-    status, code, detail = await refused(100_000)
-    assert (status, code) == (429, "rate_limited")
-    assert "150000 bytes" in detail
-    assert (await refused(50_000))[0] == 201
-    assert (await refused(1))[0] == 429
-    bo = await folder.content.member("bo")
-    assert await folder.announce(bo, b"x" * 100_000)
-
-
-async def test_announcements_that_cross_share_one_quota(folder: MediaWorld) -> None:
-    amina = await folder.content.member("amina")
-    body = {"file_name": "x", "size_bytes": 60_000, "content_type": "image/png"}
-    answers = await asyncio.gather(
-        *(folder.call("POST", "/api/v1/media", amina, json=body) for _ in range(6))
-    )
-    assert sorted(status for status, _ in answers) == [201, 201, 429, 429, 429, 429]
-
-
-async def test_completing_needs_the_bytes_and_the_owner(folder: MediaWorld) -> None:
-    amina, bo = [await folder.content.member(name) for name in ("amina", "bo")]
-    ticket = await folder.announce(amina, PHOTO)
-    status, problem = await folder.complete(amina, ticket["id"])
-    assert (status, problem["code"]) == (409, "conflict")
-    assert (await folder.complete(bo, ticket["id"]))[0] == 404
-    assert (await folder.complete(amina, str(new_id(0))))[0] == 404
-    await folder.send(ticket, PHOTO)
-    assert (await folder.complete(amina, ticket["id"]))[0] == 202
-    assert (await folder.complete(amina, ticket["id"]))[0] == 202
-    waiting = "select count(*) from pgqueuer where entrypoint = 'media'"
-    assert await folder.pool.fetchval(waiting) == 1
-    # Not ready: not even for its owner.
-    assert (await folder.get(f"/api/v1/media/{ticket['id']}", amina))[0] == 404
-
-
-async def test_a_file_that_is_removed_while_it_is_processed_stays_away(folder: MediaWorld) -> None:
-    amina = await folder.content.member("amina")
-    ticket = await folder.announce(amina, PHOTO)
-    await folder.send(ticket, PHOTO)
-    await folder.complete(amina, ticket["id"])
-    assert amina.account_id is not None
-    await remove_files_of(folder.pool, folder.objects, amina.account_id)
-    await folder.work()
-    assert await folder.keys() == set()
-    assert await folder.pool.fetchval("select count(*) from media") == 0
-
-
-async def test_a_body_beyond_the_announced_size_is_cut_off(folder: MediaWorld) -> None:
-    """Streamed without a length, so that only counting tells."""
-    amina = await folder.content.member("amina")
-    ticket = await folder.announce(amina, PHOTO)
-
-    async def endless() -> AsyncIterator[bytes]:
-        for _ in range(1_000):
-            yield b"x" * 65_536
-
-    url = ticket["upload"]["url"]
-    try:
-        async with folder.session.put(url, data=endless()) as response:
-            assert response.status == 413
-    except aiohttp.ClientError:
-        pass  # cut off before the answer was read
-    assert await folder.keys() == set()
-
-
-async def test_what_is_handed_out_can_run_nothing(folder: MediaWorld) -> None:
-    amina = await folder.content.member("amina")
-    state = await folder.upload(amina, PHOTO)
-    _, _, headers = await folder.get(state["url"], amina)
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert "sandbox" in headers["Content-Security-Policy"]
-    assert headers["Cache-Control"] == "private, max-age=60"
-    await folder.content.post(amina, body=link(state))
-    assert (await folder.get(state["url"]))[2]["Cache-Control"] == "public, max-age=60"
-    async with folder.session.head(state["url"]) as response:
-        assert (response.status, response.content_length) == (200, state["size_bytes"])
-    status, _, headers = await folder.get(state["url"], Range="bytes=99999999-")
-    assert (status, headers["Content-Range"]) == (416, f"bytes */{state['size_bytes']}")
-    path = folder.objects.folder
-    assert path is not None
-    for original in path.glob("original/*/*"):
-        original.unlink()
-    assert (await folder.get(state["url"]))[0] == 404
-
-
-async def test_a_store_that_is_gone_is_told(folder: MediaWorld) -> None:
-    amina = await folder.content.member("amina")
-    ticket = await folder.announce(amina, PHOTO)
-    path = folder.objects.folder
-    assert path is not None
-    path.rmdir()
-    path.write_text("no folder")
-    assert await folder.send(ticket, PHOTO) == 503
-    status, problem = await folder.complete(amina, ticket["id"])
-    assert (status, problem["code"]) == (503, "unavailable")
-
-
-async def test_uploads_that_were_never_completed_are_swept(folder: MediaWorld) -> None:
-    amina = await folder.content.member("amina")
-    ticket = await folder.announce(amina, PHOTO)
-    await folder.send(ticket, PHOTO)
-    assert await folder.keys()
-    await folder.age(ticket["id"])
-    await folder.pool.execute(
-        "insert into draft (account_id, id, kind, title, body_markdown)"
-        " values ($1, $1, 'post', '', $2)",
-        amina.account_id,
-        link(ticket),
-    )
-    await folder.jobs().tidy(b"")
-    assert await folder.keys()  # a draft speaks of it
-    await folder.pool.execute("delete from draft")
-    await folder.age(ticket["id"])
-    await folder.jobs().tidy(b"")
-    assert await folder.keys() == set()
-
-
 async def test_rules_of_a_bucket_are_set_beside_those_of_its_operator(s3: S3ForTests) -> None:
-    objects = Objects.open(s3.settings("theirs"))
+    theirs = Objects.open(s3.settings("theirs"))
     other = Objects.open(s3.settings("ours"))
-    assert await bucket_rules.apply(objects, 365, "")
+    assert await bucket_rules.apply(theirs, 365, "")
     rules = bucket_rules.read(s3.bucket)
     rules[0].find(f"{bucket_rules.XML}ID").text = "operator"  # type: ignore[union-attr]
     bucket_rules.write(s3.bucket, rules)
@@ -436,43 +248,3 @@ async def test_rules_of_a_bucket_are_set_beside_those_of_its_operator(s3: S3ForT
     # This server has no classes: it says so, and everything else goes on.
     with pytest.raises(AppError, match="invalid: The bucket takes no rules: 501"):
         await bucket_rules.apply(other, 365, "STANDARD_IA")
-
-
-async def test_looking_at_a_file_asks_the_database_once(folder: MediaWorld) -> None:
-    amina = await folder.content.member("amina")
-    state = await folder.upload(amina, PHOTO)
-    asked: list[str] = []
-    async with folder.pool.acquire() as connection:
-        connection.add_query_logger(lambda record: asked.append(record.query))
-        for caller, readable in ((amina.account_id, True), (None, False)):
-            with nullcontext() if readable else pytest.raises(AppError, match="not_found"):
-                await media.find(connection, UUID(state["id"]), caller)
-    # The pool resets what comes back.
-    assert len([query for query in asked if not query.startswith("SELECT pg_advisory")]) == 2
-
-
-async def test_files_go_where_their_thread_goes(folder: MediaWorld) -> None:
-    amina = await folder.content.member("amina", role="admin")
-    pictures = [files.picture(60 + n, 40, "PNG") for n in range(2)]
-    states = [await folder.upload(amina, data, "image/png") for data in pictures]
-
-    async def seen() -> list[int]:
-        return [(await folder.get(state["url"]))[0] for state in states]
-
-    post = await folder.content.post(amina, body=link(states[0]))
-    await folder.content.comment(amina, post["id"], body=link(states[1]))
-    (moved,) = await folder.content.ask(MovePost(amina, UUID(post["id"]), "fr", RECEIVED_NS))
-    post = folder.content.body(moved)
-    assert await seen() == [200, 200]
-    other = await folder.content.post(amina, "fr")
-    into = UUID(other["id"])
-    (merged,) = await folder.content.ask(MergePosts(amina, UUID(post["id"]), into, RECEIVED_NS))
-    assert folder.content.body(merged)["comment_count"] == 2
-    assert await seen() == [200, 200]
-    await check_all(folder)
-    assert await seen() == [200, 200]
-    # The one thread that shows them now goes, and they with it.
-    await folder.content.ask(DeletePost(amina, into, RECEIVED_NS))
-    assert await seen() == [404, 404]
-    await check_all(folder)
-    assert await remove_orphans(folder.pool, folder.objects, 24) == 2
