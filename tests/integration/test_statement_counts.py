@@ -7,21 +7,25 @@ has to be sent. BEGIN, COMMIT and the question for the WAL position count: they 
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import aiohttp
 import asyncpg
 import pytest
 
+from config.media import Objects
+from serve_app.api import media
 from serve_app.api.headers import POSITION
 from serve_app.api.route import Route
 from serve_app.api.routing import ROUTES
-from storage.postgres import Pool
-from storage.streams import ensure_partitions
 from tests.gateway_app import free_port
-from tests.integration.people import PASSWORD, World, world
+from tests.integration.content import content_on
+from tests.integration.media_world import headers_of as member_headers
+from tests.integration.media_world import media_world
+from tests.integration.people import PASSWORD, World, pool, world
 from tests.integration.test_documented_codes import (
     ASIDE,
     BODIES,
@@ -31,8 +35,9 @@ from tests.integration.test_documented_codes import (
     api,
     headers_of,
 )
+from tests.media_files import picture
 
-__all__ = ["world"]
+__all__ = ["pool", "world"]
 
 pytestmark = pytest.mark.integration
 
@@ -101,6 +106,13 @@ STATEMENTS: Final[dict[str, int]] = {
     "POST /api/v1/posts/{post_id}/restore": 6,
     "POST /api/v1/posts/{post_id}/merge": 27,
 }
+STATEMENTS_OF_FILES: Final[dict[str, int]] = {
+    "POST /api/v1/media": 6,
+    "PUT /api/v1/media/{media_id}/content": 0,
+    "POST /api/v1/media/{media_id}/complete": 2,
+    "GET /api/v1/media/{media_id}": 1,
+    "GET /api/v1/media/{media_id}/thumbnails/{size}": 1,
+}
 
 _RESET: Final = "SELECT pg_advisory_unlock_all()"
 _statements: list[str] = []
@@ -115,13 +127,10 @@ async def _listen(connection: Any) -> None:
     connection.add_query_logger(_note)
 
 
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    pool = await asyncpg.create_pool(database_url, min_size=4, max_size=4, init=_listen)
-    async with pool.acquire() as connection:
-        await ensure_partitions(connection, datetime.now(UTC).date(), 1)
-    yield pool
-    await pool.close()
+@pytest.fixture(autouse=True)
+def listening(monkeypatch: pytest.MonkeyPatch) -> None:
+    create_pool: Any = asyncpg.create_pool
+    monkeypatch.setattr(asyncpg, "create_pool", partial(create_pool, init=_listen))
 
 
 async def _body(world: World, route: Route[Any, Any], values: dict[str, str], handle: str) -> Any:
@@ -177,22 +186,54 @@ class Asking:
             return None
 
 
+def _check(said: dict[str, list[str]], rows: dict[str, int]) -> None:
+    counted = {name: len(statements) for name, statements in said.items()}
+    for name in counted.keys() | rows.keys():
+        if counted.get(name) != rows.get(name):
+            print(f'"{name}": {counted.get(name)},', *said.get(name, ()), sep="\n    ")
+    assert counted == rows, "the rows that changed are printed above"
+
+
 async def test_every_route_asks_the_database_as_often_as_its_row_says(world: World) -> None:
     """Sockets, probes and what is for operators have no rate class and no row, nor has what stands
-    ASIDE; groups have a table of their own. A write says how far the log has come, or a replica
-    could hide it from its author."""
+    ASIDE; groups have a table in test_group_statement_counts.py. A write says how far the log has
+    come, or a replica could hide it from its author."""
     scene = Scene(world)
     await scene.prepare()
     said: dict[str, list[str]] = {}
     async with api(world, free_port()) as session:
         asking = Asking(world, scene, session)
         for route in ROUTES:
-            # Files: test_media.py; groups: test_group_statement_counts.py.
             aside = (route.method, route.path) in ASIDE or route.tag in ("media", "groups")
             if route.rate not in (None, "connect") and not aside:
                 said[f"{route.method} {route.path}"] = await asking.statements(route)
-    counted = {name: len(statements) for name, statements in said.items()}
-    for name in counted.keys() | STATEMENTS.keys():
-        if counted.get(name) != STATEMENTS.get(name):
-            print(f'"{name}": {counted.get(name)},', *said.get(name, ()), sep="\n    ")
-    assert counted == STATEMENTS, "the rows that changed are printed above"
+    _check(said, STATEMENTS)
+
+
+async def test_files_ask_the_database_as_often_as_their_rows_say(
+    database_url: str, tmp_path: Path
+) -> None:
+    store = Objects(url=(tmp_path / "objects").as_uri())
+    said: dict[str, list[str]] = {}
+    async with content_on(database_url) as content, media_world(content, store) as files:
+        ana = await content.member("ana")
+        ready = await files.upload(ana, picture(400, 400, "PNG"), "image/png")
+        body = {"file_name": "x", "size_bytes": 10, "content_type": "image/png"}
+        for route in media.ROUTES:
+            for _ in range(2):
+                media_id = ready["id"]
+                sent: dict[str, Any] = {"json": body} if route.takes_body else {}
+                if route.takes_file:
+                    ticket = await files.announce(ana, b"x" * 10)
+                    media_id, query = ticket["id"], ticket["upload"]["url"].partition("?")[2]
+                    sent = {"data": b"x" * 10, "params": dict(parse_qsl(query))}
+                path = route.path.format(media_id=media_id, size=320)
+                headers = member_headers(ana)
+                _statements.clear()
+                async with files.session.request(
+                    route.method, path, headers=headers, **sent
+                ) as answer:
+                    assert answer.status == route.status, (path, await answer.text())
+                    await answer.read()
+            said[f"{route.method} {route.path}"] = _statements.copy()
+    _check(said, STATEMENTS_OF_FILES)
