@@ -10,13 +10,12 @@ import pytest
 from serve_app.api.headers import POSITION
 from serve_app.api.routing import ROUTES
 from tests.gateway_app import free_port
-from tests.integration import test_statement_counts as counting
-from tests.integration.people import World, world
+from tests.integration.people import World, pool, world
 from tests.integration.test_documented_codes import api, headers_of
 from tests.integration.test_documented_group_codes import BODIES, QUERIES, Scene
-from tests.integration.test_statement_counts import pool
+from tests.integration.test_statement_counts import check, listening, statements
 
-__all__ = ["pool", "world"]
+__all__ = ["listening", "pool", "world"]
 
 pytestmark = pytest.mark.integration
 
@@ -56,7 +55,6 @@ STATES: Final = {
 async def test_every_route_asks_the_database_as_often_as_its_row_says(world: World) -> None:
     scene = Scene(world)
     await scene.prepare()
-    counted: dict[str, int] = {}
     said: dict[str, list[str]] = {}
     async with api(world, free_port()) as session:
         for route in (route for route in ROUTES if route.tag == "groups"):
@@ -70,15 +68,11 @@ async def test_every_route_asks_the_database_as_often_as_its_row_says(world: Wor
                 }
                 path = f"{route.path}{QUERIES.get(route.path, '')}".format(**values)
                 headers = headers_of(scene.people[handle])
-                counting._statements.clear()
+                statements.clear()
                 async with session.request(
                     route.method, path, json=body, headers=headers
                 ) as response:
                     assert response.status == route.status, (path, await response.text())
                     assert route.method == "GET" or POSITION in response.headers, name
-                counted[name] = len(counting._statements)
-                said[name] = counting._statements.copy()
-    for name in counted.keys() | STATEMENTS.keys():
-        if counted.get(name) != STATEMENTS.get(name):
-            print(f'"{name}": {counted.get(name)},', *said.get(name, ()), sep="\n    ")
-    assert counted == STATEMENTS, "the rows that changed are printed above"
+                said[name] = statements.copy()
+    check(said, STATEMENTS)

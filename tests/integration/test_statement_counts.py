@@ -115,12 +115,12 @@ STATEMENTS_OF_FILES: Final[dict[str, int]] = {
 }
 
 _RESET: Final = "SELECT pg_advisory_unlock_all()"
-_statements: list[str] = []
+statements: list[str] = []
 
 
 def _note(record: asyncpg.connection.LoggedQuery) -> None:
     if not record.query.startswith(_RESET):  # of the pool, when a connection comes back
-        _statements.append(" ".join(record.query.split())[:100])
+        statements.append(" ".join(record.query.split())[:100])
 
 
 async def _listen(connection: Any) -> None:
@@ -157,7 +157,7 @@ class Asking:
         self._session = session
         self._numbers = itertools.count()
 
-    async def statements(self, route: Route[Any, Any]) -> list[str]:
+    async def of(self, route: Route[Any, Any]) -> list[str]:
         """Of the second success: the first one fills caches and prepares statements."""
         await self._scene.enrol()
         states = ("open", "deleted", *FURTHER_STATES.get((route.method, route.path), ()))
@@ -166,7 +166,7 @@ class Asking:
             for _ in range(2):
                 refusal = await self._ask(route, state, who)
             if refusal is None:
-                return _statements.copy()
+                return statements.copy()
             refused.append((state, who, refusal))
         raise AssertionError((route.method, route.path, refused))
 
@@ -177,7 +177,7 @@ class Asking:
         path = f"{route.path}{QUERIES.get(route.path, '')}".format(**values)
         person = self._scene.callers[who] if route.tag != "auth" else None
         headers = headers_of(person)
-        _statements.clear()
+        statements.clear()
         async with self._session.request(route.method, path, json=body, headers=headers) as answer:
             if answer.status != route.status:
                 return await answer.text()
@@ -186,8 +186,8 @@ class Asking:
             return None
 
 
-def _check(said: dict[str, list[str]], rows: dict[str, int]) -> None:
-    counted = {name: len(statements) for name, statements in said.items()}
+def check(said: dict[str, list[str]], rows: dict[str, int]) -> None:
+    counted = {name: len(asked) for name, asked in said.items()}
     for name in counted.keys() | rows.keys():
         if counted.get(name) != rows.get(name):
             print(f'"{name}": {counted.get(name)},', *said.get(name, ()), sep="\n    ")
@@ -206,8 +206,8 @@ async def test_every_route_asks_the_database_as_often_as_its_row_says(world: Wor
         for route in ROUTES:
             aside = (route.method, route.path) in ASIDE or route.tag in ("media", "groups")
             if route.rate not in (None, "connect") and not aside:
-                said[f"{route.method} {route.path}"] = await asking.statements(route)
-    _check(said, STATEMENTS)
+                said[f"{route.method} {route.path}"] = await asking.of(route)
+    check(said, STATEMENTS)
 
 
 async def test_files_ask_the_database_as_often_as_their_rows_say(
@@ -229,11 +229,11 @@ async def test_files_ask_the_database_as_often_as_their_rows_say(
                     sent = {"data": b"x" * 10, "params": dict(parse_qsl(query))}
                 path = route.path.format(media_id=media_id, size=320)
                 headers = member_headers(ana)
-                _statements.clear()
+                statements.clear()
                 async with files.session.request(
                     route.method, path, headers=headers, **sent
                 ) as answer:
                     assert answer.status == route.status, (path, await answer.text())
                     await answer.read()
-            said[f"{route.method} {route.path}"] = _statements.copy()
-    _check(said, STATEMENTS_OF_FILES)
+            said[f"{route.method} {route.path}"] = statements.copy()
+    check(said, STATEMENTS_OF_FILES)
