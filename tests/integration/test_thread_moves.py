@@ -302,6 +302,41 @@ async def test_who_follows_a_thread_follows_it_elsewhere(content: Content) -> No
     assert await follows(moved["id"]) == {}
 
 
+async def test_edits_meanwhile_are_told_where_the_post_is(content: Content) -> None:
+    ana, mod = await content.member("ana"), await content.member("mod", "moderator")
+    post = await content.post(ana, "de-student")
+    id = UUID(post["id"])
+    for n in range(12):
+        edits = [
+            EditPost(ana, id, f"Title {n} {m}", None, None, None, None, None, RECEIVED_NS)
+            for m in range(2)
+        ]
+        outcomes = await content.ask(
+            edits[0],
+            move(mod, post, ("de", "de-student")[n % 2]),
+            edits[1],
+            create_comment(ana, post["id"]),
+            CastVote(mod, "post", id, (1, -1)[n % 2]),  # type: ignore[arg-type]
+        )
+        assert all(isinstance(outcome, Reply) for outcome in outcomes), outcomes
+    rows = await content.pool.fetch(
+        "select s.channel, e.off, e.payload::json ->> 'type' as kind from stream_event e"
+        " join stream s on s.id = e.stream_id where e.subject_id = $1 order by s.channel, e.off",
+        id,
+    )
+    for slug in ("de", "de-student"):
+        channel = f"community:{await community_id(content, slug)}"
+        kinds = [row["kind"] for row in rows if row["channel"] == channel]
+        assert [row["off"] for row in rows if row["channel"] == channel] == [
+            *range(1, len(kinds) + 1)
+        ]
+        here = False
+        for kind in kinds:
+            assert here == (kind != "post.created"), kinds
+            here = kind != "post.deleted"
+        assert here == (slug == "de-student")
+
+
 async def test_a_merged_thread_follows_below_its_own_text(content: Content) -> None:
     ana, ben = await content.member("ana"), await content.member("ben")
     mod = await content.member("mod", "moderator")
