@@ -115,7 +115,11 @@ class Feed:
         languages = Languages.of(request.languages)
         muted_by = request.caller.account_id if request.personal else None
         scope = scope_of(request, community.id, languages)
-        of = FeedOf(community.country_id, community.id, request.limit + 1, muted_by, languages)
+        if request.tag is not None:
+            scope = f"{scope}#{request.tag}"
+        of = FeedOf(
+            community.country_id, community.id, request.limit + 1, muted_by, languages, request.tag
+        )
         async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
             shown = await self._shown(connection, request, of, scope)

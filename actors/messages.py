@@ -301,7 +301,7 @@ ThreadRequest = ThreadWrite | ThreadRead
 
 class ReadFeed(Read, frozen=True):
     """`languages` (BCP 47), empty: all. `personal`: without posts of members whom the caller muted,
-    so that the page is the caller's alone."""
+    so that the page is the caller's alone. `tag`: in its stored form (actors/tags.py)."""
 
     caller: Caller
     community: str  # id or slug
@@ -311,6 +311,7 @@ class ReadFeed(Read, frozen=True):
     cursor: str | None
     languages: tuple[str, ...] = ()
     personal: bool = False
+    tag: str | None = None
 
 
 class ListTags(Read, frozen=True):

@@ -78,16 +78,22 @@ _TOP: Final = f"""select p.* {_STANDING} and (p.score, p.id) < ($5::int, $6::uui
       order by p.score desc, p.id desc limit $3"""
 
 
-def _page(posts: str, order: str, parameters: int) -> tuple[str, str]:
-    """Without and with a filter by language, whose parameters come last."""
-    filtered = "and " + in_languages(f"${parameters + 1}", f"${parameters + 2}")
-    plain, of_languages = (
+def _page(posts: str, order: str, parameters: int) -> list[str]:
+    """Without and with a filter by language, then the same for one tag; the parameters of tag and
+    languages come last. By post_tags where the tag is rare."""
+    tagged = f"and p.tags @> array[${parameters + 1}::text]"
+    conditions = (
+        "",
+        "and " + in_languages(f"${parameters + 1}", f"${parameters + 2}"),
+        tagged,
+        f"{tagged} and " + in_languages(f"${parameters + 2}", f"${parameters + 3}"),
+    )
+    return [
         _COMMUNITY_PAGE.format(
             columns=POST_COLUMNS, posts=posts.format(filter=condition), order=order
         )
-        for condition in ("", filtered)
-    )
-    return plain, of_languages
+        for condition in conditions
+    ]
 
 
 _HOT_PAGES: Final = _page(_HOT, "p.pinned desc, p.hot desc, p.id desc", 8)
@@ -103,6 +109,7 @@ class FeedOf(NamedTuple):
     limit: int
     muted_by: UUID | None = None
     languages: Languages | None = None
+    tag: str | None = None
 
 
 async def hot_page(connection: Connection, of: FeedOf, below: HotBound) -> CommunityPage | None:
@@ -122,16 +129,21 @@ async def top_page(
 
 
 async def _community_page(
-    connection: Connection, pages: tuple[str, str], of: FeedOf, *bound: object
+    connection: Connection, pages: Sequence[str], of: FeedOf, *bound: object
 ) -> CommunityPage | None:
+    if of.tag is not None:
+        # Whether the tag is rare decides the plan: every statement is planned for its parameters
+        # until the connection goes back to its pool, which resets it.
+        await connection.execute("set plan_cache_mode = force_custom_plan")
     return await _page_of(
         connection,
-        pages[of.languages is not None],
+        pages[(of.languages is not None) + 2 * (of.tag is not None)],
         of.country_id,
         of.community_id,
         of.limit,
         of.muted_by,
         *bound,
+        *(() if of.tag is None else (of.tag,)),
         *(of.languages or ()),
     )
 

@@ -7,8 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from actors.messages import ReadFeed, ReadHome, Reply
+from actors.tags import stored_tag
+from config.errors import AppError
 from serve_app.api.call import Call
-from serve_app.api.fields import Cursor, FeedSort, FeedWindow, LanguageList, Limit
+from serve_app.api.fields import Cursor, FeedSort, FeedWindow, LanguageList, Limit, Tag
 from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import PostPage
 
@@ -28,6 +30,7 @@ class CommunityFeedQuery(FeedQuery, frozen=True):
     caller's own and comes from no cache."""
 
     personal: bool = False
+    tag: Tag | None = None
 
 
 async def community_feed(call: Call[Nothing, CommunityFeedQuery]) -> Reply:
@@ -42,6 +45,7 @@ async def community_feed(call: Call[Nothing, CommunityFeedQuery]) -> Reply:
             query.cursor,
             _languages(query),
             query.personal,
+            _tag(query.tag),
         )
     )
 
@@ -53,6 +57,13 @@ async def home_feed(call: Call[Nothing, FeedQuery]) -> Reply:
             call.caller, query.sort, query.window, query.limit, query.cursor, _languages(query)
         )
     )
+
+
+def _tag(text: str | None) -> str | None:
+    try:
+        return None if text is None else stored_tag(text)
+    except ValueError as error:
+        raise AppError("invalid", errors=(("tag", str(error)),)) from None
 
 
 def _languages(query: FeedQuery) -> tuple[str, ...]:

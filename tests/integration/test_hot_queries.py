@@ -21,17 +21,25 @@ from actors.member_messages import FollowThread, ListSaves, MarkThreadRead, SetS
 from actors.member_state import MemberState
 from actors.messages import (
     GUEST,
+    AcceptComment,
     Caller,
     CastVote,
+    DeleteComment,
     FeedRequest,
+    MergePosts,
+    MovePost,
     Outcome,
+    ReadComment,
     ReadComments,
     ReadFeed,
     ReadMarks,
     ReadPost,
     ReadPostHistory,
     Reply,
+    RestoreComment,
+    SetPoll,
     ThreadRequest,
+    VoteInPoll,
 )
 from actors.notifying import Notifier, NotifyJob
 from actors.profile import Profile
@@ -42,6 +50,7 @@ from storage.notifications import list_notifications
 from storage.partitions import PARENTS
 from storage.postgres import Pool
 from tests.integration.content import (
+    RECEIVED_NS,
     Content,
     RecordingPublisher,
     content_on,
@@ -139,8 +148,14 @@ async def test_reads_of_one_country(scene: tuple[Explained, Caller, Any, Any]) -
             ReadFeed(GUEST, "de-student", sort, window, 30, None)  # type: ignore[arg-type]
             for sort, window in (("hot", "all"), ("new", "all"), ("top", "week"), ("top", "all"))
         ),
+        *(
+            ReadFeed(GUEST, "de-student", sort, "all", 30, None, languages, False, "visa")
+            for sort in ("hot", "new", "top")
+            for languages in ((), ("de",))
+        ),
         ReadPost(GUEST, id),
         ReadPostHistory(GUEST, id),
+        ReadComment(GUEST, UUID(comment["id"]), 3),
         *(ReadComments(GUEST, id, sort, None, 100, None) for sort in ("best", "new", "old")),
         ReadMarks(ada, (id, UUID(comment["id"]))),
     ]
@@ -202,6 +217,31 @@ async def test_writes_of_one_country(content: Content) -> None:
         assert isinstance(outcome, Reply), outcome
     touched = {name for name, count in (await _touched(content)).items() if count > before[name]}
     assert touched == {f"{parent}{GERMANY}" for parent in ("post", "comment", "vote")}
+
+
+async def test_a_thread_that_goes_to_another_country_touches_two(content: Content) -> None:
+    ada, mod = await content.member("ada"), await content.member("mod", "moderator")
+    post, other = await content.post(ada), await content.post(ada)
+    comment = await content.comment(ada, post["id"])
+    await content.comment(ada, other["id"])
+    before = await _touched(content)
+    moved = UUID(post["id"])
+    for request in (
+        SetPoll(ada, UUID(other["id"]), "", ("A", "B"), False, None, RECEIVED_NS),
+        VoteInPoll(ada, UUID(other["id"]), (1,)),
+        AcceptComment(ada, moved, UUID(comment["id"]), RECEIVED_NS),
+        DeleteComment(mod, UUID(comment["id"]), RECEIVED_NS),
+        RestoreComment(mod, UUID(comment["id"]), RECEIVED_NS),
+        MovePost(mod, moved, "de", RECEIVED_NS),
+        MergePosts(mod, moved, UUID((await content.post(ada))["id"]), RECEIVED_NS),
+        MovePost(mod, UUID(other["id"]), "fr", RECEIVED_NS),
+    ):
+        [outcome] = await content.ask(request)
+        assert isinstance(outcome, Reply), outcome
+    touched = {name for name, count in (await _touched(content)).items() if count > before[name]}
+    assert touched == {
+        f"{parent}{country}" for parent in PARENTS for country in (GERMANY, "_c250")
+    } - {"vote_c250", "revision_c250"}
 
 
 async def _touched(content: Content) -> dict[str, int]:

@@ -18,9 +18,11 @@ from actors.messages import (
     EditComment,
     EditPost,
     FeedRequest,
+    FeedSort,
     ListTags,
     ReadComment,
     ReadCommentHistory,
+    ReadFeed,
     ReadPostHistory,
     Reply,
 )
@@ -92,6 +94,45 @@ async def test_tags_of_a_community_are_counted(content: Content) -> None:
     await content.pool.execute("update community set visibility = 'private' where slug = 'fr'")
     outcomes = await feed.handle_batch([ListTags(ana, "fr", 5), ListTags(ana, "nowhere", 5)])
     assert [content.code(outcome) for outcome in outcomes] == ["not_found"] * 2
+
+
+@pytest.mark.parametrize("sort", ["hot", "new", "top"])
+async def test_a_feed_keeps_to_one_tag(content: Content, sort: FeedSort) -> None:
+    ana = await content.member("ana")
+    feed = Feed(content.pool, Directory(content.pool))
+    posts = [
+        await content.post(ana, title=title, tags=tags)
+        for title, tags in (
+            ("How long does it take?", ("funds", "visa")),
+            ("How long does it take?", ("visa",)),
+            ("Wie lange dauert das Verfahren?", ("visa", "work")),
+            ("How long does it take?", ()),
+        )
+    ]
+    await content.post(ana, "fr", tags=("visa",))
+
+    async def shown(tag: str | None, languages: tuple[str, ...] = ()) -> list[str]:
+        """All pages, a post on each."""
+        found: list[str] = []
+        cursor = None
+        while True:
+            request = ReadFeed(GUEST, "de-student", sort, "all", 1, cursor, languages, False, tag)
+            page = content.body((await feed.handle_batch([request]))[0])
+            found += (item["id"] for item in page["items"])
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return found
+
+    ids = [post["id"] for post in posts]
+    assert sorted(await shown("visa")) == sorted(ids[:3])
+    assert await shown("funds") == ids[:1]
+    assert await shown("visa", ("de",)) == ids[2:3]
+    assert await shown("unknown") == []
+    assert sorted(await shown(None)) == sorted(ids)
+    first = ReadFeed(GUEST, "de-student", sort, "all", 1, None, (), False, "visa")
+    page = content.body((await feed.handle_batch([first]))[0])
+    other = msgspec.structs.replace(first, tag="work", cursor=page["next_cursor"])
+    assert content.code((await feed.handle_batch([other]))[0]) == "invalid"
 
 
 async def test_a_permalink_shows_a_comment_in_its_place(content: Content) -> None:

@@ -316,7 +316,7 @@ async def test_edits_meanwhile_are_told_where_the_post_is(content: Content) -> N
             move(mod, post, ("de", "de-student")[n % 2]),
             edits[1],
             create_comment(ana, post["id"]),
-            CastVote(mod, "post", id, (1, -1)[n % 2]),  # type: ignore[arg-type]
+            CastVote(mod, "post", id, (1, -1)[n % 2]),
         )
         assert all(isinstance(outcome, Reply) for outcome in outcomes), outcomes
     rows = await content.pool.fetch(
