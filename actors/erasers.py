@@ -14,7 +14,6 @@ from uuid import UUID
 import msgspec
 
 from actors import content
-from actors.exporting import files_of
 from actors.job_tools import JobTools
 from actors.shard_messages import Publication
 from storage import account_tasks, content_erasure, erasure
@@ -24,7 +23,7 @@ from storage.comments import CommentRow
 from storage.content_erasure import Redaction
 from storage.content_log import LogEntry
 from storage.media_removal import remove_files_of
-from storage.objects import objects_of
+from storage.objects import export_key, objects_of
 from storage.postgres import Connection, acquire, in_transaction
 from storage.posts import PostRow
 from storage.streams import with_committed_ns
@@ -168,7 +167,7 @@ async def _exports(tools: JobTools, task: Task) -> int:
     async with acquire(tools.pool) as connection:
         ids = await account_tasks.of_account(connection, task.account_id, "export")
         if ids:
-            await files_of(tools).remove(ids)
+            await objects_of(tools.settings).delete([export_key(id) for id in ids])
             await account_tasks.forget(connection, ids)
     return len(ids)
 

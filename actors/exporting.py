@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import zipfile
-from pathlib import Path
+from datetime import timedelta
 from typing import Final
 
 import msgspec
 
 from actors.job_tools import JobTools
+from config.errors import AppError
 from storage import account_tasks, exports
 from storage.account_tasks import Task, TaskJob
 from storage.erasure import count_rows
-from storage.export_files import ExportFiles
 from storage.exports import PARTS, Part
-from storage.objects import objects_of, original_key
+from storage.objects import EXPORTS, export_key, objects_of, original_key
 from storage.postgres import acquire
 
 KEPT_DAYS: Final = 7
 # Longer than any file is known: what is older, an attempt that was cut off has left.
-_SWEPT_SECONDS: Final = (KEPT_DAYS + 1) * 86_400.0
+_SWEPT: Final = timedelta(days=KEPT_DAYS + 1)
 _AT_ONCE: Final = 100
+_NO_ROOM_SECONDS: Final = 60.0
 
 _decode = msgspec.json.Decoder(TaskJob).decode
-
-
-def files_of(tools: JobTools) -> ExportFiles:
-    return ExportFiles(Path(tools.settings.data_dir))
 
 
 class AccountExporter:
     def __init__(self, tools: JobTools) -> None:
         self._pool = tools.pool
-        self._files = files_of(tools)
-        self._settings = tools.settings
+        self._objects = objects_of(tools.settings)
 
     async def run(self, payload: bytes) -> None:
-        """Every attempt begins anew; a finished one stays. Raises msgspec.DecodeError, AppError,
-        OSError."""
+        """Every attempt begins anew; a finished one stays. Raises msgspec.DecodeError, AppError."""
         task_id = _decode(payload).task_id
         async with acquire(self._pool) as connection:
             task = await account_tasks.find(connection, task_id, "export")
@@ -49,21 +45,33 @@ class AccountExporter:
                 table, _, column = part.rows.partition(".")
                 total += await count_rows(connection, table, column, task.account_id)
             await account_tasks.restart(connection, task.id, total)
-        draft = await asyncio.to_thread(self._files.draft)
-        try:
-            with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
-                for part in PARTS:
-                    await self._write(archive, part, task)
-                await self._write_files(archive, task)
-            size = await self._files.keep(draft, task.id)
-        finally:
-            await asyncio.to_thread(draft.unlink, missing_ok=True)
+        size = await self._make(task)
         async with acquire(self._pool) as connection:
             finished = await account_tasks.finish(
                 connection, task.id, size_bytes=size, kept_days=KEPT_DAYS
             )
         if not finished:  # the account was erased meanwhile
-            await self._files.remove([task.id])
+            await self._objects.delete([export_key(task.id)])
+
+    async def _make(self, task: Task) -> int:
+        """The size of the file. Until it is whole it has no name, so that nothing is left of it
+        wherever this ends."""
+        try:
+            with tempfile.TemporaryFile() as draft:
+                with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+                    for part in PARTS:
+                        await self._write(archive, part, task)
+                    await self._write_files(archive, task)
+                size = draft.tell()
+                draft.seek(0)
+                await self._objects.put_file(export_key(task.id), draft, "application/zip")
+        except OSError as error:
+            raise AppError(
+                "unavailable",
+                "There is no room for the file.",
+                retry_after_seconds=_NO_ROOM_SECONDS,
+            ) from error
+        return size
 
     async def _write(self, archive: zipfile.ZipFile, part: Part, task: Task) -> None:
         opening = "["
@@ -79,7 +87,7 @@ class AccountExporter:
     async def _write_files(self, archive: zipfile.ZipFile, task: Task) -> None:
         """Uploaded ones, as members see them; their names need not differ."""
         async for file in exports.files(self._pool, task.account_id):
-            data = await objects_of(self._settings).read(original_key(file.hash))
+            data = await self._objects.read(original_key(file.hash))
             if data is not None:
                 name = f"files/{file.id}-{file.file_name}"
                 await asyncio.to_thread(archive.writestr, name, data, zipfile.ZIP_STORED)
@@ -88,7 +96,7 @@ class AccountExporter:
 class ExportExpiry:
     def __init__(self, tools: JobTools) -> None:
         self._pool = tools.pool
-        self._files = files_of(tools)
+        self._objects = objects_of(tools.settings)
 
     async def run(self, payload: bytes) -> None:
         """The file first: while it is there, something must know of it."""
@@ -97,7 +105,7 @@ class ExportExpiry:
                 ids = await account_tasks.expired(connection, _AT_ONCE)
             if not ids:
                 break
-            await self._files.remove(ids)
+            await self._objects.delete([export_key(id) for id in ids])
             async with acquire(self._pool) as connection:
                 await account_tasks.forget(connection, ids)
-        await self._files.remove_older(_SWEPT_SECONDS)
+        await self._objects.delete([key async for key in self._objects.older_than(EXPORTS, _SWEPT)])

@@ -83,6 +83,14 @@ PARTS: Final[tuple[Part, ...]] = (
         _fields("community_id", "role", "joined_at"),
     ),
     _part(
+        "invitations", "invitation.account_id", "community_id",
+        _fields("community_id", "created_at", "declined_at"),
+    ),
+    _part(
+        "join_requests", "join_request.account_id", "community_id",
+        _fields("community_id", "message", "created_at", "refused_at"),
+    ),
+    _part(
         "notifications", "notification.account_id", "id",
         _fields("id", "kind", "post_id", "comment_id", "created_at", "read_at"),
     ),

@@ -3,6 +3,7 @@
     upload/<media id>                what a member sent, until it is processed
     original/<hh>/<sha256>           what members get, without metadata
     thumbnail/<hh>/<sha256>-<size>   smaller copies
+    export/<task id>.zip             all that is a member's, for a week
 
 Nothing here is public: members get presigned addresses, or bytes through a gateway.
 """
@@ -17,7 +18,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -36,6 +37,7 @@ _CLIENT: Final = {"connect_timeout": "5s", "timeout": "60s"}
 _UNREACHABLE_SECONDS: Final = 5.0
 UPLOADS: Final = "upload/"
 ORIGINALS: Final = "original/"
+EXPORTS: Final = "export/"
 # A slow disk must not hold the loop of a gateway; a thread for every packet would cost more.
 _WRITE_BYTES: Final = 256 * 1024
 
@@ -52,6 +54,10 @@ def original_key(hash: bytes) -> str:
 def thumbnail_key(hash: bytes, size: int) -> str:
     name = hash.hex()
     return f"thumbnail/{name[:2]}/{name}-{size}"
+
+
+def export_key(task_id: UUID) -> str:
+    return f"{EXPORTS}{task_id}.zip"
 
 
 class Objects:
@@ -137,6 +143,12 @@ class Objects:
             await obstore.put_async(
                 self._store, key, data, attributes=attributes, use_multipart=False
             )
+
+    async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
+        """From where the file stands to its end, a part at a time."""
+        attributes: Any = {"Content-Type": content_type} if self.folder is None else None
+        with _translated():
+            await obstore.put_async(self._store, key, file, attributes=attributes)
 
     async def size(self, key: str) -> int | None:
         """None: there is no such object."""

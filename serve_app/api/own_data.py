@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -18,7 +16,7 @@ from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import Erasure, Export
-from storage.export_files import ExportFiles
+from storage.objects import export_key
 
 
 class EraseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,18 +57,25 @@ async def download(call: Call[Nothing, LinkQuery]) -> web.StreamResponse:
     path, secret = f"{EXPORT_PATH}{job_id}", settings.auth.secret
     if not is_good(secret, path, query.expires, query.signature, time.time()):
         raise AppError("not_permitted", "The link is wrong or too old. Ask for another one.")
-    file = ExportFiles(Path(settings.data_dir)).path(job_id)
-    if not await asyncio.to_thread(file.is_file):
+    objects, key = call.services.objects, export_key(job_id)
+    if objects is None:
+        raise AppError("unavailable", "This server keeps no files.")
+    if await objects.size(key) is None:
         raise AppError("not_found", "The file is gone.")
-    headers = {
-        hdrs.CONTENT_TYPE: _ZIP,
-        hdrs.CONTENT_DISPOSITION: 'attachment; filename="serai-export.zip"',
-        hdrs.CACHE_CONTROL: "private, no-store",
-    }
-    return web.FileResponse(file, headers=headers)
+    headers: dict[str, str] = {hdrs.CACHE_CONTROL: "private, no-store"}
+    if objects.folder is None:
+        shown = {"response-content-disposition": _DISPOSITION}
+        method = call.request.method  # it is signed, and HEAD is another one
+        headers[hdrs.LOCATION] = objects.presigned(method, key, _ADDRESS_SECONDS, query=shown)
+        return web.Response(status=302, headers=headers)
+    headers |= {hdrs.CONTENT_TYPE: _ZIP, hdrs.CONTENT_DISPOSITION: _DISPOSITION}
+    return web.FileResponse(objects.file(key), headers=headers)
 
 
 _ZIP: Final = "application/zip"
+_DISPOSITION: Final = 'attachment; filename="serai-export.zip"'
+# Of a bucket: the link was good just now.
+_ADDRESS_SECONDS: Final = 60
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "DELETE", "/api/v1/me", erase,
@@ -94,7 +99,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
         rate="read", answer=Export, refusals=("not_found", "suspended"), tag="me",
     ),
     Route(
-        "GET", f"{EXPORT_PATH}{{job_id}}", download, "The ZIP, by its link", access="open",
+        "GET", f"{EXPORT_PATH}{{job_id}}", download, "The ZIP, by its link", access="signed",
         rate="read", query=LinkQuery, content_type=_ZIP, refusals=("not_permitted",), tag="me",
     ),
 )  # fmt: skip

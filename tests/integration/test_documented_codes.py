@@ -26,10 +26,10 @@ from serve_app.gateway.server import GatewayServer, build_app
 from storage.accounts import suspend
 from storage.directory import Directory
 from storage.edits import MAX_PINNED
-from storage.export_files import ExportFiles
 from storage.identity import new_id
 from storage.memberships import ban, grant
 from storage.mutes import MAX_MUTES
+from storage.objects import export_key, objects_of
 from tests.gateway_app import FakeBackends, FakeLimiter, FakeRealtime, free_port, problem_of
 from tests.integration.content import RecordingPublisher
 from tests.integration.people import NOW, PASSWORD, SECRET, Person, World, pool, world
@@ -104,7 +104,14 @@ async def api(
     def verify_token(token: str) -> tuple[Caller, float]:
         return verify(token, SECRET, NOW)
 
-    app = build_app(settings, RealBackends(world), FakeRealtime(), FakeLimiter(), verify_token)
+    app = build_app(
+        settings,
+        RealBackends(world),
+        FakeRealtime(),
+        FakeLimiter(),
+        verify_token,
+        objects=objects_of(settings),
+    )
     server = GatewayServer(app, settings)
     await server.start()
     try:
@@ -316,9 +323,9 @@ async def test_every_refusal_about_ones_own_data_is_documented(
         link = signed_link(SECRET, path, int(time.time()) + 900)  # by this gateway's clock
         download = routes["GET", "/api/v1/exports/{job_id}"]
         assert await code_of(session, download, link) == "not_found"
-        file = ExportFiles(tmp_path).path(UUID(path.rpartition("/")[2]))
-        file.parent.mkdir()
-        file.write_bytes(b"PK")
+        key = export_key(UUID(path.rpartition("/")[2]))
+        objects = objects_of(Settings(data_dir=str(tmp_path)))
+        await objects.put(key, b"PK", "application/zip")
         assert await code_of(session, download, link) == "ok"
         assert await code_of(session, download, f"{link[:-1]}!") == "not_permitted"
 

@@ -28,7 +28,6 @@ from actors.messages import (
 from config.errors import AppError
 from storage import account_tasks, media, objects
 from storage.account_tasks import TaskJob
-from storage.export_files import ExportFiles
 from storage.identity import new_id
 from storage.media_removal import remove_files_of, remove_orphans
 from storage.postgres import in_transaction
@@ -290,21 +289,18 @@ async def test_a_full_store_is_told_and_keeps_nothing(
     assert await folder.send(ticket, PHOTO) == 204
 
 
-async def test_an_export_holds_the_files_and_an_erasure_takes_them(
-    folder: MediaWorld, tmp_path: Path
-) -> None:
+async def test_an_export_holds_the_files_and_an_erasure_takes_them(folder: MediaWorld) -> None:
     amina = await folder.content.member("amina")
     state = await folder.upload(amina, PHOTO, name="visa.jpg")
     await folder.content.post(amina, body=link(state))
-    settings = msgspec.structs.replace(folder.settings, data_dir=str(tmp_path))
-    tools = JobTools(folder.pool, lambda _: None, settings)
+    tools = JobTools(folder.pool, lambda _: None, folder.settings)
     account_id = amina.account_id
     assert account_id is not None
     task = await in_transaction(
         folder.pool, lambda connection: account_tasks.start(connection, account_id, "export")
     )
     await AccountExporter(tools).run(msgspec.json.encode(TaskJob(task.id)))
-    with zipfile.ZipFile(ExportFiles(tmp_path).path(task.id)) as archive:
+    with zipfile.ZipFile(folder.objects.file(objects.export_key(task.id))) as archive:
         (told,) = msgspec.json.decode(archive.read("files.json"))
         assert told["file_name"] == "visa.jpg"
         data = archive.read(f"files/{state['id']}-visa.jpg")
