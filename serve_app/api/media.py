@@ -34,9 +34,12 @@ from storage.objects import Objects, original_key, thumbnail_key, upload_key
 _IDLE_SECONDS: Final = 30.0
 _UPLOAD_SECONDS: Final = 600.0
 _CHUNK_BYTES: Final = 64 * 1024
-# An address of a bucket is good for a moment: who may read a file is judged at each look at it.
-_ADDRESS_SECONDS: Final = 300
-_MAX_AGE_SECONDS: Final = 60
+# What a reader has seen, their browser may keep for a while; caches that serve others (`s-maxage`)
+# keep it no longer than other pages, since a file may be removed, or its group become private.
+_PUBLIC: Final = "public, s-maxage=1, max-age=60"
+_PRIVATE: Final = "private, max-age=60"
+# An address of a bucket, which browsers keep as long: who may read a file is judged for each.
+_ADDRESS_SECONDS: Final = 120
 _EXTENSIONS: Final = {
     "image/jpeg": "jpg",
     "image/png": "png",
@@ -159,10 +162,8 @@ async def _hand_out(
 ) -> web.StreamResponse:
     objects = _objects(call)
     disposition = _disposition(file.file_name, content_type)
-    scope = "public" if file.public else "private"
     headers: dict[str, str] = {
-        # Short: the file may be removed, or its group become private.
-        hdrs.CACHE_CONTROL: f"{scope}, max-age={_MAX_AGE_SECONDS}",
+        hdrs.CACHE_CONTROL: _PUBLIC if file.public else _PRIVATE,
         hdrs.VARY: call.services.headers.vary(hdrs.AUTHORIZATION),
     }
     if objects.folder is None:

@@ -157,7 +157,7 @@ async def test_what_is_handed_out_can_run_nothing(folder: MediaWorld) -> None:
     assert "sandbox" in headers["Content-Security-Policy"]
     assert headers["Cache-Control"] == "private, max-age=60"
     await folder.content.post(amina, body=link(state))
-    assert (await folder.get(state["url"]))[2]["Cache-Control"] == "public, max-age=60"
+    assert (await folder.get(state["url"]))[2]["Cache-Control"] == "public, s-maxage=1, max-age=60"
     async with folder.session.head(state["url"]) as response:
         assert (response.status, response.content_length) == (200, state["size_bytes"])
     status, _, headers = await folder.get(state["url"], Range="bytes=99999999-")
