@@ -35,10 +35,12 @@ from actors.messages import (
 )
 from actors.outcomes import answer, settle
 from actors.shard_messages import StreamPosition
+from actors.top_reads import SLOW_SECONDS, TopPage, TopReader, TopRequest
 from storage import feeds
 from storage.communities import not_found
 from storage.directory import Directory
 from storage.feed_keys import HIGHEST_ID, LOWEST, LOWEST_ID, Languages
+from storage.feed_orders import FeedOrders
 from storage.feeds import CommunityPage, FeedOf, HotBound
 from storage.postgres import Connection, Pool, wal_position
 from storage.posts import PostRow
@@ -56,12 +58,17 @@ class Feed:
         directory: Directory,
         *,
         readers: Readers | None = None,
+        orders: FeedOrders | None = None,
+        slow_seconds: float = SLOW_SECONDS,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
+        """`orders` None: without Redis, into which goes the order of queries that take
+        `slow_seconds`."""
         self._readers = readers or Readers(pool)
         self._directory = directory
         self._reader = DirectoryReader(self._readers, directory)
         self._home = HomeReader(self._readers, clock_ms)
+        self._tops = TopReader(orders, clock_ms, slow_seconds)
         self._clock_ms = clock_ms
 
     async def handle_batch(self, requests: Sequence[FeedRequest]) -> list[Outcome]:
@@ -122,7 +129,7 @@ class Feed:
         )
         async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
-            shown = await self._shown(connection, request, of, scope)
+            shown = await self._shown(connection, request, of, scope, position)
             if shown is None:
                 raise not_found()
             page = shown.page
@@ -137,18 +144,19 @@ class Feed:
             _encode({"items": items, "next_cursor": cursor}),
             channel,
             StreamPosition(page.epoch, page.offset),
-            position,
+            position if shown.position is None else min(position, shown.position),
             public=page.visibility == "public" and not request.personal,
         )
 
     async def _shown(
-        self, connection: Connection, request: ReadFeed, of: FeedOf, scope: str
+        self, connection: Connection, request: ReadFeed, of: FeedOf, scope: str, position: int
     ) -> _Shown | None:
         """None: no such community."""
         if request.sort == "top":
             bound, since = top_bound(request, scope, self._clock_ms())
-            page = await feeds.top_page(connection, of, bound, since)
-            return None if page is None else _shown_of_top(page, request.limit, since)
+            wanted = TopRequest(of, request.window, bound, since, request.position, position)
+            top = await self._tops.page(connection, wanted)
+            return None if top is None else _shown_of_top(top, request.limit, since)
         if request.sort == "hot":
             page = await feeds.hot_page(connection, of, _hot_bound(request, scope))
         else:
@@ -166,18 +174,23 @@ class Feed:
 
 
 class _Shown(NamedTuple):
-    """`after`: of the page's last post, where there is a next page."""
+    """`after`: of the page's last post, where there is a next page. `position`: of the log, where
+    the order is older than the posts."""
 
     page: CommunityPage
     items: list[PostRow]
     after: HotCursor | TopCursor | UUID | None
+    position: int | None = None
 
 
-def _shown_of_top(page: CommunityPage, limit: int, since: UUID) -> _Shown:
-    items = page.posts[:limit]
-    last = items[-1] if len(page.posts) > limit else None
-    after = None if last is None else TopCursor(last.up - last.down, last.id, since)
-    return _Shown(page, items, after)
+def _shown_of_top(top: TopPage, limit: int, since: UUID) -> _Shown:
+    chosen = {id for _, id in top.keys[:limit]}
+    items = [row for row in top.page.posts if row.id in chosen]
+    after = None
+    if len(top.keys) > limit:
+        score, id = top.keys[limit - 1]
+        after = TopCursor(int(score), id, since)
+    return _Shown(top.page, items, after, top.position)
 
 
 def _of_anyone(request: FeedRequest) -> FeedRequest:

@@ -52,7 +52,9 @@ def scope_of(request: ReadFeed | ReadHome, of: object, languages: Languages | No
     scope = f"{of}:{request.sort}"
     if request.sort == "top":
         scope = f"{scope}:{request.window}"
-    return scope if languages is None else f"{scope}:{','.join(languages.tags)}"
+    return (
+        scope if languages is None else f"{scope}:{','.join(languages.whole + languages.regional)}"
+    )
 
 
 def below(request: ReadFeed, scope: str, type: type[T]) -> T | None:

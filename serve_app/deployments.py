@@ -77,18 +77,25 @@ class FeedDeployment:
         from actors.feed import Feed
         from actors.messages import FeedRequest
         from storage.directory import Directory
+        from storage.feed_orders import FeedOrders
+        from storage.redis import RedisGuard, open_redis
         from storage.replicas import open_readers
 
         _start_logging(settings)
         self._readers = await open_readers(settings.postgres, application_name="feed")
         primary = self._readers.primary
-        self._feed = Feed(primary, Directory(primary), readers=self._readers)
+        self._redis = RedisGuard(open_redis(settings.redis.url))
+        self._redis.start()
+        self._feed = Feed(
+            primary, Directory(primary), readers=self._readers, orders=FeedOrders(self._redis)
+        )
         self._decoder = msgspec.msgpack.Decoder(list[FeedRequest])
 
     async def call(self, payload: bytes) -> bytes:
         return encode(await self._feed.handle_batch(self._decoder.decode(payload)))
 
     async def __del__(self) -> None:
+        await self._redis.close()
         await self._readers.close()
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from config.language_tags import canonical_language
+
 HIGHEST_ID: Final = UUID(int=(1 << 128) - 1)
 LOWEST_ID: Final = UUID(int=0)
 HIGHEST: Final = float("inf")
@@ -33,15 +35,20 @@ class Candidate(NamedTuple):
 
 
 class Languages(NamedTuple):
-    """Lower-case BCP 47 tags; `pt` stands for `pt-BR` too. `primary`: their first subtags."""
+    """What a feed is filtered by. `primary`: the first subtags of all, in lower case; of those in
+    `whole` every variety is meant, of the others the tags in `regional` alone."""
 
-    tags: tuple[str, ...]
     primary: tuple[str, ...]
+    whole: tuple[str, ...]
+    regional: tuple[str, ...]
 
     @classmethod
     def of(cls, tags: tuple[str, ...]) -> Languages | None:
-        """None: every language."""
-        lower = tuple(sorted({tag.lower() for tag in tags}))
-        return (
-            cls(lower, tuple(sorted({tag.partition("-")[0] for tag in lower}))) if lower else None
-        )
+        """BCP 47 tags; None for none, which means every language."""
+        if not tags:
+            return None
+        canonical = {canonical_language(tag) for tag in tags}
+        whole = {tag for tag in canonical if "-" not in tag}
+        regional = {tag for tag in canonical - whole if tag.partition("-")[0] not in whole}
+        primary = whole | {tag.partition("-")[0] for tag in regional}
+        return cls(tuple(sorted(primary)), tuple(sorted(whole)), tuple(sorted(regional)))

@@ -45,14 +45,35 @@ _COMMUNITY_PAGE: Final = """
     order by {order}"""
 
 _LANGUAGE: Final = "lower(split_part(p.language, '-', 1))"
+_LANGUAGE_FILTERS: Final = 3
 
 
-def in_languages(tags: str, primary: str) -> str:
-    """The condition on post p. By post_language where the languages are rare."""
-    return (
-        f"{_LANGUAGE} = any ({primary}::text[])"
-        f" and ({_LANGUAGE} = any ({tags}::text[]) or lower(p.language) = any ({tags}::text[]))"
+def language_filters(first: int) -> tuple[str, str, str]:
+    """Conditions on post p, for the parameters of `filter_by` from $first on: none; whole
+    languages; some of them by region. Each says no more than it must, or the planner takes them for
+    rare. Those that are rare are found by post_language."""
+    whole = f"and {_LANGUAGE} = any (${first}::text[])"
+    regional = (
+        f"{whole} and ({_LANGUAGE} = any (${first + 1}::text[])"
+        f" or p.language = any (${first + 2}::text[]))"
     )
+    return "", whole, regional
+
+
+async def filter_by(
+    connection: Connection, languages: Languages | None
+) -> tuple[int, list[tuple[str, ...]]]:
+    """(which of `language_filters`, its parameters)."""
+    if languages is None:
+        return 0, []
+    await plan_each_time(connection)  # whether a language is rare decides the plan
+    return (2, list(languages)) if languages.regional else (1, [languages.primary])
+
+
+async def plan_each_time(connection: Connection) -> None:
+    """Every statement for its own parameters, until the connection goes back to its pool, which
+    resets it."""
+    await connection.execute("set plan_cache_mode = force_custom_plan")
 
 
 # $1 country, $2 community, $3 limit, $4 account whose mutes count, or null; $5 and on the bound,
@@ -79,14 +100,12 @@ _TOP: Final = f"""select p.* {_STANDING} and (p.score, p.id) < ($5::int, $6::uui
 
 
 def _page(posts: str, order: str, parameters: int) -> list[str]:
-    """Without and with a filter by language, then the same for one tag; the parameters of tag and
-    languages come last. By post_tags where the tag is rare."""
+    """By `language_filters`, then the same for one tag; the parameters of tag and languages come
+    last. By post_tags where the tag is rare."""
     tagged = f"and p.tags @> array[${parameters + 1}::text]"
     conditions = (
-        "",
-        "and " + in_languages(f"${parameters + 1}", f"${parameters + 2}"),
-        tagged,
-        f"{tagged} and " + in_languages(f"${parameters + 2}", f"${parameters + 3}"),
+        *language_filters(parameters + 1),
+        *(f"{tagged} {condition}" for condition in language_filters(parameters + 2)),
     )
     return [
         _COMMUNITY_PAGE.format(
@@ -131,20 +150,19 @@ async def top_page(
 async def _community_page(
     connection: Connection, pages: Sequence[str], of: FeedOf, *bound: object
 ) -> CommunityPage | None:
+    form, arguments = await filter_by(connection, of.languages)
     if of.tag is not None:
-        # Whether the tag is rare decides the plan: every statement is planned for its parameters
-        # until the connection goes back to its pool, which resets it.
-        await connection.execute("set plan_cache_mode = force_custom_plan")
+        await plan_each_time(connection)  # whether the tag is rare decides the plan
     return await _page_of(
         connection,
-        pages[(of.languages is not None) + 2 * (of.tag is not None)],
+        pages[form if of.tag is None else form + _LANGUAGE_FILTERS],
         of.country_id,
         of.community_id,
         of.limit,
         of.muted_by,
         *bound,
         *(() if of.tag is None else (of.tag,)),
-        *(of.languages or ()),
+        *arguments,
     )
 
 
@@ -170,3 +188,82 @@ async def posts_by_id(connection: Connection, ids: Sequence[UUID]) -> list[PostR
     """In the order of `ids`, without those that were deleted meanwhile."""
     rows = await connection.fetch(_BY_ID, [country_of(id) for id in ids], list(ids))
     return [post_of(row) for row in rows]
+
+
+# ---------------------------------------------------------------- an order that is kept in Redis
+
+_CHOSEN: Final = _COMMUNITY_PAGE.format(
+    columns=POST_COLUMNS,
+    posts="""select p.*, i.place from unnest($3::uuid[]) with ordinality i (post, place)
+      join post p on p.country_id = $1 and p.id = i.post
+      where p.community_id = $2 and p.deleted_at is null""",
+    order="p.place",
+)
+
+
+async def chosen_page(
+    connection: Connection, country_id: int, community_id: UUID, ids: Sequence[UUID]
+) -> CommunityPage | None:
+    """These posts, in their order, without those that are no longer here."""
+    return await _page_of(connection, _CHOSEN, country_id, community_id, list(ids))
+
+
+class Standing(NamedTuple):
+    """Keys of a community's posts, and where its stream stood when they were read."""
+
+    keys: list[Ranked]
+    epoch: str
+    offset: int
+
+
+_TOP_ORDER: Final = """
+    select p.score::float8 as rank, p.id, s.top_offset, (select epoch from incarnation) as epoch
+    from community y join stream s on s.id = y.stream_id
+    left join lateral (
+        select p.score, p.id from post p
+        where p.country_id = $1 and p.community_id = $2 and p.deleted_at is null and p.id >= $3
+        order by p.score desc, p.id desc limit $4) p on true
+    where y.id = $2
+    order by p.score desc, p.id desc"""
+
+
+async def top_order(
+    connection: Connection, country_id: int, community_id: UUID, since: UUID, count: int
+) -> Standing | None:
+    """The best posts of a window. None: no such community."""
+    rows = await connection.fetch(_TOP_ORDER, country_id, community_id, since, count)
+    if not rows:
+        return None
+    first = rows[0]
+    keys = [(row["rank"], row["id"]) for row in rows if row["id"] is not None]
+    return Standing(keys, first["epoch"], first["top_offset"])
+
+
+class Changes(NamedTuple):
+    """`ranks` by post; None: no longer to be shown."""
+
+    ranks: dict[UUID, float | None]
+    epoch: str
+    offset: int
+
+
+# The posts that events of the community's stream are about, as they are now. By stream_event's key.
+_CHANGED: Final = """
+    select e.subject_id as id, p.score::float8 as rank, s.top_offset,
+           (select epoch from incarnation) as epoch
+    from community y join stream s on s.id = y.stream_id
+    left join stream_event e on e.stream_id = s.id and e.off > $3
+    left join post p on p.country_id = $1 and p.id = e.subject_id and p.community_id = $2
+         and p.deleted_at is null
+    where y.id = $2 limit $4"""
+
+
+async def changed_since(
+    connection: Connection, country_id: int, community_id: UUID, offset: int, limit: int
+) -> Changes | None:
+    """None: too many for `limit`, or the events are no longer kept."""
+    rows = await connection.fetch(_CHANGED, country_id, community_id, offset, limit + 1)
+    if not rows or len(rows) != max(1, rows[0]["top_offset"] - offset) or len(rows) > limit:
+        return None
+    ranks = {row["id"]: row["rank"] for row in rows if row["id"] is not None}
+    return Changes(ranks, rows[0]["epoch"], rows[0]["top_offset"])

@@ -14,7 +14,7 @@ import msgspec
 from asyncpg import Record
 
 from storage.feed_keys import Candidate, Languages, Ranked
-from storage.feeds import in_languages
+from storage.feeds import filter_by, language_filters
 from storage.identity import country_of
 from storage.postgres import Connection
 
@@ -46,8 +46,8 @@ _DESCENDING: Final = {
     "top": "p.score desc, p.id desc",
 }
 
-# $1 each, $2 account or null, $3 $4 below, $5 $6 $7 held, $8 $9 deferred, $10 since, $11 $12
-# languages.
+# $1 each, $2 account or null, $3 $4 below, $5 $6 $7 held, $8 $9 deferred, $10 since, $11 and on
+# the languages.
 _KEY: Final = "{rank} as rank, p.id, p.author_id, p.community_id"
 _SHOWN: Final = """p.deleted_at is null and p.id >= $10::uuid {languages}
           and p.author_id not in (select muted_id from account_mute where account_id = $2)"""
@@ -119,10 +119,10 @@ def _statement(frame: str, order: Order, languages: str) -> str:
 
 _ORDERS: Final[tuple[Order, ...]] = ("hot", "new", "top")
 _STATEMENTS: Final = {
-    (joined, order, bool(languages)): _statement(frame, order, languages)
+    (joined, order, form): _statement(frame, order, languages)
     for joined, frame in ((True, _JOINED), (False, _PUBLIC))
     for order in _ORDERS
-    for languages in ("", "and " + in_languages("$11", "$12"))
+    for form, languages in enumerate(language_filters(11))
 }
 
 
@@ -146,8 +146,9 @@ async def candidates(
 ) -> list[Candidate]:
     """Highest first: of the communities that the account has joined, else of all public ones,
     without what it has muted. Of the public ones that are not held, four times `each` together."""
+    form, arguments = await filter_by(connection, languages)
     rows = await connection.fetch(
-        _STATEMENTS[joined, order, languages is not None],
+        _STATEMENTS[joined, order, form],
         bounds.each,
         account_id,
         *bounds.below,
@@ -157,7 +158,7 @@ async def candidates(
         [country_of(id) for id in bounds.deferred],
         list(bounds.deferred),
         bounds.since,
-        *(languages or ()),
+        *arguments,
     )
     known = _known_down_to(rows, 4 * bounds.each)
     deferred = set(bounds.deferred)

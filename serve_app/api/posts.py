@@ -18,6 +18,7 @@ from actors.messages import (
 )
 from actors.tags import stored_tags
 from config.errors import AppError
+from config.language_tags import canonical_language
 from serve_app.api.call import Call
 from serve_app.api.fields import (
     UUID,
@@ -81,7 +82,7 @@ async def create(call: Call[PostBody, Nothing]) -> Reply:
             body.community_id,
             _title(body.title),
             body.body_markdown,
-            body.language,
+            canonical_language(body.language) if body.language else None,
             _tags(body.tags),
             call.key,
             call.received_ns,
@@ -103,7 +104,7 @@ async def edit(call: Call[PostPatch, Nothing]) -> Reply:
             post_id,
             _title(patch.title) if patch.title is not None else None,
             patch.body_markdown,
-            patch.language,
+            canonical_language(patch.language) if patch.language else None,
             _tags(patch.tags) if patch.tags is not None else None,
             patch.locked,
             patch.pinned,

@@ -412,7 +412,7 @@ async def test_the_feed_of_all_reads_a_page_from_each_partition(here: World) -> 
         )
     await here.pool.execute("analyze post")
     plan = await here.pool.fetchval(
-        f"explain (analyze, format json) {home_feed._STATEMENTS[False, 'hot', False]}",
+        f"explain (analyze, format json) {home_feed._STATEMENTS[False, 'hot', 0]}",
         10, None, feed_keys.HIGHEST, feed_keys.HIGHEST_ID, [], [], [], [], [], feed_keys.LOWEST_ID,
     )  # fmt: skip
     scans = [
