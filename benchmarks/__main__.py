@@ -44,6 +44,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no such bar: {unknown} (there are {list(BARS)})")
     passed_on = ["--rounds", str(options.rounds), *(["--quick"] if options.quick else [])]
+    passed_on += ["--posts", str(options.posts)]
     worst = 0
     for bar in options.bars or BARS:
         name, title = BARS[bar]

@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import ClientSession, ClientTimeout
 
 from benchmarks.baseline_environment import baseline_python
+from benchmarks.corpus import make_corpus
 from benchmarks.figures import Check, Verdict, conclude, median_ratio
 from benchmarks.load import Answers, call_repeatedly, http_request, saturation, write_requests
 from benchmarks.machine import ROOT, BenchmarkError, free_port, module, running, work_folder
@@ -134,10 +135,13 @@ async def measure(plan: Plan) -> int:
         await stack.enter_async_context(
             running(module("benchmarks.baseline.pages_from_dict", dict_port))
         )
-        pool = await connect(url, Postgres(), application_name="bench", size=2)
+        unhurried = Postgres(statement_timeout_seconds=0)
+        pool = await connect(url, unhurried, application_name="bench", size=2)
         stack.push_async_callback(pool.close)
         people = await make_members(pool, _AUTHORS)
         slugs = [seed.slug for seed in itertools.islice(community_seeds(), PAGES)]
+        if plan.posts:
+            await make_corpus(pool, plan.posts, [p.account_id for p in people], slugs)
         await make_posts(pool, people, slugs * _POSTS_EACH)
         await pool.execute(_BASELINE_INDEX)
         await pool.execute("analyze")
