@@ -32,9 +32,12 @@ async def test_a_picture_is_sent_processed_posted_and_seen(
     assert state["status"] == "ready", state
     (await guest.get(path)).problem(404, "not_found")
     post = {"community_id": COMMUNITY, "title": "My visa", "body_markdown": f"![visa]({path})"}
-    shown = (await ada.call("POST", "/posts", post)).expect(201)["body_html"]
+    written = await ada.call("POST", "/posts", post)
+    shown = written.expect(201)["body_html"]
     assert f'src="/api/v1{path}/thumbnails/960"' in shown
-    answer = await guest.get(f"{path}/thumbnails/960")
+    # Who has just looked in vain asks for what the post's answer promises.
+    since = {"Serai-Position": written.headers["Serai-Position"]}
+    answer = await guest.get(f"{path}/thumbnails/960", headers=since)
     assert answer.status == 200
     assert Image.open(io.BytesIO(answer.body)).size == (640, 960)
-    assert files.CAMERA.encode() not in (await guest.get(path)).body
+    assert files.CAMERA.encode() not in (await guest.get(path, headers=since)).body
