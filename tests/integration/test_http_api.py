@@ -63,7 +63,12 @@ READS = [
         "/api/v1/communities/de/feed?sort=top&window=month&limit=100&cursor=c",
         m.ReadFeed(GUEST, "de", "top", "month", 100, "c"),
     ),
+    (
+        "/api/v1/communities/de/feed?languages=de,pt-BR&personal=true&limit=5",
+        m.ReadFeed(MEMBER, "de", "hot", "week", 5, None, ("de", "pt-BR"), True),
+    ),
     ("/api/v1/feeds/home", m.ReadHome(MEMBER, "hot", "week", 30, None)),
+    ("/api/v1/feeds/home?languages=sw", m.ReadHome(MEMBER, "hot", "week", 30, None, ("sw",))),
     (f"/api/v1/posts/{POST_ID}", m.ReadPost(GUEST, ID)),
     (f"/api/v1/posts/{POST_ID}/history", m.ReadPostHistory(MEMBER, ID)),
     (

@@ -86,6 +86,14 @@ async def test_members_share_the_page_of_guests(running: Running) -> None:
     assert [request.caller for request in gateway.backends.requests] == [GUEST, GUEST]
 
 
+async def test_a_personal_page_is_read_for_each_member_each_time(running: Running) -> None:
+    gateway, session = running
+    for _ in range(2):
+        async with session.get(f"{FEED}&personal=true", headers=AS_MEMBER) as response:
+            assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
+    assert [request.caller for request in gateway.backends.requests] == [MEMBER, MEMBER]
+
+
 async def test_what_guests_may_not_see_is_asked_for_as_the_member(running: Running) -> None:
     gateway, session = running
 
