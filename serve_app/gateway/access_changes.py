@@ -13,6 +13,7 @@ that ends comes by the account's own stream (account_sessions.py).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Collection, Coroutine
 from contextvars import Context
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 512
 """Callers that Accounts is asked about together: two batches of a handle."""
+
+_FIRST_SECONDS: Final = 1.0
 
 CHANGES = Counter(
     "serai_realtime_access_changes_total", "Communities that this gateway asked again about"
@@ -71,19 +74,25 @@ class AccessChanges:
         self._tasks: set[asyncio.Task[None]] = set()
         self.version = 0
 
-    def start(self) -> None:
-        self._spawn(self._begin(self._hub.watch(ACCESS_CHANNEL, self)))
+    def start(self, first: Channel | None = None) -> None:
+        """`first` is to be live before: the shard answers for channels that come together at once,
+        and for this one it has to ask Postgres."""
+        self._spawn(self._begin(first))
 
     async def stop(self) -> None:
-        self._hub.unwatch(ACCESS_CHANNEL)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._hub.unwatch(ACCESS_CHANNEL)
 
-    async def _begin(self, channel: Channel) -> None:
+    async def _begin(self, first: Channel | None) -> None:
         """Whoever came before the channel was live may have been let in by what was not heard."""
+        if first is not None:
+            with contextlib.suppress(AppError, TimeoutError):
+                async with asyncio.timeout(_FIRST_SECONDS):
+                    await first.wait_live()
         try:
-            await channel.wait_live()
+            await self._hub.watch(ACCESS_CHANNEL, self).wait_live()
         except AppError as error:
             log.error("changes of access are not heard: %s", error)
         self._ask_again(None)

@@ -181,9 +181,11 @@ class ControlChannel:
         self._tasks: set[asyncio.Task[None]] = set()
         self._watched: Channel | None = None
 
-    def start(self) -> None:
+    def start(self) -> Channel:
+        """The channel of the commands: what is said before it is live is not heard."""
         self._watched = self._hub.watch(CHANNEL, self)
         self._spawn(self._report(self._hub.watch(NODES, self)))
+        return self._watched
 
     async def stop(self) -> None:
         if self._watched is not None:

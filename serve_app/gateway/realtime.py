@@ -162,9 +162,8 @@ class Realtime:
         self._capacity.start()
         self._services.wheel.start()
         self._links.start(self._hub)
-        self._services.access.start()
-        if self._control is not None:
-            self._control.start()
+        control = self._control.start() if self._control is not None else None
+        self._services.access.start(control)
 
     # A coroutine that only waits for another one is held by every connection: these are none.
     def handle_websocket(self, request: web.Request) -> Awaitable[web.StreamResponse]:
