@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from actors import group_messages as m
+from storage import admissions, community_log, group_members
 from storage.accounts import grant_role
 from storage.identity import new_id
 from storage.memberships import ban, grant
@@ -275,3 +277,26 @@ async def test_nothing_of_members_is_said_in_the_community(club: Club) -> None:
     """Joins are never broadcast: the channel has heard nothing at all."""
     await club.groups.ban(club.mina, club.slug, club.ben)
     assert await club.world.events(f"community:{club.made['id']}") == []
+
+
+async def test_pages_come_from_an_index_in_their_order(world: World) -> None:
+    """Nothing is sorted and no table read through, whatever the size of the community."""
+    bound = (datetime(2026, 1, 1, tzinfo=UTC), new_id(0))
+    pages = [
+        (group_members._OF_ROLE[role], "membership_special" if role else "membership_joined")
+        for role in (None, "moderator", "admin", "banned")
+    ]
+    pages += [
+        (admissions._INVITED, "invitation_community"),
+        (admissions._ASKING, "join_request_waiting"),
+    ]
+    async with world.pool.acquire() as connection, connection.transaction():
+        for method in ("seqscan", "sort", "bitmapscan", "hashjoin", "mergejoin"):
+            await connection.execute(f"set local enable_{method} = off")
+        for query, index in pages:
+            rows = await connection.fetch(f"explain {query}", new_id(0), *bound, 30)
+            plan = "\n".join(row[0] for row in rows)
+            assert index in plan and "Sort" not in plan, plan
+        rows = await connection.fetch(f"explain {community_log._PAGE}", new_id(0), 9, 30)
+        plan = "\n".join(row[0] for row in rows)
+        assert "community_log_page" in plan and "Sort" not in plan, plan
