@@ -111,14 +111,17 @@ async def _release(connection: Connection, media_ids: Collection[UUID], hours_ag
         await connection.execute(_RELEASE, sorted(media_ids), hours_ago)
 
 
+# `limit 1` as in storage/media.py.
 _DUE: Final = """
     select a.media_id, a.content_id, p.id is not null and (a.content_id = a.post_id
                or c.id is not null) as written,
            p.deleted_at is not null or c.deleted_at is not null as removed
     from (select * from media_attachment where check_at <= clock_timestamp()
           order by check_at limit $1 for update skip locked) a
-    left join post p on p.country_id = a.country_id and p.id = a.post_id
-    left join comment c on c.country_id = a.country_id and c.id = a.content_id"""
+    left join lateral (select id, deleted_at from post
+        where country_id = a.country_id and id = a.post_id limit 1) p on true
+    left join lateral (select id, deleted_at from comment
+        where country_id = a.country_id and id = a.content_id limit 1) c on true"""
 _EACH: Final = "unnest($1::uuid[], $2::uuid[]) i (media, content)"
 _STANDS: Final = f"""
     update media_attachment a set check_at = null from {_EACH}

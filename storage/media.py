@@ -126,6 +126,7 @@ async def _require_room(
         )
 
 
+# `limit 1`: looked up one by one, each in its country's partition; joined, all would be read.
 _FIND: Final = """
     select m.id, m.owner_id, m.file_name, m.state, m.reason,
            coalesce(o.content_type, m.content_type), coalesce(o.size_bytes, m.size_bytes),
@@ -137,8 +138,10 @@ _FIND: Final = """
         select bool_or(may_read(b.role, y.visibility, s.role)) as readable,
                bool_or(may_read(null, y.visibility, null)) as public
         from media_attachment a
-        join post p on p.country_id = a.country_id and p.id = a.post_id and p.deleted_at is null
-        left join comment c on c.country_id = a.country_id and c.id = a.content_id
+        cross join lateral (select community_id from post
+            where country_id = a.country_id and id = a.post_id and deleted_at is null limit 1) p
+        left join lateral (select id, deleted_at from comment
+            where country_id = a.country_id and id = a.content_id limit 1) c on true
         join community y on y.id = p.community_id
         left join account b on b.id = $2
         left join membership s on s.community_id = y.id and s.account_id = $2

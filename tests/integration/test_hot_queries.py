@@ -44,6 +44,8 @@ from actors.messages import (
 from actors.notifying import Notifier, NotifyJob
 from actors.profile import Profile
 from actors.thread import Thread
+from storage import attachments, media
+from storage.attachments import Claim
 from storage.directory import Directory
 from storage.notices import FreshComment
 from storage.notifications import list_notifications
@@ -194,6 +196,30 @@ async def test_what_members_keep_and_are_told_of_one_country(
             (told,) = await list_notifications(connection, reader, None, 30)
         assert (told.kind, told.comment_id, told.count) == ("thread", later, 1)
         await state.answer(MarkThreadRead(ben, id, about))
+
+    found = [scan for plan in await explained.plans(use) for scan in scans(plan)]
+    assert {relation for _, relation in found} == {f"post{GERMANY}", f"comment{GERMANY}"}
+    for node, relation in found:
+        assert "Index" in node or node == "Bitmap Heap Scan", (node, relation)
+
+
+async def test_who_may_read_a_file_is_asked_of_one_country(
+    scene: tuple[Explained, Caller, Any, Any], content: Content
+) -> None:
+    explained, ada, post, comment = scene
+    assert ada.account_id is not None
+    owner, id, about = ada.account_id, UUID(post["id"]), UUID(comment["id"])
+    file = await media.create(content.pool, owner, "a.png", "image/png", 10, 10_000)
+    claims = [Claim(owner, id, id, (file,)), Claim(owner, about, id, (file,))]
+    await attachments.attach(content.pool, claims)
+    await content.pool.execute("update media_attachment set check_at = now()")
+
+    async def use(pool: Pool) -> None:
+        async with pool.acquire() as connection:
+            assert (await media.find(connection, file, None)).public
+        assert await attachments.check(pool, 10, 24) == 2
+        # For the plans, which are made of what is there afterwards.
+        await content.pool.execute("update media_attachment set check_at = now()")
 
     found = [scan for plan in await explained.plans(use) for scan in scans(plan)]
     assert {relation for _, relation in found} == {f"post{GERMANY}", f"comment{GERMANY}"}

@@ -13,7 +13,9 @@ from actors.media.links import MAX_FILES, PATH, linked_files
 from actors.media.sniffing import ACCEPTED_TYPES, sniff
 from config.errors import AppError
 from config.media import Objects
+from storage import bucket_rules
 from storage.identity import new_id
+from storage.objects import Objects as ObjectStore
 from storage.presigning import Bucket, presign
 
 ID = "0192f5a6-7c3e-7000-8b1a-9c7d5e3f1a2b"
@@ -67,6 +69,30 @@ def test_a_signed_upload_is_good_for_its_file_its_size_and_its_time() -> None:
     ):
         with pytest.raises(AppError, match="not_permitted"):
             upload_signature.check(*changed)
+
+
+async def test_originals_move_to_the_colder_class_by_a_rule_of_the_bucket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As S3 documents it; the server of the other tests has no classes."""
+    kept = b""
+
+    def send(bucket: Bucket, method: str, body: bytes | None) -> bytes:
+        nonlocal kept
+        kept = body or kept
+        return kept or b"<LifecycleConfiguration/>"
+
+    monkeypatch.setattr(bucket_rules, "_send", send)
+    store = ObjectStore.open(Objects(url="s3://b/p", access_key_id="k", secret_access_key="s"))
+    assert await bucket_rules.apply(store, 365, "STANDARD_IA")
+    assert not await bucket_rules.apply(store, 365, "STANDARD_IA")
+    assert (
+        b"<Rule><ID>serai-cold-originals</ID><Filter><Prefix>p/original/</Prefix></Filter>"
+        b"<Status>Enabled</Status><Transition><Days>365</Days>"
+        b"<StorageClass>STANDARD_IA</StorageClass></Transition></Rule>"
+    ) in kept
+    assert await bucket_rules.apply(store, 365, "")
+    assert b"Transition" not in kept
 
 
 @pytest.mark.parametrize(
