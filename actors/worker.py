@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import Gauge
 
@@ -20,7 +20,8 @@ from storage.schedule import Recurring
 
 _log = logging.getLogger(__name__)
 
-_POOL_SIZE: Final = 4
+_POOL_SIZE: Final = 6
+_OWN_POOL_SIZE: Final = 2
 _SCHEDULE_SECONDS: Final = 5.0
 _DEPTH_SECONDS: Final = 2.0
 _FIRST_PAUSE_SECONDS: Final = 0.25
@@ -44,6 +45,13 @@ _held = Gauge(
 )
 
 
+class _Pools(NamedTuple):
+    """`own` counts attempts and looks at the queue, also while jobs hold all of theirs."""
+
+    own: Pool
+    of_jobs: Pool
+
+
 class Worker:
     """Any number of each kind may run, each job is in one's hand. The light ones also enqueue the
     recurring jobs. A database that goes away is waited for."""
@@ -61,7 +69,8 @@ class Worker:
         self._entrypoints = entrypoints_of(kind, entrypoints)
         self._recurring = recurring if kind == "light" else ()
         self._stop = asyncio.Event()
-        self._pool: Pool | None = None
+        self._pools: _Pools | None = None
+        self._connecting = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self.depth = 0
         """Jobs of this kind of worker that could run now, a few seconds ago."""
@@ -90,21 +99,21 @@ class Worker:
             for task in late:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._pool is not None:
+        for pool in self._pools or ():
             try:
                 async with asyncio.timeout(_CLOSE_SECONDS):
-                    await self._pool.close()
+                    await pool.close()
             except TimeoutError:
-                self._pool.terminate()
-            self._pool = None
+                pool.terminate()
+        self._pools = None
 
-    async def _keep(self, loop: Callable[[Pool], Awaitable[None]]) -> None:
+    async def _keep(self, loop: Callable[[_Pools], Awaitable[None]]) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while not self._stop.is_set():
             try:
-                pool = await self._connected()
+                pools = await self._connected()
                 pause = _FIRST_PAUSE_SECONDS
-                await loop(pool)
+                await loop(pools)
             except AppError as error:
                 if not error.retryable:
                     raise
@@ -112,43 +121,48 @@ class Worker:
                 await self._pause(pause)
                 pause = min(_LONGEST_PAUSE_SECONDS, 2 * pause)
 
-    async def _connected(self) -> Pool:
-        if self._pool is None:
-            postgres = self._settings.postgres
-            pool = await connect(
-                postgres.url,
-                postgres,
-                application_name="worker",
-                size=_POOL_SIZE,
-                statement_timeout_seconds=postgres.job_timeout_seconds,
-            )
-            if self._pool is None:
-                self._pool = pool
-            else:  # the other loop was faster
-                await pool.close()
-        return self._pool
+    async def _connected(self) -> _Pools:
+        async with self._connecting:
+            if self._pools is None:
+                own = await self._connect(_OWN_POOL_SIZE)
+                try:
+                    self._pools = _Pools(own, await self._connect(_POOL_SIZE))
+                except BaseException:
+                    own.terminate()
+                    raise
+            return self._pools
 
-    async def _work(self, pool: Pool) -> None:
-        tools = JobTools(pool, self._publish, self._settings)
+    async def _connect(self, size: int) -> Pool:
+        postgres = self._settings.postgres
+        return await connect(
+            postgres.url,
+            postgres,
+            application_name="worker",
+            size=size,
+            statement_timeout_seconds=postgres.job_timeout_seconds,
+        )
+
+    async def _work(self, pools: _Pools) -> None:
+        tools = JobTools(pools.of_jobs, self._publish, self._settings)
         await jobs.work(
             self._settings.postgres.url,
-            pool,
+            pools.own,
             {entry.name: entry.make(tools) for entry in self._entrypoints},
             self._stop,
             at_once={entry.name: entry.at_once for entry in self._entrypoints},
         )
 
-    async def _look(self, pool: Pool) -> None:
+    async def _look(self, pools: _Pools) -> None:
         names = [entry.name for entry in self._entrypoints]
-        depths = await jobs.depths(pool, names)
+        depths = await jobs.depths(pools.own, names)
         for name, depth in depths.items():
             _due.labels(name).set(depth.due)
             _held.labels(name).set(depth.held)
         self.depth = sum(depth.due for depth in depths.values())
         await self._pause(_DEPTH_SECONDS)
 
-    async def _schedule(self, pool: Pool) -> None:
-        await schedule.enqueue_due(pool, self._recurring)
+    async def _schedule(self, pools: _Pools) -> None:
+        await schedule.enqueue_due(pools.own, self._recurring)
         await self._pause(_SCHEDULE_SECONDS)
 
     async def _pause(self, seconds: float) -> None:

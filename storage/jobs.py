@@ -189,40 +189,58 @@ def _counted(
     def count(outcome: str) -> None:
         _runs.labels(name, outcome).inc()
 
-    async def run(job: Job) -> None:
-        attempts = await begin_attempt(pool, job.id)
-        if attempts > MAX_ATTEMPTS:
+    async def forget(job: Job) -> None:
+        """What is left counts one attempt too many, and is trimmed: no reason to fail the job."""
+        try:
             await forget_attempts(pool, job.id)
+        except AppError as error:
+            _log.warning("job %s (%s): its attempts stay counted: %s", job.id, name, error)
+
+    async def run(job: Job) -> None:
+        try:
+            attempts = await begin_attempt(pool, job.id)
+        except AppError as error:
+            count("waiting")
+            raise _later(error) from error
+        if attempts > MAX_ATTEMPTS:
+            await forget(job)
             count("held")
             raise RuntimeError(f"job {job.id} has ended its worker {MAX_ATTEMPTS} times")
         begun = time.monotonic()
         try:
             await _unless_stopped(handler(job.payload or b""), stop)
         except _Stopped as error:
-            await forget_attempts(pool, job.id)
+            await forget(job)
             count("cut_off")
             raise RetryRequested(timedelta(0), "the worker stopped") from error
         except Exception as error:
             if isinstance(error, AppError) and error.retryable:
                 # The job is not to blame: nothing is counted against it.
-                await forget_attempts(pool, job.id)
+                await forget(job)
                 count("waiting")
-                delay = error.retry_after_seconds or _UNREACHABLE_SECONDS
+                retry = _later(error)
             elif attempts < MAX_ATTEMPTS:
                 count("retried")
-                delay = _BACKOFF_SECONDS * 2**attempts
+                retry = RetryRequested(
+                    timedelta(seconds=_BACKOFF_SECONDS * 2**attempts), repr(error)
+                )
             else:
-                await forget_attempts(pool, job.id)
+                await forget(job)
                 count("held")
                 raise
-            _log.warning("job %s (%s), attempt %d: %r", job.id, job.entrypoint, attempts, error)
-            raise RetryRequested(timedelta(seconds=delay), repr(error)) from error
+            _log.warning("job %s (%s), attempt %d: %r", job.id, name, attempts, error)
+            raise retry from error
         finally:
             _seconds.labels(name).observe(time.monotonic() - begun)
-        await forget_attempts(pool, job.id)
+        await forget(job)
         count("done")
 
     return run
+
+
+def _later(error: AppError) -> RetryRequested:
+    seconds = error.retry_after_seconds or _UNREACHABLE_SECONDS
+    return RetryRequested(timedelta(seconds=seconds), repr(error))
 
 
 async def begin_attempt(pool: Pool, job_id: int) -> int:

@@ -316,6 +316,34 @@ async def test_an_outage_of_the_database_counts_against_no_job(
     assert failures == []
 
 
+async def test_an_attempt_that_can_t_be_counted_is_put_off(
+    here: World, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Handlers may hold all connections of the pool: that ends no job."""
+    counted = {"begin": jobs.begin_attempt, "forget": jobs.forget_attempts}
+    failures = {"begin": 2, "forget": 1}
+    ran: list[bytes] = []
+
+    def failing(name: str) -> Callable[[Any, int], Awaitable[Any]]:
+        async def run(pool: Any, job_id: int) -> Any:
+            if failures[name]:
+                failures[name] -= 1
+                raise AppError("overloaded", retry_after_seconds=0.01)
+            return await counted[name](pool, job_id)
+
+        return run
+
+    async def handler(payload: bytes) -> None:
+        ran.append(payload)
+
+    monkeypatch.setattr(jobs, "begin_attempt", failing("begin"))
+    monkeypatch.setattr(jobs, "forget_attempts", failing("forget"))
+    job_id = await enqueue(here, b"")
+    async with working(here, database_url, handler):
+        await until(lambda: gone(here, job_id))
+    assert (ran, failures) == ([b""], {"begin": 0, "forget": 0})
+
+
 async def test_trim_keeps_what_is_fresh_and_what_failed(here: World) -> None:
     await here.pool.execute(
         "insert into pgqueuer_log (created, job_id, status, priority, entrypoint)"
