@@ -76,6 +76,12 @@ async def plan_each_time(connection: Connection) -> None:
     await connection.execute("set plan_cache_mode = force_custom_plan")
 
 
+async def plan_once(connection: Connection) -> None:
+    """The opposite, for statements whose plan is the same whatever their parameters: planning for
+    all partitions costs several times what reading a page does."""
+    await connection.execute("set plan_cache_mode = force_generic_plan")
+
+
 # $1 country, $2 community, $3 limit, $4 account whose mutes count, or null; $5 and on the bound,
 # then the languages.
 _STANDING: Final = """from post p where p.country_id = $1 and p.community_id = $2
@@ -133,6 +139,8 @@ class FeedOf(NamedTuple):
 
 async def hot_page(connection: Connection, of: FeedOf, below: HotBound) -> CommunityPage | None:
     """Pinned posts first, each kind by hot rank. None: no such community."""
+    if of.languages is None and of.tag is None:
+        await plan_once(connection)
     return await _community_page(connection, _HOT_PAGES, of, *below.pinned, *below.rest)
 
 

@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from storage.feed_keys import Candidate, Languages, Ranked
-from storage.feeds import filter_by, language_filters
+from storage.feed_keys import LOWEST_ID, Candidate, Languages, Ranked
+from storage.feeds import filter_by, language_filters, plan_once
 from storage.identity import country_of
 from storage.postgres import Connection
 
@@ -146,6 +146,8 @@ async def candidates(
 ) -> list[Candidate]:
     """Highest first: of the communities that the account has joined, else of all public ones,
     without what it has muted. Of the public ones that are not held, four times `each` together."""
+    if languages is None and bounds.since == LOWEST_ID:  # a window's length decides the plan
+        await plan_once(connection)
     form, arguments = await filter_by(connection, languages)
     rows = await connection.fetch(
         _STATEMENTS[joined, order, form],
