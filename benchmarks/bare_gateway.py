@@ -128,9 +128,9 @@ class SteadyShard:
             case _:
                 return None
 
-    def _top(self, name: str) -> StreamPosition | None:
-        top = self._tops.get(name)
-        return None if top is None else StreamPosition(_EPOCH, top)
+    def _top(self, name: str) -> StreamPosition:
+        # The gateway's own channels are silent ones.
+        return StreamPosition(_EPOCH, self._tops.get(name, 0))
 
     async def _poll(self, request: Poll) -> PollReply:
         if self._sequence <= request.ack and request.wait_seconds:

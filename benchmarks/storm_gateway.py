@@ -66,13 +66,14 @@ class ManyStreams(SteadyShard):
                 return AttachReply(True, [self._top(name) for name in channels])
             case ReadHistory(channel=name, after=after, limit=limit):
                 return HistoryReply(
-                    self._top(name), self._streams[name][after : after + limit], True
+                    self._top(name), self._streams.get(name, [])[after : after + limit], True
                 )
             case _:
                 return await super().call(index, request)
 
     def _top(self, name: str) -> StreamPosition:
-        return StreamPosition(_EPOCH, len(self._streams[name]))
+        # The gateway's own channels are silent ones.
+        return StreamPosition(_EPOCH, len(self._streams.get(name, [])))
 
     async def _poll(self, request: Poll) -> PollReply:
         await super()._poll(request)  # waits
