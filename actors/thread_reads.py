@@ -82,13 +82,13 @@ class ThreadReader:
             # later offset, which the client applies on top and lands on the same text.
             rows = await comment_table.read_comments(connection, [item.id for item in page.items])
         items = [
-            _encode(content.comment_view(rows[item.id], item.more_children))
+            content.comment_view(rows[item.id], item.more_children)
             for item in page.items
             if item.id in rows
         ]
         cursor = encode_cursor(CursorKind.COMMENTS, scope, page.next) if page.next else None
         return content.live_page(
-            b'{"items":[' + b",".join(items) + b'],"next_cursor":' + _encode(cursor) + b"}",
+            _encode({"items": items, "next_cursor": cursor}),
             f"thread:{request.post_id}",
             StreamPosition(tree.epoch, tree.offset),
             position,

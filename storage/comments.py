@@ -73,6 +73,8 @@ async def write_comments(
 
 
 class CommentRow(msgspec.Struct, frozen=True):
+    """In the order of COMMENT_COLUMNS."""
+
     id: UUID
     post_id: UUID
     parent_id: UUID | None
@@ -101,6 +103,8 @@ COMMENT_COLUMNS: Final = """c.id, c.post_id, c.parent_id, c.depth, c.author_id, 
          when c.deleted_by is not null then 'moderator' end as deleted_by,
     c.deleted_reason, c.merged_from"""
 
+_FIELDS: Final = len(CommentRow.__struct_fields__)
+
 _TEXTS: Final = f"""
     select {COMMENT_COLUMNS}
     from unnest($1::smallint[], $2::uuid[]) i (country, comment)
@@ -115,7 +119,8 @@ async def read_comments(connection: Connection, ids: Sequence[UUID]) -> dict[UUI
 
 
 def comment_of(row: asyncpg.Record) -> CommentRow:
-    return CommentRow(*(row[name] for name in CommentRow.__struct_fields__))
+    """`row` begins with COMMENT_COLUMNS."""
+    return CommentRow(*row[:_FIELDS])
 
 
 class ThreadTree(msgspec.Struct, frozen=True):

@@ -70,7 +70,8 @@ async def write_posts(connection: Connection, items: Sequence[NewPost]) -> list[
 
 
 class PostRow(msgspec.Struct, frozen=True):
-    """A post as it is read, with its author's names and its community's visibility."""
+    """A post as it is read, with its author's names and its community's visibility; in the order of
+    POST_COLUMNS."""
 
     id: UUID
     country_id: int
@@ -119,6 +120,8 @@ POST_COLUMNS: Final = """p.id, p.country_id, p.community_id, p.visa_type, p.auth
         from poll l where l.post_id = p.id)::text end as poll"""
 POST_JOINS: Final = "join account a on a.id = p.author_id join community y on y.id = p.community_id"
 
+_FIELDS: Final = len(PostRow.__struct_fields__)
+
 _READ: Final = f"""
     select {POST_COLUMNS}, s.top_offset, (select epoch from incarnation) as epoch
     from unnest($1::smallint[], $2::uuid[]) i (country, post)
@@ -127,7 +130,8 @@ _READ: Final = f"""
 
 
 def post_of(row: asyncpg.Record) -> PostRow:
-    return PostRow(*(row[name] for name in PostRow.__struct_fields__))
+    """`row` begins with POST_COLUMNS."""
+    return PostRow(*row[:_FIELDS])
 
 
 async def read_posts(
