@@ -10,7 +10,7 @@ import hashlib
 import secrets
 import string
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from actors.cursors import CursorKind, decode_cursor, encode_cursor
 from actors.directory_reads import community_page
 from actors.group_slugs import slugs_for
 from actors.messages import Caller, Reply
+from actors.pages import Bookmark
 from config.errors import AppError
 from storage import (
     accounts,
@@ -46,8 +47,6 @@ Row = TypeVar("Row")
 
 _encode: Final = msgspec.json.Encoder().encode
 _hash_encoder: Final = msgspec.msgpack.Encoder()
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _HIGHEST: Final = Bound(datetime(9999, 1, 1, tzinfo=UTC), UUID(int=(1 << 128) - 1))
 _LETTERS: Final = string.ascii_lowercase + string.digits
 
@@ -64,19 +63,7 @@ _Change = (
     | m.RefuseRequest
 )
 
-Microseconds = Annotated[int, msgspec.Meta(ge=0, le=2**52)]
 LogId = Annotated[int, msgspec.Meta(ge=0, le=community_log.NEWEST)]
-
-
-class Place(msgspec.Struct, frozen=True, array_like=True):
-    """Of a page's last item: when (Unix microseconds), and whom or what it is about."""
-
-    at_us: Microseconds
-    id: UUID
-
-    @property
-    def bound(self) -> Bound:
-        return Bound(_EPOCH + self.at_us * _MICROSECOND, self.id)
 
 
 class Groups:
@@ -189,7 +176,7 @@ class Groups:
             rows,
             request.limit,
             _member_view,
-            lambda row: _place(row.joined_at, row.account_id),
+            lambda row: Bookmark.of(row.joined_at, row.account_id),
         )
 
     async def _list_waiting(self, request: m.ListInvited | m.ListRequests) -> Reply:
@@ -208,7 +195,7 @@ class Groups:
             rows,
             request.limit,
             _invited_view if invited else _request_view,
-            lambda row: _place(row.created_at, row.account_id),
+            lambda row: Bookmark.of(row.created_at, row.account_id),
         )
 
     async def _list_own_invitations(self, account_id: UUID, request: m.ListOwnInvitations) -> Reply:
@@ -224,7 +211,7 @@ class Groups:
             rows,
             request.limit,
             _invitation_view,
-            lambda row: _place(row.created_at, row.community_id),
+            lambda row: Bookmark.of(row.created_at, row.community_id),
         )
 
     async def _read_log(self, request: m.ReadCommunityLog) -> Reply:
@@ -298,12 +285,8 @@ async def _page_of(connection: Connection, community_id: UUID) -> bytes:
 def _below(kind: CursorKind, scope: str, cursor: str | None) -> Bound:
     if cursor is None:
         return _HIGHEST
-    place: Place = decode_cursor(kind, scope, cursor, Place)
-    return place.bound
-
-
-def _place(at: datetime, id: UUID) -> Place:
-    return Place((at - _EPOCH) // _MICROSECOND, id)
+    place = decode_cursor(kind, scope, cursor, Bookmark)
+    return Bound(place.at, place.id)
 
 
 def _page(

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from actors.cursors import CursorKind, encode_cursor
 from actors.member_messages import CreateDraft, DeleteDraft, ListDrafts, ReadDraft, ReplaceDraft
 from actors.messages import GUEST, Caller
 from storage.accounts import suspend
@@ -166,7 +167,10 @@ async def test_those_changed_last_come_first_with_their_beginning(world: World) 
     assert cursor is None
     assert seen == [ids[1], ids[4], ids[3], ids[2], ids[0]]
     assert excerpts == ["short", *["w" * EXCERPT_CHARACTERS] * 4]
-    for limit, text in ((101, None), (10, "x")):
+    forged = encode_cursor(
+        CursorKind.DRAFTS, f"{mina.id}:None", ("0001-01-01T00:00:00+14:00", UUID(ids[0]))
+    )
+    for limit, text in ((101, None), (10, "x"), (10, forged)):
         failure = await world.failure(ListDrafts(mina.caller, None, limit, text))
         assert failure.code == "invalid"
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import pytest
 
 from actors.comment_tree import Position, Step
 from actors.cursors import MAX_CURSOR_CHARACTERS, CursorKind, decode_cursor, encode_cursor
+from actors.pages import page, place_of
 from config.errors import AppError
 
 FEED = tuple[float, UUID]
@@ -69,6 +71,32 @@ def test_bounds_in_the_type_hold() -> None:
     text = encode_cursor(CursorKind.COMMUNITIES, "", (10,))
     with pytest.raises(AppError):
         decode_cursor(CursorKind.COMMUNITIES, "", text, bounded)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("0001-01-01T00:00:00+14:00", uuid.UUID(int=7)),
+        ("2026-01-01T00:00:00", uuid.UUID(int=7)),
+        (-1, uuid.UUID(int=7)),
+        (2**53, uuid.UUID(int=7)),
+        (1, 7),
+    ],
+)
+@pytest.mark.parametrize("kind", [CursorKind.DRAFTS, CursorKind.SAVES, CursorKind.MUTED_ACCOUNTS])
+def test_a_forged_time_never_reaches_sql(kind: CursorKind, place: object) -> None:
+    with pytest.raises(AppError) as caught:
+        place_of(kind, "me", encode_cursor(kind, "me", place))
+    assert caught.value.code == "invalid"
+    assert caught.value.errors == (("cursor", "malformed"),)
+
+
+@pytest.mark.parametrize("at", [datetime(1970, 1, 1), datetime(2026, 11, 29, 1, 2, 3, 456789)])
+def test_a_place_comes_back_to_the_microsecond(at: datetime) -> None:
+    last = at.replace(tzinfo=UTC), uuid.UUID(int=7)
+    shown = msgspec.json.decode(page(CursorKind.SAVES, "me", [], last))
+    assert place_of(CursorKind.SAVES, "me", shown["next_cursor"]) == last
+    assert place_of(CursorKind.SAVES, "me", None) is None
 
 
 def test_the_cursor_of_a_comment_twelve_deep_fits_a_url() -> None:
