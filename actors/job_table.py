@@ -27,7 +27,7 @@ WorkerKind = Literal["light", "ai"]
 class Entrypoint(NamedTuple):
     """`make` is called whenever the worker has reached the database anew. Its handler takes the
     payload as it was enqueued, JSON; what it raises is tried again later, MAX_ATTEMPTS times, an
-    AppError that is retryable without end.
+    AppError `unavailable` without end.
 
     `at_once`: how many run in all workers together, 0: as many as there are hands. Jobs that take
     long need a bound, or they would take all hands.
@@ -51,6 +51,8 @@ ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
     Entrypoint("maintain_streams", lambda tools: Maintenance(tools).maintain_streams),
     Entrypoint("forget_sessions", lambda tools: Maintenance(tools).forget_sessions),
     Entrypoint("forget_idempotency", lambda tools: Maintenance(tools).forget_idempotency),
+    Entrypoint("purge_removed", lambda tools: Maintenance(tools).purge_removed),
+    Entrypoint("forget_records", lambda tools: Maintenance(tools).forget_records),
     Entrypoint("trim_jobs", lambda tools: Maintenance(tools).trim_jobs),
 )
 
@@ -59,6 +61,8 @@ RECURRING: Final[tuple[Recurring, ...]] = (
     Recurring("maintain_streams", 3_600),
     Recurring("forget_sessions", 3_600),
     Recurring("forget_idempotency", 600),
+    Recurring("purge_removed", 3_600),
+    Recurring("forget_records", 86_400),
     Recurring("trim_jobs", 60),
     Recurring("expire_exports", 3_600),
     Recurring("tidy_files", 3_600),

@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from actors.job_tools import JobTools
-from storage import idempotency, jobs, sessions, streams
-from storage.postgres import Connection, acquire
+from storage import idempotency, jobs, retention, sessions, streams
+from storage.postgres import Connection, acquire, in_transaction
+from storage.retention import Records
 
 _log = logging.getLogger(__name__)
 
 MAINTENANCE_LOCK: Final = 0x5E7A1
 SESSIONS_KEPT_DAYS: Final = 30
+NOTIFICATIONS_KEPT_DAYS: Final = 90
+RECORDS_KEPT_DAYS: Final = 365
 _BATCH: Final = 10_000
+# Each holds its rows, and a file's, until the commit.
+_EMPTIED_AT_ONCE: Final = 200
 
 
 def _utc_now() -> datetime:
@@ -27,6 +32,7 @@ class Maintenance:
 
     def __init__(self, tools: JobTools, now: Callable[[], datetime] = _utc_now) -> None:
         self._pool = tools.pool
+        self._settings = tools.settings
         self._streams = tools.settings.streams
         self._now = now
 
@@ -58,6 +64,39 @@ class Maintenance:
 
     async def forget_idempotency(self, payload: bytes) -> None:
         await self._forget(lambda connection: idempotency.forget(connection, _BATCH))
+
+    async def purge_removed(self, payload: bytes) -> None:
+        """Texts of what was removed long ago, for good."""
+        days = self._settings.content.removed_days
+        hours = self._settings.media.orphan_hours
+        for table in ("post", "comment"):
+
+            async def work(
+                connection: Connection, table: Literal["post", "comment"] = table
+            ) -> int:
+                return await retention.purge(connection, table, days, _EMPTIED_AT_ONCE, hours)
+
+            while await in_transaction(self._pool, work) == _EMPTIED_AT_ONCE:
+                pass
+
+    async def forget_records(self, payload: bytes) -> None:
+        """Notifications that were read, admissions that were refused, logs of communities.
+
+        An erasure finds the events of a notification by its row, which therefore outlives them.
+        """
+        read_days = max(NOTIFICATIONS_KEPT_DAYS, self._streams.retention_days + 1)
+        kept: dict[Records, int] = {
+            "notification": read_days,
+            "join_request": RECORDS_KEPT_DAYS,
+            "invitation": RECORDS_KEPT_DAYS,
+            "community_log": RECORDS_KEPT_DAYS,
+        }
+        for table, days in kept.items():
+
+            async def some(connection: Connection, table: Records = table, days: int = days) -> int:
+                return await retention.forget(connection, table, days, _BATCH)
+
+            await self._forget(some)
 
     async def trim_jobs(self, payload: bytes) -> None:
         await jobs.trim(self._pool)

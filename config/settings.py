@@ -240,6 +240,11 @@ class Streams(_Section, frozen=True):
     partitions_ahead_days: Annotated[int, Meta(ge=1, le=366)] = 7
 
 
+class Content(_Section, frozen=True):
+    removed_days: Days = 30
+    """How long the text of a removed post or comment is kept for whoever may bring it back."""
+
+
 class Jobs(_Section, frozen=True):
     """How many workers there are where `deployments.worker_….max_replicas` is above `replicas`."""
 
@@ -292,6 +297,7 @@ class Settings(_Section, frozen=True):
     deployments: Deployments = Deployments()
     shards: Shards = Shards()
     streams: Streams = Streams()
+    content: Content = Content()
     jobs: Jobs = Jobs()
     search: Search = Search()
     llm: Llm = Llm()

@@ -111,6 +111,15 @@ async def _release(connection: Connection, media_ids: Collection[UUID], hours_ag
         await connection.execute(_RELEASE, sorted(media_ids), hours_ago)
 
 
+async def give_up(connection: Connection, content_ids: Sequence[UUID], orphan_hours: int) -> None:
+    """Removed content that comes back no more shows no files."""
+    rows = await connection.fetch(
+        "delete from media_attachment where content_id = any($1::uuid[]) returning media_id",
+        content_ids,
+    )
+    await _release(connection, {row["media_id"] for row in rows}, orphan_hours)
+
+
 # `limit 1` as in storage/media.py.
 _DUE: Final = """
     select a.media_id, a.content_id, p.id is not null and (a.content_id = a.post_id

@@ -1,9 +1,10 @@
 """Removing posts and comments and bringing them back, one transaction each.
 
 A removal reaches the log: in the same transaction the stored events that show the content are
-overwritten (offsets stay) and the `…deleted` event is appended. The row keeps the text until
-retention or erasure takes it, for whoever may bring it back: the author what the author removed,
-within a day; moderators what a moderator removed, and only that (docs/adr/0012).
+overwritten (offsets stay) and the `…deleted` event is appended. The row keeps the text for whoever
+may bring it back: the author what the author removed, within a day; moderators what a moderator
+removed, and only that (docs/adr/0012). The job 'purge_removed' empties the row for good after
+`content.removed_days` (storage/retention.py), an erasure at once.
 """
 
 from __future__ import annotations
@@ -212,8 +213,10 @@ async def _comes_back(
         raise AppError("not_permitted", "Only the author or a moderator may restore this.")
     if not row.deleted:
         return False
-    if row.author_id == DELETED_AUTHOR and not row.body_markdown:
-        raise AppError("not_permitted", "Its author has left, and the text with them.")
+    if not (row.title if isinstance(row, PostRow) else row.body_markdown):
+        if row.author_id == DELETED_AUTHOR:
+            raise AppError("not_permitted", "Its author has left, and the text with them.")
+        raise AppError("not_permitted", "It was removed too long ago: its text is gone for good.")
     if row.deleted_by != "author":
         if not rights.moderates:
             raise AppError("not_permitted", "A moderator removed this: ask a moderator.")

@@ -64,6 +64,23 @@ async def _trim_jobs(content: Content) -> object:
     return None
 
 
+async def _purge_removed(content: Content) -> object:
+    ana = await content.member("ana")
+    post = await content.post(ana)
+    await content.comment(ana, post["id"])
+    for table in ("post", "comment"):
+        await content.pool.execute(f"update {table} set deleted_at = now() - interval '31 days'")
+    return None
+
+
+async def _forget_records(content: Content) -> object:
+    await content.pool.execute(
+        "insert into community_log (community_id, action, created_at)"
+        " select id, 'created', now() - interval '366 days' from community limit 1"
+    )
+    return None
+
+
 async def _erase_account(content: Content) -> object:
     return {"task_id": await leave(content, await live(content), erase_content=True)}
 
@@ -107,6 +124,8 @@ CASES: Final[dict[str, Case]] = {
     "maintain_streams": _maintain_streams,
     "forget_sessions": _forget_sessions,
     "forget_idempotency": _forget_idempotency,
+    "purge_removed": _purge_removed,
+    "forget_records": _forget_records,
     "trim_jobs": _trim_jobs,
     "media": _media,
     "tidy_files": _tidy_files,
