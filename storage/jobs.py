@@ -2,6 +2,7 @@
 
     queued ─▶ picked ─▶ handler returns ─▶ gone
                  │    ├▶ handler raises ─▶ queued again, later ─▶ … ─▶ held, after MAX_ATTEMPTS
+                 │    ├▶ a store is away ─▶ queued again, later, uncounted, as long as it is away
                  │    └▶ worker stops, handler cut off after STOP_SECONDS ─▶ queued again, uncounted
                  └▶ worker killed ─▶ picked by another after `HEARTBEAT_SECONDS`, also counted
 
@@ -17,7 +18,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import asyncpg
 import msgspec
@@ -34,6 +35,7 @@ from storage.postgres import CONNECT_TIMEOUT_SECONDS, Connection, Pool, acquire,
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[bytes], Awaitable[None]]
+T = TypeVar("T")
 
 MAX_ATTEMPTS: Final = 5
 POLL_SECONDS: Final = 0.25
@@ -45,6 +47,7 @@ _BATCH: Final = 10
 _CONCURRENT: Final = 20
 _BACKOFF_SECONDS: Final = 0.5
 _UNREACHABLE_SECONDS: Final = 1.0
+_LONGEST_WAIT_SECONDS: Final = 60.0
 _FINISHED_KEPT: Final = timedelta(minutes=10)
 _FAILED_KEPT: Final = timedelta(days=7)
 _TRIMMED_AT_ONCE: Final = 5_000
@@ -189,58 +192,63 @@ def _counted(
     def count(outcome: str) -> None:
         _runs.labels(name, outcome).inc()
 
-    async def forget(job: Job) -> None:
-        """What is left counts one attempt too many, and is trimmed: no reason to fail the job."""
-        try:
-            await forget_attempts(pool, job.id)
-        except AppError as error:
-            _log.warning("job %s (%s): its attempts stay counted: %s", job.id, name, error)
-
     async def run(job: Job) -> None:
         try:
             attempts = await begin_attempt(pool, job.id)
         except AppError as error:
+            # Raised as it is, it would have a job held that has not run at all.
             count("waiting")
-            raise _later(error) from error
+            raise _after(error.retry_after_seconds or _UNREACHABLE_SECONDS, error) from error
         if attempts > MAX_ATTEMPTS:
-            await forget(job)
+            await _noted(forget_attempts(pool, job.id))
             count("held")
             raise RuntimeError(f"job {job.id} has ended its worker {MAX_ATTEMPTS} times")
         begun = time.monotonic()
         try:
             await _unless_stopped(handler(job.payload or b""), stop)
         except _Stopped as error:
-            await forget(job)
+            await _noted(_uncount_attempt(pool, job.id))
             count("cut_off")
             raise RetryRequested(timedelta(0), "the worker stopped") from error
         except Exception as error:
-            if isinstance(error, AppError) and error.retryable:
-                # The job is not to blame: nothing is counted against it.
-                await forget(job)
+            if isinstance(error, AppError) and error.code == "unavailable":
+                # A store is away: the job is not to blame. All else is counted, or a statement
+                # that always takes too long would be run for ever.
+                waits = await _noted(_count_wait(pool, job.id)) or 1
                 count("waiting")
-                retry = _later(error)
+                first = error.retry_after_seconds or _UNREACHABLE_SECONDS
+                delay = min(_LONGEST_WAIT_SECONDS, first * 2 ** min(waits - 1, 16))
             elif attempts < MAX_ATTEMPTS:
                 count("retried")
-                retry = RetryRequested(
-                    timedelta(seconds=_BACKOFF_SECONDS * 2**attempts), repr(error)
-                )
+                # What was only too much at once gets minutes to pass.
+                later = isinstance(error, AppError) and error.retryable
+                delay = _BACKOFF_SECONDS * (4 if later else 2) ** attempts
             else:
-                await forget(job)
+                await _noted(forget_attempts(pool, job.id))
                 count("held")
                 raise
             _log.warning("job %s (%s), attempt %d: %r", job.id, name, attempts, error)
-            raise retry from error
+            raise _after(delay, error) from error
         finally:
             _seconds.labels(name).observe(time.monotonic() - begun)
-        await forget(job)
+        await _noted(forget_attempts(pool, job.id))
         count("done")
 
     return run
 
 
-def _later(error: AppError) -> RetryRequested:
-    seconds = error.retry_after_seconds or _UNREACHABLE_SECONDS
+def _after(seconds: float, error: Exception) -> RetryRequested:
     return RetryRequested(timedelta(seconds=seconds), repr(error))
+
+
+async def _noted(noting: Awaitable[T]) -> T | None:
+    """None: the database is away. What became of the job stands nevertheless; an attempt too many
+    is counted, or a row is left that `trim` deletes."""
+    try:
+        return await noting
+    except AppError as error:
+        _log.warning("attempts of a job are not counted: %s", error)
+        return None
 
 
 async def begin_attempt(pool: Pool, job_id: int) -> int:
@@ -253,6 +261,28 @@ async def begin_attempt(pool: Pool, job_id: int) -> int:
             job_id,
         )
     return int(attempts)
+
+
+async def _uncount_attempt(pool: Pool, job_id: int) -> None:
+    """Those before it count as they did."""
+    async with acquire(pool) as connection:
+        await connection.execute(
+            "with fewer as (update job_attempt set attempts = attempts - 1"
+            "               where job_id = $1 and (attempts > 1 or waits > 0))"
+            " delete from job_attempt where job_id = $1 and attempts <= 1 and waits = 0",
+            job_id,
+        )
+
+
+async def _count_wait(pool: Pool, job_id: int) -> int:
+    """How often it has waited for a store; the attempt is taken back."""
+    async with acquire(pool) as connection:
+        waits = await connection.fetchval(
+            "update job_attempt set attempts = attempts - 1, waits = waits + 1 where job_id = $1"
+            " returning waits",
+            job_id,
+        )
+    return int(waits or 1)
 
 
 async def forget_attempts(pool: Pool, job_id: int) -> None:

@@ -14,6 +14,7 @@ import asyncio
 import errno
 import functools
 import os
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,12 @@ from uuid import UUID
 
 import msgspec
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import (
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from obstore.store import LocalStore, S3Store
 
 from config.errors import AppError
@@ -61,7 +67,8 @@ def export_key(task_id: UUID) -> str:
 
 
 class Objects:
-    """Methods raise AppError `unavailable` when the store can't be reached or is full."""
+    """Methods raise AppError `unavailable` when the store can't be reached or is full, `internal`
+    when it refuses us or the bucket is not there: waiting does not help then."""
 
     def __init__(
         self, store: Any, *, folder: Path | None, bucket: Bucket | None, prefix: str = ""
@@ -168,7 +175,7 @@ class Objects:
 
     async def download(self, key: str, path: Path) -> None:
         """Into a new file. Raises FileNotFoundError."""
-        with _translated():
+        with _translated(missing_object=True):
             result = await obstore.get_async(self._store, key)
             with path.open("xb") as file:
                 async for chunk in result.stream():
@@ -247,23 +254,44 @@ def objects_of(settings: Settings) -> Objects:
 _opened: Final = functools.lru_cache(maxsize=4)(Objects.open)
 
 
+_REFUSALS: Final = (PermissionDeniedError, UnauthenticatedError)
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+_NO_RIGHT: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
+# A folder's error is a text with the number in it.
+_OS_ERROR: Final = re.compile(r"os error (\d+)")
+
+
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(*, missing_object: bool = False) -> Iterator[None]:
+    """`missing_object`: FileNotFoundError is about an object, and passes through. Else the bucket
+    or folder itself is not there."""
     try:
         yield
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        if missing_object:
+            raise
+        raise _misconfigured("is not there") from error
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise _unavailable("is full" if full else "can't be reached") from error
+        raise _failed(error.errno) from error
+    except _REFUSALS as error:
+        raise _misconfigured("refuses this server") from error
+    except NotFoundError as error:
+        raise _misconfigured("is not there") from error
     except BaseError as error:
-        full = "os error 28" in str(error)  # ENOSPC
-        raise _unavailable("is full" if full else "can't be reached") from error
+        number = _OS_ERROR.search(str(error))
+        raise _failed(int(number[1]) if number else None) from error
 
 
-def _unavailable(what: str) -> AppError:
+def _failed(number: int | None) -> AppError:
+    if number in _NO_RIGHT:
+        return _misconfigured("refuses this server")
+    what = "is full" if number in _NO_SPACE else "can't be reached"
     return AppError(
         "unavailable",
         f"The store of files {what}: try again later.",
         retry_after_seconds=_UNREACHABLE_SECONDS,
     )
+
+
+def _misconfigured(what: str) -> AppError:
+    return AppError("internal", f"The store of files {what}: its operator has to look at it.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -54,6 +55,31 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectSettings:
 async def world(database_url: str, store: ObjectSettings) -> AsyncIterator[MediaWorld]:
     async with content_on(database_url) as content, media_world(content, store) as world:
         yield world
+
+
+async def test_a_bucket_that_refuses_us_is_no_outage(s3: S3ForTests) -> None:
+    """Waiting would not help: such a job is held for an operator."""
+    right = s3.settings(prefix=new_id(0).hex)
+    await Objects.open(right).put("upload/x", b"x", "text/plain")
+    store = Objects.open(msgspec.structs.replace(right, secret_access_key="another secret key"))
+    for attempt in (
+        store.put("upload/y", b"y", "text/plain"),
+        store.read("upload/x"),
+        store.delete(["upload/x"]),
+    ):
+        with pytest.raises(AppError) as caught:
+            await attempt
+        assert caught.value.code == "internal"
+    nowhere = ObjectSettings(
+        url="s3://bucket/x",
+        endpoint="http://127.0.0.1:1",
+        access_key_id="k",
+        secret_access_key="s",
+        allow_http=True,
+    )
+    with pytest.raises(AppError) as caught:
+        await Objects.open(nowhere).read("upload/x")
+    assert caught.value.code == "unavailable"
 
 
 async def private_post(world: MediaWorld, caller: Caller, body: str) -> Any:

@@ -276,7 +276,14 @@ async def test_a_job_that_killed_its_worker_five_times_is_held(
     assert ran == [b""]
 
 
-@pytest.mark.parametrize("error", [ValueError("broken"), AppError("internal", "broken")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("broken"),
+        AppError("internal", "broken"),
+        AppError("overloaded", "too slow", retry_after_seconds=0.01),
+    ],
+)
 async def test_a_failing_job_is_tried_again_later_and_held_in_the_end(
     here: World, database_url: str, error: Exception
 ) -> None:
@@ -306,13 +313,34 @@ async def test_an_outage_of_the_database_counts_against_no_job(
     for _ in range(jobs.MAX_ATTEMPTS - 1):
         await jobs.begin_attempt(here.pool, job_id)
     failures = [AppError("unavailable", retry_after_seconds=0.01) for _ in range(3)]
+    waits: list[int] = []
 
     async def handler(payload: bytes) -> None:
+        waits.append(await here.pool.fetchval("select waits from job_attempt"))
         if failures:
             raise failures.pop()
 
     async with working(here, database_url, handler):
         await until(lambda: gone(here, job_id))
+    assert failures == []
+    assert waits == [0, 1, 2, 3]
+    assert await here.pool.fetchval("select count(*) from job_attempt") == 0
+
+
+async def test_an_outage_takes_back_no_attempt_but_its_own(here: World, database_url: str) -> None:
+    job_id = await enqueue(here, b"")
+    for _ in range(jobs.MAX_ATTEMPTS - 1):
+        await jobs.begin_attempt(here.pool, job_id)
+    failures = [ValueError("broken"), AppError("unavailable", retry_after_seconds=0.01)]
+
+    async def handler(payload: bytes) -> None:
+        raise failures.pop()
+
+    async def held() -> bool:
+        return await status(here, job_id) == "failed"
+
+    async with working(here, database_url, handler):
+        await until(held)
     assert failures == []
 
 
