@@ -1,12 +1,16 @@
 """The job 'erase_account': takes away all that is an account's, in steps, and last its names.
 
-The account ended when the job was enqueued (own_data.py): nothing of it is added meanwhile. A run
-that is cut off goes on where it was, since what is settled is no longer found.
+    rounds until one finds nothing ─▶ names, finished ─▶ LAST_LOOK_SECONDS later: rounds, names
+
+The account ended when the job was enqueued (own_data.py): what begins afterwards is refused. What
+had begun before asked without a lock and may commit after a short erasure, hence the last look. A
+run that is cut off goes on where it was, since what is settled is no longer found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -19,6 +23,9 @@ from storage.postgres import Connection, acquire, in_transaction
 
 _decode = msgspec.json.Decoder(TaskJob).decode
 
+# Beyond the time limits of statements, those of jobs included, that may have begun before.
+LAST_LOOK_SECONDS: Final = 120.0
+
 
 class AccountEraser:
     def __init__(self, tools: JobTools, erasers: Sequence[Eraser] = ERASERS) -> None:
@@ -27,10 +34,10 @@ class AccountEraser:
 
     async def run(self, payload: bytes) -> None:
         """Idempotent. Raises msgspec.DecodeError, AppError."""
-        task_id = _decode(payload).task_id
+        job = _decode(payload)
         async with acquire(self._tools.pool) as connection:
-            task = await account_tasks.find(connection, task_id, "erasure")
-        if task is None or task.finished_at is not None:
+            task = await account_tasks.find(connection, job.task_id, "erasure")
+        if task is None or (task.finished_at is not None) != job.last_look:
             return
         await in_transaction(self._tools.pool, ensure_deleted_author)
         if not task.total:
@@ -40,7 +47,9 @@ class AccountEraser:
 
         async def finish(connection: Connection) -> None:
             await erasure.account(connection, task.account_id)
-            await account_tasks.finish(connection, task.id)
+            if not job.last_look:
+                await account_tasks.finish(connection, task.id)
+                await account_tasks.look_again(connection, task.id, LAST_LOOK_SECONDS)
 
         await in_transaction(self._tools.pool, finish)
 

@@ -28,9 +28,10 @@ _ENTRYPOINTS: Final[dict[TaskKind, str]] = {
 
 
 class TaskJob(msgspec.Struct, frozen=True):
-    """Payload of the jobs of tasks."""
+    """Payload of the jobs of tasks. `last_look`: at an erasure that has finished."""
 
     task_id: UUID
+    last_look: bool = False
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -131,13 +132,26 @@ async def set_total(connection: Connection, id: UUID, total: int) -> None:
 
 
 async def advance(connection: Connection, id: UUID, steps: int) -> None:
-    await connection.execute("update account_task set done = done + $2 where id = $1", id, steps)
+    """Of what is not finished."""
+    await connection.execute(
+        "update account_task set done = done + $2 where id = $1 and finished_at is null", id, steps
+    )
 
 
 async def restart(connection: Connection, id: UUID, total: int) -> None:
     """For tasks whose every attempt begins from nothing."""
     await connection.execute(
         "update account_task set done = 0, total = $2 where id = $1", id, total
+    )
+
+
+async def look_again(connection: Connection, id: UUID, delay_seconds: float) -> None:
+    """One more job for an erasure that finishes in this transaction."""
+    await enqueue(
+        connection,
+        _ENTRYPOINTS["erasure"],
+        TaskJob(id, last_look=True),
+        delay_seconds=delay_seconds,
     )
 
 

@@ -118,10 +118,13 @@ async def own_stream(connection: Connection, account_id: UUID) -> int:
 
 
 _LAST: Final = """
-    update account set handle = retired_handle(handle), email = null, password_hash = null,
-           display_name = 'deleted', languages = '{}', role = 'member', suspended_until = null,
-           imported_ref = null, default_follow_level = 'all'
-    where id = $1 and handle not like '~%'"""
+    update account set
+           handle = case when handle like '~%' then handle else retired_handle(handle) end,
+           email = null, password_hash = null, display_name = 'deleted', languages = '{}',
+           role = 'member', suspended_until = null, imported_ref = null,
+           default_follow_level = 'all'
+    where id = $1 and (handle not like '~%' or email is not null or password_hash is not null
+                       or display_name <> 'deleted' or languages <> '{}')"""
 
 
 async def account(connection: Connection, account_id: UUID) -> int:

@@ -198,7 +198,8 @@ class Notice(msgspec.Struct, frozen=True):
 _LOCK: Final = "select 1 from stream where id = any($1::bigint[]) order by id for update"
 # Only what the insert took gets an event: a job that runs again finds its rows and adds nothing.
 # With the account's stream locked it is certain whether news wait to be read already. What was told
-# as news alone is told again once it is meant for somebody, which an edit can bring about.
+# as news alone is told again once it is meant for somebody, which an edit can bring about; then its
+# first event is filed under the new id, by which an erasure finds it.
 _WRITE: Final = """
     with notice as materialized (
         select n.* from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[],
@@ -210,6 +211,10 @@ _WRITE: Final = """
                         where f.account_id = n.account and f.post_id = n.span and not f.unread)
             or exists (select from community_follow f
                         where f.account_id = n.account and f.community_id = n.span and not f.unread)
+    ), former as materialized (
+        select n.id, b.id as was from notice n
+        join notification b on b.account_id = n.account and b.post_id = n.post
+                           and b.comment_id is not distinct from n.comment
     ), fresh as (
         insert into notification as b (id, account_id, kind, actor_id, post_id, comment_id, span_id,
                                        created_at)
@@ -220,6 +225,9 @@ _WRITE: Final = """
                 created_at = excluded.created_at, read_at = null
             where b.kind in ('thread', 'post') and excluded.kind in ('reply', 'mention')
         returning id
+    ), refiled as (
+        update stream_event e set subject_id = f.id
+        from former f join fresh using (id) where e.subject_id = f.was
     ), of_threads as (
         update thread_follow f set unread = true from notice n join fresh using (id)
          where f.account_id = n.account and f.post_id = n.span

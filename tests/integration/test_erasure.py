@@ -14,7 +14,10 @@ import msgspec
 import pytest
 
 from actors.erasers import ERASERS
+from actors.erasing import AccountEraser
+from actors.job_tools import JobTools
 from actors.messages import ReadComments, ReadPost
+from config.settings import Settings
 from storage.anonymous import DELETED_AUTHOR
 from tests.integration.content import Content, content_on
 from tests.integration.leaving import FORMER, SECRET, erase, leave, live, mentions
@@ -128,6 +131,41 @@ async def test_texts_go_where_the_member_chose_so(content: Content, tmp_path: Pa
     assert await content.pool.fetchval(
         "select comment_count from post where id = $1", UUID(life.of_ben["id"])
     ) == 0  # fmt: skip
+
+
+async def test_what_commits_after_a_short_erasure_goes_with_the_last_look(
+    content: Content, tmp_path: Path
+) -> None:
+    """It asked whether the account stands before that one ended."""
+    life = await live(content)
+    async with content.pool.acquire() as slow:
+        late = slow.transaction()
+        await late.start()
+        await slow.execute(
+            "insert into draft (account_id, id, kind, title, body_markdown)"
+            " values ($1, gen_random_uuid(), 'post', '', $2)",
+            life.id,
+            SECRET,
+        )
+        await slow.execute(
+            "insert into vote (country_id, target_id, account_id, value) values (276, $1, $1, 1)",
+            life.id,
+        )
+        task_id = await leave(content, life, erase_content=True)
+        await erase(content, task_id, str(tmp_path))
+        await late.commit()
+    assert await mentions(content, str(life.id)) > LEFT
+    row = await content.pool.fetchrow(
+        "select payload, execute_after > now() + interval '1 minute' as later from pgqueuer"
+        " where entrypoint = 'erase_account' and execute_after > now()"
+    )
+    assert row is not None and row["later"]
+    tools = JobTools(content.pool, lambda _: None, Settings(data_dir=str(tmp_path)))
+    for _ in range(2):
+        await AccountEraser(tools).run(row["payload"])
+    assert await mentions(content, str(life.id)) == LEFT
+    assert await mentions(content, SECRET) == set()
+    assert await content.pool.fetchval("select done = total from account_task")
 
 
 async def test_progress_runs_up_to_its_total(content: Content, tmp_path: Path) -> None:

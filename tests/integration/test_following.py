@@ -232,6 +232,12 @@ async def test_news_become_a_mention_when_an_edit_makes_them_one(scene: Scene) -
     await scene.follow(dan, "all")
     id = await comment(scene, scene.ben)
     await read_all(scene, dan)
+    listed = "select array_agg(id) from notification where account_id = $1"
+    filed = (
+        "select array_agg(distinct e.subject_id) from stream_event e join stream s"
+        " on s.id = e.stream_id where s.channel = 'user:' || $1::uuid"
+    )
+    (first,) = await scene.here.pool.fetchval(listed, dan.account_id)
     await scene.here.pool.execute(
         "insert into revision (country_id, target_id, number, body_markdown, editor_id,"
         " replaced_at) values (0, $1, 1, 'text', $2, now())",
@@ -245,5 +251,9 @@ async def test_news_become_a_mention_when_an_edit_makes_them_one(scene: Scene) -
     assert [kind for kind, _ in await scene.counts(dan)] == ["mention"]
     (event,) = scene.published[published:]
     assert msgspec.json.decode(event.data)["notification"]["kind"] == "mention"
+    # Both events are found by the notification that there is now.
+    (now,) = await scene.here.pool.fetchval(listed, dan.account_id)
+    assert now != first
+    assert await scene.here.pool.fetchval(filed, dan.account_id) == [now]
     await comment(scene, scene.cem)
     assert [kind for kind, _ in await scene.counts(dan)] == ["mention", "thread"]
