@@ -16,7 +16,7 @@ import msgspec
 from actors import content
 from actors.job_tools import JobTools
 from actors.shard_messages import Publication
-from storage import account_tasks, content_erasure, erasure
+from storage import account_tasks, content_erasure, erasure, succession
 from storage.account_tasks import Task
 from storage.anonymous import DELETED_AUTHOR, DELETED_HANDLE
 from storage.comments import CommentRow
@@ -144,6 +144,20 @@ async def _notices(tools: JobTools, task: Task) -> int:
     return count
 
 
+async def _groups(tools: JobTools, task: Task) -> int:
+    """Those that nobody else owns, while the account is still among their members."""
+
+    async def work(connection: Connection) -> succession.Settled:
+        return await succession.settle_one(connection, task.account_id)
+
+    settled = await in_transaction(tools.pool, work)
+    _publish(
+        tools,
+        [LogEntry(e.channel, e.offset, e.payload, e.committed_ns // 1_000) for e in settled.events],
+    )
+    return int(settled.found)
+
+
 def _publish(tools: JobTools, log: Sequence[LogEntry]) -> None:
     """Overwritten events come first, with the offsets they had: shards replace them."""
     committed_ns = time.time_ns()
@@ -197,6 +211,7 @@ ERASERS: Final[tuple[Eraser, ...]] = (
     _deleting("poll_vote"),
     _deleting("notification"),
     Eraser("notification.actor_id", _notices),
+    Eraser("", _groups),
     Eraser("membership.account_id", _rows(erasure.memberships)),
     _deleting("invitation"),
     _renaming("invitation", "invited_by"),
