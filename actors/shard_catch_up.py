@@ -18,8 +18,7 @@ from actors.shard_messages import Publication
 from actors.stored_publication import StoredPublications
 from config.errors import AppError
 from storage import streams
-from storage.incarnation import settle_epoch
-from storage.postgres import Pool, acquire
+from storage.postgres import Pool
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +127,7 @@ class CatchUp:
     async def _sweep_step(self) -> None:
         await asyncio.sleep(self._sweep_seconds)
         if self._unsettled:
-            async with acquire(self._pool) as connection:
-                await settle_epoch(connection)
+            await streams.settle(self._pool)
             self._unsettled = False
         await self.sweep()
 

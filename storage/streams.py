@@ -19,6 +19,7 @@ import asyncpg
 import msgspec
 
 from config.errors import AppError
+from storage.incarnation import settle_epoch
 from storage.postgres import Connection, Pool, translate
 
 READ_TIMEOUT_SECONDS: Final = 5.0
@@ -73,6 +74,12 @@ def with_committed_ns(payload: str | bytes, ns: int) -> bytes:
 async def read_epoch(pool: Pool) -> str:
     async with _translated():
         return str(await pool.fetchval("select epoch from incarnation"))
+
+
+async def settle(pool: Pool) -> None:
+    """Before positions of a database that may have been replaced are believed: incarnation.py."""
+    async with _translated(), pool.acquire() as connection:
+        await settle_epoch(connection)
 
 
 async def read_positions(pool: Pool, channels: Sequence[str]) -> Positions:

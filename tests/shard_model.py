@@ -36,6 +36,9 @@ class StreamLog:
     def top(self, channel: str) -> int:
         return len(self.events[channel])
 
+    async def settle(self, pool: Pool) -> None:
+        await self._answer(None)
+
     async def read_positions(self, pool: Pool, channels: Sequence[str]) -> Positions:
         tops = {
             channel: StreamTop(self._id(channel), self.top(channel))
@@ -88,6 +91,7 @@ class StreamLog:
         with (
             patch.multiple(
                 "storage.streams",
+                settle=self.settle,
                 read_positions=self.read_positions,
                 read_tops=self.read_tops,
                 read_events=self.read_events,
