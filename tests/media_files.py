@@ -66,11 +66,16 @@ def document(pages: int = 2, **root: Any) -> bytes:
         return _saved_pdf(pdf)
 
 
-def document_with_photograph() -> bytes:
+def document_with_photograph(
+    filters: tuple[str, ...] = ("/DCTDecode",), data: bytes | None = None
+) -> bytes:
+    """`data`: as it stands in the file, packed by all of `filters`."""
     with pikepdf.new() as pdf:
         page = pdf.add_blank_page(page_size=(100, 100))
         photo = Stream(pdf, b"")
-        photo.write(photograph(), filter=Name.DCTDecode)
+        packed = photograph() if data is None else data
+        names = [Name(name) for name in filters]
+        photo.write(packed, filter=names[0] if len(names) == 1 else Array(names))
         photo.Type, photo.Subtype = Name.XObject, Name.Image
         photo.Width, photo.Height, photo.BitsPerComponent = 1200, 800, 8
         photo.ColorSpace = Name.DeviceRGB
@@ -79,6 +84,29 @@ def document_with_photograph() -> bytes:
         with pdf.open_metadata() as metadata:
             metadata["dc:creator"] = [CAMERA]
         return _saved_pdf(pdf)
+
+
+def document_with_inline_photograph(filters: bytes = b"/DCT") -> bytes:
+    """Drawn by the page's own content."""
+    with pikepdf.new() as pdf:
+        page = pdf.add_blank_page(page_size=(100, 100))
+        about = b"/W 1200 /H 800 /BPC 8 /CS /RGB /F " + filters
+        page.Contents = pdf.make_stream(b"BI " + about + b" ID " + photograph() + b" EI")
+        return _saved_pdf(pdf)
+
+
+def photograph_in_boxes() -> bytes:
+    """JPEG 2000, with places in a box, in the header's, and in a comment."""
+    jp2 = picture(40, 30, "JPEG2000", comment=CAMERA.encode())
+    box = _box(b"uuid", CAMERA.encode()) + _box(b"xml ", CAMERA.encode())
+    at = jp2.index(b"jp2h") - 4
+    size = int.from_bytes(jp2[at : at + 4])
+    header = _box(b"jp2h", jp2[at + 8 : at + size] + box)
+    return jp2[:at] + header + box + jp2[at + size :]
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body) + 8) + kind + body
 
 
 def encrypted_document() -> bytes:

@@ -5,6 +5,7 @@ Runs in the process of sandbox.py alone. There are no thumbnails: nothing here d
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,11 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name, Pdf, Stream
 
 from actors.media.limits import ORIGINAL, Limits, Processed, Refused
+from actors.media.picture_metadata import (
+    Damaged,
+    jp2_without_metadata,
+    jpeg_without_metadata,
+)
 
 # Keys and values (of /S, /Subtype, /Type) of what does something when a page is opened, or carries
 # other files along. ISO 32000-2, 12.6 (actions), 7.11 (files), 13 (multimedia).
@@ -23,7 +29,12 @@ _BAD_ACTIONS: Final = frozenset(
 _BAD_KINDS: Final = frozenset({"/RichMedia", "/FileAttachment", "/EmbeddedFile", "/3D", "/Movie"})
 # Where programs keep what they know of the document's author, and former versions of pages.
 _METADATA: Final = ("/Metadata", "/PieceInfo", "/Thumb", "/LastModified")
-_DCT: Final = Name("/DCTDecode")
+_PICTURES: Final = {
+    "/DCTDecode": jpeg_without_metadata,
+    "/DCT": jpeg_without_metadata,
+    "/JPXDecode": jp2_without_metadata,
+}
+_INLINE: Final = re.compile(rb"/F(ilter)?[\s\[]{0,9}(/\w{1,19}\s{0,9}){0,4}/DCT")
 
 
 def process_pdf(source: Path, folder: Path, limits: Limits) -> Processed:
@@ -41,7 +52,7 @@ def process_pdf(source: Path, folder: Path, limits: Limits) -> Processed:
         if pages == 0:
             raise Refused("It has no pages.")
         for part in pdf.objects:
-            _clean(part)
+            _clean(pdf, part)
         if "/Info" in pdf.trailer:
             del pdf.trailer["/Info"]
         pdf.save(
@@ -53,7 +64,7 @@ def process_pdf(source: Path, folder: Path, limits: Limits) -> Processed:
     return Processed(content_type="application/pdf", pages=pages)
 
 
-def _clean(part: Any) -> None:
+def _clean(pdf: Pdf, part: Any) -> None:
     """Looks at one object and at what stands directly in it; raises Refused."""
     waiting = [part]
     while waiting:
@@ -69,7 +80,7 @@ def _clean(part: Any) -> None:
             if key in keys:
                 del one[key]
         if isinstance(one, Stream):
-            _strip_photo(one)
+            _strip_picture(pdf, one)
         waiting.extend(
             value for key in keys.difference(_METADATA) if _is_direct(value := one.get(key))
         )
@@ -91,34 +102,59 @@ def _judge(one: Any, keys: set[str]) -> None:
             raise Refused("It contains actions or media.")
 
 
-def _strip_photo(stream: Stream) -> None:
-    """A photograph on a page still knows where it was taken."""
-    filters = stream.get("/Filter")
-    if filters == _DCT or (isinstance(filters, Array) and filters.as_list() == [_DCT]):
-        raw = stream.read_raw_bytes()
-        stripped = without_metadata(raw)
-        if len(stripped) < len(raw):
-            parameters: Any = stream.get("/DecodeParms")
-            stream.write(stripped, filter=_DCT, decode_parms=parameters)
+def _strip_picture(pdf: Pdf, stream: Stream) -> None:
+    """A photograph on a page still knows where it was taken, also where it is packed once more."""
+    filters = [str(name) for name in _listed(stream.get("/Filter"))]
+    if not _PICTURES.keys() & set(filters):
+        if (drawn := stream.get("/Subtype")) is None or drawn == Name.Form:
+            _refuse_inline_photograph(stream)
+        return
+    *wrappings, kind = filters
+    if kind not in _PICTURES or _PICTURES.keys() & set(wrappings):
+        raise _unfit_picture()
+    parameters = _listed(stream.get("/DecodeParms"))
+    raw = stream.read_raw_bytes()
+    picture = _unpacked(pdf, raw, wrappings, parameters[:-1]) if wrappings else raw
+    try:
+        stripped = _PICTURES[kind](picture)
+    except Damaged:
+        raise _unfit_picture() from None
+    if stripped != raw:
+        its = parameters[-1] if len(parameters) == len(filters) else None
+        name = Name("/DCTDecode" if kind == "/DCT" else kind)
+        stream.write(stripped, filter=name, decode_parms=its)
 
 
-_COMMENT: Final = 0xFE
-_EXIF_XMP: Final = 0xE1
-_IPTC: Final = 0xED
-_SCAN: Final = 0xDA
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value.as_list()) if isinstance(value, Array) else [value]
 
 
-def without_metadata(jpeg: bytes) -> bytes:
-    """The same JPEG without Exif, XMP, IPTC and comments; the picture's own bytes stay. What can't
-    be read is returned as it is."""
-    out = bytearray(jpeg[:2])
-    place = 2
-    while place + 4 <= len(jpeg) and jpeg[place] == 0xFF and jpeg[place + 1] != _SCAN:
-        length = int.from_bytes(jpeg[place + 2 : place + 4])
-        if length < 2:
-            return jpeg
-        end = place + 2 + length
-        if jpeg[place + 1] not in (_COMMENT, _EXIF_XMP, _IPTC):
-            out += jpeg[place:end]
-        place = end
-    return bytes(out + jpeg[place:])
+def _unpacked(pdf: Pdf, data: bytes, filters: list[str], parameters: list[Any]) -> bytes:
+    """By a stream that nothing refers to, so that it is not saved."""
+    packed = Stream(pdf, b"")
+    packed.write(
+        data,
+        filter=Array([Name(name) for name in filters]),
+        decode_parms=Array(parameters) if len(parameters) == len(filters) else None,
+    )
+    try:
+        return packed.read_bytes(pikepdf.StreamDecodeLevel.specialized)
+    except pikepdf.PdfError:
+        raise _unfit_picture() from None
+
+
+def _refuse_inline_photograph(stream: Stream) -> None:
+    """What is drawn (pages, forms) may hold small pictures itself; programs put no photographs
+    there."""
+    try:
+        text = stream.read_bytes(pikepdf.StreamDecodeLevel.specialized)
+    except pikepdf.PdfError:
+        return  # no reader draws it either
+    if _INLINE.search(text):
+        raise _unfit_picture()
+
+
+def _unfit_picture() -> Refused:
+    return Refused("A picture in it is damaged, or packed in a way that is not taken.")

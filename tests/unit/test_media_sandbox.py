@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
+import zlib
 from pathlib import Path
 
 import pikepdf
 import pytest
 from PIL import Image, features
 
-from actors.media.documents import without_metadata
 from actors.media.limits import Limits, Processed
+from actors.media.picture_metadata import jpeg_without_metadata
 from actors.media.sandbox import process
 from config.media import Media
 from tests import media_files as files
@@ -163,7 +166,7 @@ def test_a_document_loses_what_it_knows_of_its_author(tmp_path: Path) -> None:
         assert "/Metadata" not in pdf.Root
         photo = pdf.pages[0].Resources.XObject.Photo.read_raw_bytes()
     assert files.CAMERA.encode() not in photo
-    assert photo == without_metadata(files.photograph())
+    assert photo == jpeg_without_metadata(files.photograph())
     assert files.CAMERA.encode() not in opened.original.read_bytes()
 
 
@@ -175,10 +178,63 @@ def test_equal_files_become_equal_bytes(tmp_path: Path) -> None:
     assert len(results) == 1
 
 
-@pytest.mark.parametrize("cut", [0, 1, 2, 3, 5, 30, 100, 5_000])
-def test_metadata_of_a_damaged_jpeg_is_cut_without_failing(cut: int) -> None:
-    jpeg = files.photograph()
-    assert len(without_metadata(jpeg[:cut])) <= cut
-    whole = without_metadata(jpeg)
-    assert len(whole) < len(jpeg)
-    assert without_metadata(whole) == whole
+def _in_letters(data: bytes) -> bytes:
+    return base64.a85encode(data) + b"~>"
+
+
+PHOTO = files.photograph()
+
+
+@pytest.mark.parametrize(
+    ("filters", "data"),
+    [
+        (("/DCT",), PHOTO),
+        (("/FlateDecode", "/DCTDecode"), zlib.compress(PHOTO)),
+        (("/ASCII85Decode", "/DCTDecode"), _in_letters(PHOTO)),
+        (("/ASCIIHexDecode", "/FlateDecode", "/DCTDecode"), zlib.compress(PHOTO).hex().encode()),
+    ],
+)
+def test_a_photograph_that_is_packed_once_more_knows_no_place(
+    filters: tuple[str, ...], data: bytes, tmp_path: Path
+) -> None:
+    opened = Opened(files.document_with_photograph(filters, data), tmp_path)
+    assert opened.result.reason == ""
+    with pikepdf.open(opened.original) as pdf:
+        photo = pdf.pages[0].Resources.XObject.Photo
+        assert photo.read_raw_bytes() == jpeg_without_metadata(PHOTO)
+        assert photo.Filter == pikepdf.Name.DCTDecode
+        assert isinstance(photo, pikepdf.Stream)
+        assert pikepdf.PdfImage(photo).as_pil_image().size == (1200, 800)
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow has no JPEG 2000")
+@pytest.mark.parametrize("filters", [("/JPXDecode",), ("/FlateDecode", "/JPXDecode")])
+def test_boxes_of_jpeg_2000_know_no_place(filters: tuple[str, ...], tmp_path: Path) -> None:
+    data = files.photograph_in_boxes()
+    packed = data if len(filters) == 1 else zlib.compress(data)
+    opened = Opened(files.document_with_photograph(filters, packed), tmp_path)
+    assert opened.result.reason == ""
+    with pikepdf.open(opened.original) as pdf:
+        photo = pdf.pages[0].Resources.XObject.Photo.read_raw_bytes()
+    assert data.count(files.CAMERA.encode()) == 5
+    assert files.CAMERA.encode() not in photo
+    shown, sent = Image.open(io.BytesIO(photo)), Image.open(io.BytesIO(data))
+    assert shown.tobytes() == sent.tobytes()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        files.document_with_photograph(("/DCTDecode", "/FlateDecode"), zlib.compress(PHOTO)),
+        files.document_with_photograph(("/DCTDecode", "/DCTDecode"), PHOTO),
+        files.document_with_photograph(("/FlateDecode", "/DCTDecode"), PHOTO),
+        files.document_with_photograph(data=PHOTO[:300]),
+        files.document_with_photograph(("/JPXDecode",), PHOTO),
+        files.document_with_inline_photograph(),
+        files.document_with_inline_photograph(b"[/A85 /DCT]"),
+    ],
+)
+def test_pictures_that_can_t_be_stripped_are_refused(document: bytes, tmp_path: Path) -> None:
+    opened = Opened(document, tmp_path)
+    assert "A picture in it" in opened.result.reason
+    assert not opened.original.exists()
