@@ -13,7 +13,7 @@ from uuid import UUID
 
 from config.errors import AppError
 from storage import attachments
-from storage.carried_follows import carry_follows, participants
+from storage.carried_state import carry_follows, carry_saves
 from storage.comments import CommentRow, read_comments
 from storage.content_locks import LockedPosts, lock_posts, no_post
 from storage.content_log import Edited, ThreadActivity, append_many
@@ -97,8 +97,8 @@ async def _merge(
 ) -> Edited:
     comments = await lock_comments(connection, row, MAX_COMMENTS)
     await bounded_votes(connection, row.country_id, [row.id])
-    accounts = await participants(connection, row.country_id, row.id)
-    await carry_follows(connection, row.id, target.id, accounts)
+    await carry_follows(connection, row.id, target.id)
+    await carry_saves(connection, [row.id], [target.id])
     head = new_id(row.country_id, time_ms_of(row.id))
     key = row.country_id, row.id
     await connection.execute(_HEAD, *key, head, target.id, *events.text_of(row))

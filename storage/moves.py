@@ -20,7 +20,12 @@ import msgspec
 
 from config.errors import AppError
 from storage import access_changes, attachments
-from storage.carried_follows import carry_follows, carry_read_positions, participants
+from storage.carried_state import (
+    carry_follows,
+    carry_read_positions,
+    carry_saves,
+    participants,
+)
 from storage.content_locks import LockedPosts, Rights, lock_posts, no_post, rights_in
 from storage.content_log import Edited, LogEntry, append_to, overwrite_events
 from storage.identity import country_of, in_country, new_id, time_ms_of
@@ -190,7 +195,7 @@ async def _to_country(
     )
     await connection.execute(_COPY_COMMENTS, old_country, row.id, country, new)
     accounts = await participants(connection, old_country, row.id)
-    await carry_follows(connection, row.id, new, accounts)
+    await carry_follows(connection, row.id, new)
     await carry_read_positions(connection, row.id, new, accounts)
     for statement in (_COPY_VOTES, _COPY_REVISIONS):
         await connection.execute(statement, old_country, comments, row.id, new, country)
@@ -207,6 +212,7 @@ async def _to_country(
     await _remember(connection, row.id, new, comments, country)
     arrived = [new, *(in_country(id, country) for id in comments)]
     await attachments.carry(connection, [row.id, *comments], arrived, new)
+    await carry_saves(connection, [row.id, *comments], arrived)
     log = await leave(connection, account_id, locked, row, new, [row.id, *comments], events)
     after = (await read_posts(connection, [new]))[new][0]
     channel = f"community:{after.community_id}"

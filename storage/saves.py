@@ -42,10 +42,25 @@ async def save(connection: Connection, account_id: UUID, target_id: UUID, is_pos
     )
 
 
-async def unsave(connection: Connection, account_id: UUID, target_id: UUID) -> None:
-    await connection.execute(
-        "delete from saved where account_id = $1 and target_id = $2", account_id, target_id
+# Saves go along with what is moved or merged: an id that a page still shows leads to the one that
+# they are kept by now.
+_UNSAVE: Final = """
+    with recursive place (id) as (
+        values ($2::uuid)
+        union
+        select n.id from place cross join lateral (
+            (select m.to_id as id from moved_content m where m.from_id = place.id)
+            union all
+            (select p.moved_to from post p
+              where p.country_id = id_country(place.id) and p.id = place.id
+                and p.moved_to is not null limit 1)) n
     )
+    delete from saved where account_id = $1 and target_id in (select id from place)"""
+
+
+async def unsave(connection: Connection, account_id: UUID, target_id: UUID) -> None:
+    """By the id it has, or one that it had."""
+    await connection.execute(_UNSAVE, account_id, target_id)
 
 
 # By saved_recent; then a lookup each by key, which the limits keep from becoming a join over whole
