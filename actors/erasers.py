@@ -88,12 +88,18 @@ def _post_deleted(row: PostRow) -> str:
     return content.event("post.deleted", "post", _encode(content.post_view(row)), time.time_ns())
 
 
+def _post_updated(row: PostRow) -> str:
+    return content.event("post.updated", "post", _encode(content.post_view(row)), time.time_ns())
+
+
 def _comment_deleted(row: CommentRow) -> str:
     view = _encode(content.comment_view(row))
     return content.event("comment.deleted", "comment", view, time.time_ns())
 
 
-_REDACTION: Final = Redaction(content.anonymised, content.redacted, _post_deleted, _comment_deleted)
+_REDACTION: Final = Redaction(
+    content.anonymised, content.redacted, _post_deleted, _post_updated, _comment_deleted
+)
 
 
 async def _posts(tools: JobTools, task: Task) -> int:

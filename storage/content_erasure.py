@@ -17,10 +17,11 @@ import msgspec
 
 from storage.anonymous import DELETED_AUTHOR
 from storage.comments import COMMENT_COLUMNS, CommentRow
+from storage.content_locks import Overtaken
 from storage.content_log import LogEntry, overwrite_events
 from storage.identity import country_of
 from storage.postgres import Connection
-from storage.posts import POST_COLUMNS, POST_JOINS, PostRow, post_of
+from storage.posts import POST_COLUMNS, POST_JOINS, PostRow, post_of, read_posts
 from storage.stream_writer import append
 
 NOTICES_AT_ONCE: Final = 100
@@ -28,11 +29,12 @@ NOTICES_AT_ONCE: Final = 100
 
 class Redaction(NamedTuple):
     """How events become others: without their author, without author and text; and those that tell
-    of a removal."""
+    of a removal, and that a post has lost its accepted answer."""
 
     anonymised: Callable[[str], str]
     emptied: Callable[[str], str]
     post_deleted: Callable[[PostRow], str]
+    post_updated: Callable[[PostRow], str]
     comment_deleted: Callable[[CommentRow], str]
 
 
@@ -99,18 +101,25 @@ async def give_up_post(
     return log
 
 
+# The community's too where the comment is its post's accepted answer.
 _COMMENT_STREAMS: Final = """
-    with home as (
-        select p.stream_id as id from comment c
-        join post p on p.country_id = c.country_id and p.id = c.post_id
+    with place as (
+        select p.stream_id as thread, y.stream_id as community,
+               coalesce(p.accepted_comment_id = c.id, false) as accepted
+        from comment c join post p on p.country_id = c.country_id and p.id = c.post_id
+        join community y on y.id = p.community_id
         where c.country_id = $1 and c.id = $2
+    ), home as (
+        select thread as id from place union all select community from place where accepted
     )
     select s.id, s.channel, s.id in (select id from home) as home from stream s
     where s.id in (select id from home
                    union select e.stream_id from stream_event e where e.subject_id = $2)
     order by s.id for update of s"""
 _LOCK_THREAD: Final = """
-    select 1 from post p
+    select 'community:' || p.community_id as channel,
+           coalesce(p.accepted_comment_id = $2, false) as accepted
+    from post p
     where p.country_id = $1
       and p.id = (select c.post_id from comment c where c.country_id = $1 and c.id = $2)
     for no key update"""
@@ -128,11 +137,17 @@ async def give_up_comment(
     empty: bool,
     redaction: Redaction,
 ) -> list[LogEntry]:
-    """As give_up_post; the thread counts one comment less where this one was removed by it."""
+    """As give_up_post; the thread counts one comment less where this one was removed by it, and a
+    post whose accepted answer it was has none any more."""
     key = country_of(comment_id), comment_id
     streams = await connection.fetch(_COMMENT_STREAMS, *key)
+    was_accepted = False
     if empty:
-        await connection.execute(_LOCK_THREAD, *key)
+        thread = await connection.fetchrow(_LOCK_THREAD, *key)
+        if thread is not None and thread["accepted"]:
+            was_accepted = True
+            if thread["channel"] not in {each["channel"] for each in streams if each["home"]}:
+                raise Overtaken  # accepted, or moved, meanwhile
     record = await connection.fetchrow(_LOCK_COMMENT, *key, account_id)
     if record is None:
         return []
@@ -150,7 +165,11 @@ async def give_up_comment(
             key[0], row.post_id, comment_id,
         )  # fmt: skip
         gone = msgspec.structs.replace(row, deleted=True)
-        log += await _append(connection, streams, comment_id, redaction.comment_deleted(gone))
+        own = [stream for stream in streams if stream["channel"].startswith("thread:")]
+        log += await _append(connection, own, comment_id, redaction.comment_deleted(gone))
+        if was_accepted:
+            post = (await read_posts(connection, [row.post_id]))[row.post_id][0]
+            log += await _append(connection, streams, post.id, redaction.post_updated(post))
     return log
 
 

@@ -16,10 +16,10 @@ import pytest
 from actors.erasers import ERASERS
 from actors.erasing import AccountEraser
 from actors.job_tools import JobTools
-from actors.messages import ReadComments, ReadPost
+from actors.messages import AcceptComment, ReadComments, ReadPost
 from config.settings import Settings
 from storage.anonymous import DELETED_AUTHOR
-from tests.integration.content import Content, content_on
+from tests.integration.content import RECEIVED_NS, Content, content_on
 from tests.integration.leaving import FORMER, SECRET, erase, leave, live, mentions
 
 pytestmark = pytest.mark.integration
@@ -166,6 +166,33 @@ async def test_what_commits_after_a_short_erasure_goes_with_the_last_look(
     assert await mentions(content, str(life.id)) == LEFT
     assert await mentions(content, SECRET) == set()
     assert await content.pool.fetchval("select done = total from account_task")
+
+
+async def test_a_post_whose_accepted_answer_goes_says_so(content: Content, tmp_path: Path) -> None:
+    life = await live(content)
+    post_id = UUID(life.of_ben["id"])
+    answer = await content.comment(life.me, life.of_ben["id"], body=SECRET)
+    accepted = AcceptComment(life.ben, post_id, UUID(answer["id"]), RECEIVED_NS)
+    content.body((await content.ask(accepted))[0])
+    published = await erase(content, await leave(content, life, erase_content=True), str(tmp_path))
+    told = {}
+    for publication in published:
+        event = msgspec.json.decode(publication.data)
+        if event["type"] == "post.updated" and event["post"]["id"] == str(post_id):
+            told[publication.channel] = event["post"]
+    channels = {f"thread:{post_id}", f"community:{life.of_ben['community_id']}"}
+    assert told.keys() == channels
+    (reply,) = await content.ask(ReadPost(life.ben, post_id))
+    shown = content.body(reply)
+    del shown["stream"]
+    for post in told.values():
+        assert post["accepted_comment_id"] is None
+        # The whole post as it was then; the other answer may have gone after it.
+        assert post | {"comment_count": 0} == shown
+    # The removal is told to the thread alone.
+    removals = [p.channel for p in published if b'"comment.deleted"' in p.data]
+    assert f"thread:{post_id}" in removals
+    assert not [channel for channel in removals if channel.startswith("community:")]
 
 
 async def test_progress_runs_up_to_its_total(content: Content, tmp_path: Path) -> None:
