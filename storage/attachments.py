@@ -1,8 +1,8 @@
 """Which posts and comments show which files: whoever may read one of them may read the file.
 
 Rows are written before new content is (`attach`) or in the transaction that changes it (`replace`),
-only for files of the content's author. What removes content needs no call: triggers set `check_at`
-(migrations/0012_media.sql), and `check` looks again when there is no way back.
+only for files of the content's author. They stay with content that is removed, since it may come
+back; `give_up` ends that. `check` looks whether what was to be new has come to be.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ async def _attach(connection: Connection, statement: str, claims: Sequence[Claim
     )
 
 
-# What stands that belongs to nothing any more is an orphan from now on; what belonged to removed
-# content alone is one since long, because that content had its time to come back.
+# What a member let go is an orphan from now on; what belonged to content that is given up is one
+# since long, because that content had its time to come back.
 _RELEASE: Final = """
     update media m set unattached_since = clock_timestamp() - make_interval(hours => $2)
     where m.id = any ($1::uuid[]) and m.unattached_since is null
@@ -112,48 +112,47 @@ async def _release(connection: Connection, media_ids: Collection[UUID], hours_ag
 
 
 async def give_up(connection: Connection, content_ids: Sequence[UUID], orphan_hours: int) -> None:
-    """Removed content that comes back no more shows no files."""
-    rows = await connection.fetch(
-        "delete from media_attachment where content_id = any($1::uuid[]) returning media_id",
+    """Content that was emptied for good shows no files any more, nor do the comments below such
+    posts. What nothing else shows is deleted at the next round (storage/media_removal.py)."""
+    detached = await connection.fetch(
+        "delete from media_attachment where content_id = any($1::uuid[])"
+        " or post_id = any($1::uuid[]) returning media_id",
         content_ids,
     )
-    await _release(connection, {row["media_id"] for row in rows}, orphan_hours)
+    await _release(connection, {row["media_id"] for row in detached}, orphan_hours)
 
 
-# `limit 1` as in storage/media.py.
+# Removed content was written too. `limit 1` as in storage/media.py.
 _DUE: Final = """
     select a.media_id, a.content_id, p.id is not null and (a.content_id = a.post_id
-               or c.id is not null) as written,
-           p.deleted_at is not null or c.deleted_at is not null as removed
+               or c.id is not null) as written
     from (select * from media_attachment where check_at <= clock_timestamp()
           order by check_at limit $1 for update skip locked) a
-    left join lateral (select id, deleted_at from post
+    left join lateral (select id from post
         where country_id = a.country_id and id = a.post_id limit 1) p on true
-    left join lateral (select id, deleted_at from comment
+    left join lateral (select id from comment
         where country_id = a.country_id and id = a.content_id limit 1) c on true"""
 _EACH: Final = "unnest($1::uuid[], $2::uuid[]) i (media, content)"
-_STANDS: Final = f"""
+_WRITTEN: Final = f"""
     update media_attachment a set check_at = null from {_EACH}
     where a.media_id = i.media and a.content_id = i.content"""
-_GONE: Final = f"""
+_NEVER_WRITTEN: Final = f"""
     delete from media_attachment a using {_EACH}
     where a.media_id = i.media and a.content_id = i.content"""
 
 
-async def check(pool: Pool, limit: int, orphan_hours: int) -> int:
+async def check(pool: Pool, limit: int) -> int:
     """Looks at up to `limit` attachments that are due; how many there were."""
 
     async def work(connection: Connection) -> int:
         due = await connection.fetch(_DUE, limit)
-        standing = [row for row in due if row["written"] and not row["removed"]]
-        gone = [row for row in due if not row["written"] or row["removed"]]
-        for statement, rows in ((_STANDS, standing), (_GONE, gone)):
+        written = [row for row in due if row["written"]]
+        others = [row for row in due if not row["written"]]
+        for statement, rows in ((_WRITTEN, written), (_NEVER_WRITTEN, others)):
             if rows:
                 media_ids = [row["media_id"] for row in rows]
                 await connection.execute(statement, media_ids, [row["content_id"] for row in rows])
-        await _release(connection, {row["media_id"] for row in gone if not row["written"]})
-        removed = {row["media_id"] for row in gone if row["written"]}
-        await _release(connection, removed, orphan_hours)
+        await _release(connection, {row["media_id"] for row in others})
         return len(due)
 
     return await in_transaction(pool, work)

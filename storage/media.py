@@ -18,7 +18,7 @@ from config.errors import AppError
 from storage import accounts
 from storage.identity import NO_COUNTRY, lowest_id_at, new_id
 from storage.jobs import enqueue
-from storage.postgres import Connection, Pool, in_transaction
+from storage.postgres import Connection, Pool, acquire, in_transaction
 
 State = Literal["pending", "processing", "ready", "refused"]
 ENTRYPOINT: Final = "media"
@@ -196,6 +196,20 @@ async def refuse(pool: Pool, media_id: UUID, reason: str) -> None:
         )
 
     await in_transaction(pool, work)
+
+
+_ABANDONED: Final = """
+    update media m set state = 'refused', reason = 'It could not be processed: upload it again.'
+    where m.state = 'processing' and not exists (
+        select from pgqueuer q where q.entrypoint = $1 and q.status in ('queued', 'picked')
+           and convert_from(q.payload, 'UTF8')::json ->> 'media_id' = m.id::text)"""
+
+
+async def refuse_abandoned(pool: Pool) -> None:
+    """Files whose job is held or was dropped: their owner is told. A job that an operator puts back
+    before goes on as if nothing had been."""
+    async with acquire(pool) as connection:
+        await connection.execute(_ABANDONED, ENTRYPOINT)
 
 
 async def link(connection: Connection, media_id: UUID, hash: bytes) -> bool:

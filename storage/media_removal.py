@@ -1,13 +1,13 @@
-"""Removing files: rows and objects, under the lock of their hash."""
+"""Removing files: rows first, then objects, each under the lock of their hash."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from storage import attachments, media
-from storage.objects import UPLOADS, Objects, original_key, thumbnail_key, upload_key
+from storage import attachments, media, stray_objects
+from storage.objects import UPLOADS, Objects, upload_key
 from storage.postgres import Connection, Pool, acquire, in_transaction
 
 _AT_ONCE: Final = 500
@@ -36,7 +36,7 @@ _ORPHANS: Final = """
 async def remove_orphans(pool: Pool, objects: Objects, orphan_hours: int) -> int:
     """Removes files that belong to nothing for `orphan_hours`; how many. Safe to repeat and to run
     twice at once."""
-    while await attachments.check(pool, _AT_ONCE, orphan_hours) == _AT_ONCE:
+    while await attachments.check(pool, _AT_ONCE) == _AT_ONCE:
         pass
     async with acquire(pool) as connection:
         await connection.execute(_RIGHTED, orphan_hours)
@@ -53,6 +53,7 @@ async def remove_orphans(pool: Pool, objects: Objects, orphan_hours: int) -> int
             break
     stale = [key async for key in objects.older_than(UPLOADS, _UPLOADS_KEPT)]
     await objects.delete(stale)
+    await stray_objects.sweep(pool, objects)
     return removed
 
 
@@ -74,21 +75,32 @@ async def remove_files_of(pool: Pool, objects: Objects, account_id: UUID) -> int
 async def _remove(pool: Pool, objects: Objects, media_id: UUID, orphan_hours: int | None) -> bool:
     """False: it is gone, or attached meanwhile (where `orphan_hours` is given)."""
 
-    async def work(connection: Connection) -> bool:
+    async def work(connection: Connection) -> _Removed | None:
         hash: bytes | None = await connection.fetchval(
             "select object_hash from media where id = $1", media_id
         )
         if hash is not None:
             await media.lock_hash(connection, hash)
-        row = await connection.fetchrow(_DELETE, media_id, orphan_hours, hash)
-        if row is None:
-            return False
-        # A crash after this leaves rows without objects: the next round removes both again. The
-        # other way round objects would be left that nothing names.
-        await objects.delete([upload_key(media_id), *await _last_keys(connection, hash)])
-        return True
+        if not await connection.fetchval(_DELETE, media_id, orphan_hours, hash):
+            return None
+        return _Removed(hash, await stray_objects.unname(connection, hash) if hash else None)
 
-    return await in_transaction(pool, work)
+    removed = await in_transaction(pool, work)
+    if removed is None:
+        return False
+    # Before the commit a crash would leave a row without bytes, which equal uploads are linked to;
+    # after it a note is left, and uploads are swept.
+    await objects.delete([upload_key(media_id)])
+    if removed.hash and removed.noted_at:
+        await stray_objects.delete(pool, objects, removed.hash, removed.noted_at)
+    return True
+
+
+class _Removed(NamedTuple):
+    """`noted_at`: nothing else refers to the object."""
+
+    hash: bytes | None
+    noted_at: datetime | None
 
 
 # The hash may have come meanwhile: then this is the next round's.
@@ -96,18 +108,4 @@ _DELETE: Final = f"""
     delete from media m where id = $1 and object_hash is not distinct from $3
        and ($2::int is null or not {_ATTACHED}
             and unattached_since < clock_timestamp() - make_interval(hours => $2))
-    returning id"""
-
-
-async def _last_keys(connection: Connection, hash: bytes | None) -> list[str]:
-    """Of the object, if nothing refers to it any more; then its row is deleted."""
-    if hash is None:
-        return []
-    sizes: list[int] | None = await connection.fetchval(
-        "delete from media_object o where o.hash = $1"
-        " and not exists (select from media m where m.object_hash = o.hash) returning thumbnails",
-        hash,
-    )
-    if sizes is None:
-        return []
-    return [original_key(hash), *(thumbnail_key(hash, size) for size in sizes)]
+    returning true"""

@@ -7,7 +7,7 @@ import logging
 from actors.media.processing import Processing
 from config.errors import AppError
 from config.settings import Settings
-from storage import bucket_rules
+from storage import bucket_rules, media
 from storage.media_removal import remove_orphans
 from storage.objects import objects_of
 from storage.postgres import Pool
@@ -27,8 +27,9 @@ class MediaJobs:
         await Processing(self._pool, objects, self._settings.media).run(payload)
 
     async def tidy(self, payload: bytes) -> None:
-        """Removes what belongs to nothing for a day, also where a removal was cut off, and keeps
-        the rules of a bucket."""
+        """Removes what belongs to nothing for a day, also where storing or removing was cut off,
+        refuses what nobody processes any more, and keeps the rules of a bucket."""
+        await media.refuse_abandoned(self._pool)
         hours = self._settings.media.orphan_hours
         removed = await remove_orphans(self._pool, objects_of(self._settings), hours)
         if removed:

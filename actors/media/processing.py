@@ -14,7 +14,7 @@ import msgspec
 from actors.media.limits import ORIGINAL, Limits, Processed
 from actors.media.sandbox import process
 from config.media import Media
-from storage import media
+from storage import media, stray_objects
 from storage.media import Made
 from storage.objects import Objects, original_key, thumbnail_key, upload_key
 from storage.postgres import Connection, Pool, acquire, in_transaction
@@ -64,6 +64,8 @@ class Processing:
         processed = await asyncio.to_thread(process, source, folder, limits)
         if processed.reason:
             return processed.reason
+        async with acquire(self._pool) as connection:
+            await stray_objects.note(connection, hash, processed.thumbnails)
         await self._finish(media_id, hash, processed, folder)
         return ""
 
@@ -81,6 +83,7 @@ class Processing:
                 return False
             made = await self._store(hash, processed, folder)
             await media.add_object(connection, hash, made)
+            await stray_objects.settle(connection, hash)
             return await media.link(connection, media_id, hash)
 
         return await in_transaction(self._pool, work)

@@ -200,4 +200,4 @@ async def check_all(world: MediaWorld) -> None:
     await world.pool.execute(
         "update media_attachment set check_at = now() - interval '1 s' where check_at is not null"
     )
-    await check(world.pool, 100, 24)
+    await check(world.pool, 100)

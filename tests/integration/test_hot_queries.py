@@ -217,7 +217,7 @@ async def test_who_may_read_a_file_is_asked_of_one_country(
     async def use(pool: Pool) -> None:
         async with pool.acquire() as connection:
             assert (await media.find(connection, file, None)).public
-        assert await attachments.check(pool, 10, 24) == 2
+        assert await attachments.check(pool, 10) == 2
         # For the plans, which are made of what is there afterwards.
         await content.pool.execute("update media_attachment set check_at = now()")
 

@@ -28,6 +28,7 @@ from actors.messages import (
 from config.errors import AppError
 from storage import account_tasks, media, objects
 from storage.account_tasks import TaskJob
+from storage.attachments import give_up
 from storage.identity import new_id
 from storage.media_removal import remove_files_of, remove_orphans
 from storage.postgres import in_transaction
@@ -234,10 +235,10 @@ async def test_files_go_where_their_thread_goes(folder: MediaWorld) -> None:
     assert await seen() == [200, 200]
     await check_all(folder)
     assert await seen() == [200, 200]
-    # The one thread that shows them now goes, and they with it.
+    # The one thread that shows them now goes for good, and they with it.
     await folder.content.ask(DeletePost(amina, into, RECEIVED_NS))
     assert await seen() == [404, 404]
-    await check_all(folder)
+    await in_transaction(folder.pool, lambda connection: give_up(connection, [into], 24))
     assert await remove_orphans(folder.pool, folder.objects, 24) == 2
 
 
