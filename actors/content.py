@@ -110,7 +110,8 @@ class Comment(msgspec.Struct, frozen=True):
 
 class CommentPermalink(Comment, frozen=True, kw_only=True):
     """A comment by itself. `permalink`: its path on the site, `post_permalink` that of its thread.
-    `ancestor_ids`: what it answers, from the top down; `context`: the nearest of those."""
+    `ancestor_ids`: what it answers, from the top down; `context`: the nearest of those.
+    `more_children`: how many stand below it, counted up to 2000."""
 
     permalink: str
     post_permalink: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from uuid import UUID
 
 from actors.comment_tree import CommentNode
@@ -33,30 +32,6 @@ def standing(nodes: list[Node]) -> list[CommentNode]:
     ]
 
 
-class Place(NamedTuple):
-    """`ancestors` from the top down; `descendants` counts those that stand."""
-
-    ancestors: list[UUID]
-    descendants: int
-
-
-def place_of(nodes: list[Node], id: UUID) -> Place:
-    """Of a comment that is among the nodes, or was when it was read a moment before."""
-    parents = {node[0]: node[1] for node in nodes}
-    ancestors: list[UUID] = []
-    parent = parents.get(id)
-    # The bound ends a ring of parents: none is ever written, but a hang would be the worst answer.
-    while parent is not None and len(ancestors) <= len(nodes):
-        ancestors.append(parent)
-        parent = parents.get(parent)
-    ancestors.reverse()
-    children: dict[UUID, list[UUID]] = {}
-    for node in standing(nodes):
-        if node.parent_id is not None:
-            children.setdefault(node.parent_id, []).append(node.id)
-    descendants, pending = 0, [id]
-    while pending:
-        below = children.pop(pending.pop(), [])
-        descendants += len(below)
-        pending += below
-    return Place(ancestors, descendants)
+def standing_below(branch: list[Node]) -> int:
+    """How many stand below the first comment of a branch; a comment comes after its parent."""
+    return sum(node.id != branch[0][0] for node in standing(branch))

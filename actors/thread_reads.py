@@ -24,7 +24,7 @@ from actors.messages import (
     Reply,
 )
 from actors.shard_messages import StreamPosition
-from actors.standing_tree import place_of, standing
+from actors.standing_tree import standing, standing_below
 from config.errors import AppError
 from storage import comments as comment_table
 from storage import marks
@@ -100,28 +100,27 @@ class ThreadReader:
         async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
             row = await self._comment(connection, request.comment_id)
-            tree = await comment_table.read_tree(connection, row.post_id)
-            if tree is None:
+            branch = await comment_table.read_branch(connection, row.post_id, row.id)
+            if branch is None:
                 raise no_comment()
-            if tree.visibility != "public" and not await may_read(
-                connection, tree.community_id, request.caller.account_id
+            if branch.visibility != "public" and not await may_read(
+                connection, branch.community_id, request.caller.account_id
             ):
                 raise no_comment()
-            place = place_of(tree.nodes, row.id)
-            above = place.ancestors[max(0, len(place.ancestors) - request.context) :]
+            above = branch.ancestors[max(0, len(branch.ancestors) - request.context) :]
             rows = await comment_table.read_comments(connection, [*above, row.id])
         view = content.permalink_view(
             rows.get(row.id, row),
-            place.descendants,
-            place.ancestors,
+            standing_below(branch.nodes),
+            branch.ancestors,
             [rows[id] for id in above if id in rows],
         )
         return content.live_page(
             _encode(view),
             f"thread:{row.post_id}",
-            StreamPosition(tree.epoch, tree.offset),
+            StreamPosition(branch.epoch, branch.offset),
             position,
-            public=tree.visibility == "public",
+            public=branch.visibility == "public",
         )
 
     async def read_post_history(self, request: ReadPostHistory) -> Reply:

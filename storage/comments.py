@@ -155,6 +155,63 @@ async def read_tree(connection: Connection, post_id: UUID) -> ThreadTree | None:
     )
 
 
+class Branch(msgspec.Struct, frozen=True):
+    """A comment, first of `nodes`, and what hangs below it: a comment comes after its parent.
+    `ancestors` from the top down. All in one snapshot with where the stream stood."""
+
+    community_id: UUID
+    visibility: str
+    epoch: str
+    offset: int
+    ancestors: list[UUID]
+    nodes: list[tuple[UUID, UUID | None, int, int, bool]]
+
+
+MAX_BELOW: Final = 2_000
+"""So many descendants of a comment are read, whose branch may be most of a long thread."""
+# Upwards by the primary key, downwards by comment_parent. PostgreSQL goes down no further than the
+# limit asks; the limits within have each comment looked up by itself. No ring of parents is ever
+# written, but a hang would be the worst answer.
+_BRANCH: Final = """
+    with recursive above as (
+        select c.parent_id, 0 as height from comment c where c.country_id = $1 and c.id = $3
+        union all
+        select c.parent_id, a.height + 1 from above a cross join lateral (
+            select parent_id from comment where country_id = $1 and id = a.parent_id limit 1) c
+        where a.height < 100
+    ), below as (
+        select c.id, c.parent_id, c.up, c.down, c.deleted_at is not null as deleted
+        from comment c where c.country_id = $1 and c.id = $3
+        union all
+        select c.id, c.parent_id, c.up, c.down, c.deleted_at is not null
+        from below b cross join lateral (
+            select * from comment where country_id = $1 and parent_id = b.id limit $4) c
+    )
+    select b.*, p.community_id, y.visibility, s.top_offset,
+           (select epoch from incarnation) as epoch,
+           array(select a.parent_id from above a
+                 where a.parent_id is not null order by a.height desc) as ancestors
+    from post p join community y on y.id = p.community_id join stream s on s.id = p.stream_id
+    cross join lateral (select * from below limit $4) b
+    where p.country_id = $1 and p.id = $2"""
+
+
+async def read_branch(connection: Connection, post_id: UUID, comment_id: UUID) -> Branch | None:
+    """Of a comment of this post. None: one of them is gone."""
+    rows = await connection.fetch(_BRANCH, country_of(post_id), post_id, comment_id, MAX_BELOW + 1)
+    if not rows:
+        return None
+    first = rows[0]
+    return Branch(
+        first["community_id"],
+        first["visibility"],
+        first["epoch"],
+        first["top_offset"],
+        first["ancestors"],
+        [tuple(row)[:5] for row in rows],
+    )
+
+
 class Vote(msgspec.Struct, frozen=True):
     account_id: UUID
     target_id: UUID

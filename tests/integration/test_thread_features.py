@@ -26,6 +26,7 @@ from actors.messages import (
     ReadPostHistory,
     Reply,
 )
+from storage import comments
 from storage.directory import Directory
 from storage.edits import MAX_PINNED
 from storage.identity import new_id
@@ -133,6 +134,20 @@ async def test_a_feed_keeps_to_one_tag(content: Content, sort: FeedSort) -> None
     page = content.body((await feed.handle_batch([first]))[0])
     other = msgspec.structs.replace(first, tag="work", cursor=page["next_cursor"])
     assert content.code((await feed.handle_batch([other]))[0]) == "invalid"
+
+
+async def test_a_permalink_counts_a_branch_so_far(
+    content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await content.member("ana")
+    post = await content.post(ana)
+    top = await content.comment(ana, post["id"])
+    for _ in range(3):
+        await content.comment(ana, post["id"], parent=top["id"])
+    for most, counted in ((4, 3), (2, 2)):
+        monkeypatch.setattr(comments, "MAX_BELOW", most)
+        [reply] = await content.ask(ReadComment(GUEST, UUID(top["id"]), 0))
+        assert content.body(reply)["more_children"] == counted
 
 
 async def test_a_permalink_shows_a_comment_in_its_place(content: Content) -> None:
