@@ -40,6 +40,11 @@ _BELOW: Final = {
     "new": "{rank}::float8 is not null and p.id < {id}::uuid",
     "top": "(p.score, p.id) < ({rank}::int, {id}::uuid)",
 }
+_ABOVE: Final = {
+    "hot": "(p.hot, p.id) > (o.cut, o.cut_id)",
+    "new": "p.id > o.cut_id",
+    "top": "(p.score, p.id) > (o.cut::int, o.cut_id)",
+}
 _DESCENDING: Final = {
     "hot": "p.hot desc, p.id desc",
     "new": "p.id desc",
@@ -55,35 +60,63 @@ _NOT_MUTED: Final = """not exists (
             select from community_mute u where u.account_id = $2 and u.community_id = c.id)"""
 _HELD: Final = """
     held as (select * from unnest($5::uuid[], $6::float8[], $7::uuid[]) h (community, rank, id))"""
+# Looked up one by one (`limit 1`), each in its country's partition; joined, all might be read.
 _DEFERRED: Final = "unnest($8::smallint[], $9::uuid[]) d (country, id)"
 
+# The newest key of each community says which `each` of them can come first; of these only what
+# stands above the best of all others is taken, so nothing in between is passed over. One account
+# has groups.MAX_MEMBERSHIPS communities. Ids and scores begin above the lowest cut.
 _JOINED: Final = """
     with {held},
     open as materialized (
         select c.id, c.country_id, coalesce(h.rank, $3::float8) as rank,
-               coalesce(h.id, $4::uuid) as below
+               coalesce(h.id, $4::uuid) as below, h.id is not null as held
         from membership m join community c on c.id = m.community_id
         left join held h on h.community = c.id
-        where m.account_id = $2::uuid and m.role <> 'banned' and {not_muted})
-    select k.*, false as scanned from open o cross join lateral (
+        where m.account_id = $2::uuid and m.role <> 'banned' and {not_muted}),
+    heads as materialized (
+        select o.*, k.rank as head, k.head_id from open o cross join lateral (
+            select {rank} as rank, p.id as head_id from post p
+            where p.country_id = o.country_id and p.community_id = o.id and {below_open} and {shown}
+              and p.id <> all ($9::uuid[])
+            order by {descending} limit 1) k
+        where not o.held order by k.rank desc, k.head_id desc limit $1 + 1),
+    cut as materialized (
+        select head, head_id from heads order by head desc, head_id desc offset $1),
+    chosen as materialized (
+        select o.id, o.country_id, o.rank, o.below,
+               coalesce((select head from cut), '-2147483648') as cut,
+               coalesce((select head_id from cut), '00000000-0000-0000-0000-000000000000')
+                   as cut_id
+        from (select * from open where held
+              union all
+              (select id, country_id, rank, below, held from heads
+               order by head desc, head_id desc limit $1)) o)
+    select k.*, false as scanned from chosen o cross join lateral (
         select {key} from post p
-        where p.country_id = o.country_id and p.community_id = o.id and {below_open} and {shown}
-          and p.id <> all ($9::uuid[])
+        where p.country_id = o.country_id and p.community_id = o.id and {below_open} and {above}
+          and {shown} and p.id <> all ($9::uuid[])
         order by {descending} limit $1) k
     union all
     select {key}, false from {deferred}
-    join post p on p.country_id = d.country and p.id = d.id
+    cross join lateral (
+        select * from post x where x.country_id = d.country and x.id = d.id limit 1) p
     join open o on o.id = p.community_id
     where {shown}
     order by rank desc, id desc"""
-# One ordered scan a partition, merged; communities that are held have a scan of their own.
+# One ordered scan a partition, merged; communities that are held have a scan of their own. Whether
+# a post is of a public community is looked up by key for each that is passed: there may be more
+# private communities than posts on the page, and a subquery of one value can't become a join. By
+# `<>`, or the planner takes what passes for rare.
 _PUBLIC: Final = """
     with {held}
     select k.*, true as scanned from (
         select {key} from post p
-        where {below} and {shown} and p.id <> all ($9::uuid[]) and p.community_id not in (
-            select c.id from community c where c.visibility = 'private'
-            union all select u.community_id from community_mute u where u.account_id = $2::uuid
+        where {below} and {shown} and p.id <> all ($9::uuid[])
+          and (select c.visibility from community c where c.id = p.community_id)
+              <> 'private'
+          and p.community_id not in (
+            select u.community_id from community_mute u where u.account_id = $2::uuid
             union all select h.community from held h)
         order by {descending} limit 4 * $1) k
     union all
@@ -96,7 +129,8 @@ _PUBLIC: Final = """
         order by {descending} limit $1) k
     union all
     select {key}, false from {deferred}
-    join post p on p.country_id = d.country and p.id = d.id
+    cross join lateral (
+        select * from post x where x.country_id = d.country and x.id = d.id limit 1) p
     join community c on c.id = p.community_id and c.visibility = 'public' and {not_muted}
     where {shown}
     order by rank desc, id desc"""
@@ -111,6 +145,8 @@ def _statement(frame: str, order: Order, languages: str) -> str:
         descending=_DESCENDING[order],
         shown=_SHOWN.format(languages=languages),
         key=_KEY.format(rank=_RANK[order]),
+        rank=_RANK[order],
+        above=_ABOVE[order],
         below=below.format(rank="$3", id="$4"),
         below_open=below.format(rank="o.rank", id="o.below"),
         below_held=below.format(rank="h.rank", id="h.id"),

@@ -424,6 +424,54 @@ async def test_the_feed_of_all_reads_a_page_from_each_partition(here: World) -> 
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) <= 60
 
 
+async def fill_all(here: World, communities: list[UUID], author: Caller, each: int) -> None:
+    """The first posts of each community come before the second ones of any."""
+    await here.pool.execute(
+        "insert into post (country_id, id, community_id, author_id, stream_id, title,"
+        " body_markdown, body_html, language, hot, up, created_at)"
+        " select $4::smallint,"
+        " id_in_country(lpad(to_hex(n * 1000 + place), 32, '0')::uuid, $4::smallint), c, $2::uuid,"
+        " 1, 't', '', '', 'en', n * 1000 + place, n * 1000 + place, now()"
+        " from unnest($1::uuid[]) with ordinality i (c, place), generate_series(1, $3) n"
+        " on conflict do nothing",
+        communities,
+        author.account_id,
+        each,
+        GERMANY,
+    )
+    await here.pool.execute("analyze post")
+
+
+@pytest.mark.parametrize("sort", ["hot", "new", "top"])
+async def test_home_of_many_communities_reads_a_part_of_them_and_loses_nothing(
+    here: World, feed: Feed, sort: FeedSort
+) -> None:
+    ada, reader = await here.account("ada"), await here.account("reader")
+    communities = [await here.community(f"c{n}", GERMANY) for n in range(60)]
+    for community in communities:
+        await here.join(reader, community)
+    await fill_all(here, communities, ada, 4)
+    found = await walk(feed, None, sort, 20, caller=reader)
+    assert len(found) == 240
+    assert set(found) == set(await standing(here, "id"))
+    await fill_all(here, communities, ada, 200)
+    statement = home_feed._STATEMENTS[True, sort, 0]
+    async with here.pool.acquire() as connection:
+        await feeds.plan_once(connection)
+        plan = await connection.fetchval(
+            f"explain (analyze, format json) {statement}",
+            5, reader.account_id, feed_keys.HIGHEST_SCORE, feed_keys.HIGHEST_ID,
+            [], [], [], [], [], feed_keys.LOWEST_ID,
+        )  # fmt: skip
+    scans = [
+        node
+        for node in nodes(json.loads(plan)[0]["Plan"])
+        if node.get("Relation Name", "").startswith("post_")
+    ]
+    assert {node["Node Type"] for node in scans} <= {"Index Scan", "Index Only Scan"}
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) <= 60 + 5
+
+
 def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """Those that ran."""
     found = [plan] if plan.get("Actual Loops", 0) else []

@@ -32,6 +32,7 @@ from actors.messages import (
     ReadComment,
     ReadComments,
     ReadFeed,
+    ReadHome,
     ReadMarks,
     ReadPost,
     ReadPostHistory,
@@ -44,9 +45,10 @@ from actors.messages import (
 from actors.notifying import Notifier, NotifyJob
 from actors.profile import Profile
 from actors.thread import Thread
-from storage import attachments, media
+from storage import attachments, feeds, media
 from storage.attachments import Claim
 from storage.directory import Directory
+from storage.feed_keys import LOWEST_ID
 from storage.notices import FreshComment
 from storage.notifications import list_notifications
 from storage.partitions import PARENTS
@@ -98,10 +100,10 @@ class Explained:
             feed = Feed(pool, directory)
             for request in requests:
                 outcome: Outcome
-                if isinstance(request, ReadFeed):
+                if isinstance(request, FeedRequest):
                     (outcome,) = await feed.handle_batch([request])
                 else:
-                    (outcome,) = await thread.handle_batch([request])  # type: ignore[list-item]
+                    (outcome,) = await thread.handle_batch([request])
                 assert isinstance(outcome, Reply), outcome
 
         return await self.plans(answer)
@@ -123,15 +125,24 @@ async def _plan(connection: Any, query: str, values: tuple[Any, ...]) -> dict[st
     return plan
 
 
-def scans(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(kind of node, relation) of every scan of a partitioned table that has run."""
+COUNTRIES = tuple(f"{parent}_" for parent in PARENTS)
+
+
+def scans(plan: dict[str, Any], prefixes: tuple[str, ...] = COUNTRIES) -> Iterator[tuple[str, str]]:
+    """(kind of node, relation) of every scan of these tables that has run."""
     if not plan["Actual Loops"]:
         return
     relation = plan.get("Relation Name", "")
-    if relation.startswith(tuple(f"{parent}_" for parent in PARENTS)):
+    if relation.startswith(prefixes):
         yield plan["Node Type"], relation
     for child in plan.get("Plans", ()):
-        yield from scans(child)
+        yield from scans(child, prefixes)
+
+
+def rows(plan: dict[str, Any], relation: str) -> float:
+    """That came from a table."""
+    own = plan["Actual Rows"] * plan["Actual Loops"] if plan.get("Relation Name") == relation else 0
+    return float(own + sum(rows(child, relation) for child in plan.get("Plans", ())))
 
 
 @pytest.fixture
@@ -151,9 +162,10 @@ async def test_reads_of_one_country(scene: tuple[Explained, Caller, Any, Any]) -
             for sort, window in (("hot", "all"), ("new", "all"), ("top", "week"), ("top", "all"))
         ),
         *(
-            ReadFeed(GUEST, "de-student", sort, "all", 30, None, languages, False, "visa")
+            ReadFeed(GUEST, "de-student", sort, "all", 30, None, languages, False, tag)
             for sort in ("hot", "new", "top")
-            for languages in ((), ("de",))
+            for languages in ((), ("de",), ("pt-BR",))
+            for tag in (None, "visa")
         ),
         ReadPost(GUEST, id),
         ReadPostHistory(GUEST, id),
@@ -171,6 +183,78 @@ async def test_reads_of_one_country(scene: tuple[Explained, Caller, Any, Any]) -
             assert "Index" in node or node == "Bitmap Heap Scan", (request, node, relation)
         seen |= {relation for _, relation in found}
     assert {f"{parent}{GERMANY}" for parent in PARENTS} == seen
+
+
+async def test_home_asks_each_community_and_each_partition_by_an_index(
+    scene: tuple[Explained, Caller, Any, Any], content: Content
+) -> None:
+    """Whether a post of the feed of all is of a public community, too."""
+    explained, ada, _, _ = scene
+    await content.pool.execute(
+        "insert into membership (account_id, community_id)"
+        " select $1, id from community where slug = 'de-student'",
+        ada.account_id,
+    )
+    for caller, joined in ((GUEST, False), (ada, True)):
+        for sort in ("hot", "new", "top"):
+            for languages in ((), ("de",), ("pt-BR",)):
+                request = ReadHome(caller, sort, "all", 30, None, languages)
+                plans = await explained.ask(request)
+                found = [
+                    scan for plan in plans for scan in scans(plan, ("post_", "community", "member"))
+                ]
+                assert any(relation == f"post{GERMANY}" for _, relation in found)
+                for node, relation in found:
+                    assert "Index" in node or node == "Bitmap Heap Scan", (request, node, relation)
+                    assert (
+                        not joined
+                        or relation.startswith(("community", "membership"))
+                        or (relation.endswith(GERMANY))
+                    ), (request, relation)
+
+
+async def test_an_order_that_is_kept_reads_one_country(
+    scene: tuple[Explained, Caller, Any, Any], content: Content
+) -> None:
+    explained, _, post, _ = scene
+    community = await content.pool.fetchval("select id from community where slug = 'de-student'")
+    country = 276
+
+    async def use(pool: Pool) -> None:
+        async with pool.acquire() as connection:
+            top = await feeds.top_order(connection, country, community, LOWEST_ID, 100)
+            assert top is not None and len(top.keys) == 3
+            page = await feeds.chosen_page(connection, country, community, [UUID(post["id"])])
+            assert page is not None and len(page.posts) == 1
+            changes = await feeds.changed_since(connection, country, community, 1, 100)
+            assert changes is not None and len(changes.ranks) == 2
+
+    plans = await explained.plans(use)
+    found = [scan for plan in plans for scan in scans(plan, ("post_", "stream_event_"))]
+    assert [relation for _, relation in found].count(f"post{GERMANY}") == 3
+    for node, relation in found:
+        assert "Index" in node or node == "Bitmap Heap Scan", (node, relation)
+        assert relation.startswith("stream_event_") or relation.endswith(GERMANY), relation
+
+
+async def test_a_permalink_reads_what_hangs_together(
+    scene: tuple[Explained, Caller, Any, Any], content: Content
+) -> None:
+    explained, ada, post, comment = scene
+    reply = await content.comment(ada, post["id"], parent=comment["id"])
+    await content.pool.execute(
+        "insert into comment (country_id, id, post_id, depth, author_id, body_markdown, body_html,"
+        " language, created_at)"
+        " select 276, id_in_country(gen_random_uuid(), 276::smallint), $1, 0, $2, '', '', 'en',"
+        " now()"
+        " from generate_series(1, 500)",
+        UUID(post["id"]),
+        ada.account_id,
+    )
+    for plan in await explained.ask(ReadComment(GUEST, UUID(reply["id"]), 3)):
+        for node, relation in scans(plan, ("comment_",)):
+            assert "Index" in node and relation.endswith(GERMANY), (node, relation)
+        assert rows(plan, f"comment{GERMANY}") <= 10
 
 
 async def test_what_members_keep_and_are_told_of_one_country(

@@ -31,8 +31,8 @@ TOP = Carried((HIGHEST, HIGHEST_ID))
 def source(
     posts: Sequence[Candidate], carried: Carried, limit: int, *, joined: bool
 ) -> list[Candidate]:
-    """What storage/home_feed.py answers: `joined` cuts each community's list, else the list of all
-    that are not held is cut."""
+    """What storage/home_feed.py answers: `joined` cuts each community's list, and all lists where
+    the first one begins of which no more is read; else the list of all that are not held is cut."""
     each = needed(limit)
     bounds = {community: (rank, id) for community, rank, id in carried.held}
     deferred = [post for post in posts if post.id in carried.deferred]
@@ -45,6 +45,13 @@ def source(
     counts: Counter[UUID | None] = Counter()
     found: list[Candidate] = []
     known: Ranked | None = None
+    heads: dict[UUID, Ranked] = {}
+    for post in rest:
+        if post.community_id not in bounds:
+            heads.setdefault(post.community_id, post.key)
+    if joined and len(heads) > each:
+        cut = list(heads.values())[each]
+        rest = [post for post in rest if post.key > cut]
     for post in rest:
         of_all = not joined and post.community_id not in bounds
         counts[None if of_all else post.community_id] += 1
@@ -88,7 +95,7 @@ class Feed(NamedTuple):
 
 feeds = st.builds(
     Feed,
-    communities=st.integers(1, 24),
+    communities=st.integers(1, 60),
     authors=st.integers(1, 400),
     size=st.integers(0, 250),
     skew=st.sampled_from([1, 2, 4]),
