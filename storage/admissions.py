@@ -28,6 +28,7 @@ from storage.groups import (
     lock_streams,
     no_such_account,
     rank_of,
+    require_room,
     role_in,
     stage,
 )
@@ -56,7 +57,7 @@ async def invite(connection: Connection, actor_id: UUID, community: str, handle:
     """By moderators. Whoever has asked to join is let in. Idempotent while the invitation stands.
 
     Raises AppError `not_found` (also for the account), `not_permitted`, `conflict` (a member,
-    banned, or declined lately), `locked` or `rate_limited`.
+    banned, declined lately, or asks and is in MAX_MEMBERSHIPS already), `locked` or `rate_limited`.
     """
     target_id = await connection.fetchval(
         "select id from account where lower(handle) = lower($1) and status <> 'deleted'", handle
@@ -79,9 +80,9 @@ async def invite(connection: Connection, actor_id: UUID, community: str, handle:
         return Admitted(None, [])
     if known is not None and known["lately"]:
         raise AppError("conflict", "This invitation was declined lately.")
-    await limit_a_day(
+    await limit_a_day(  # by the log: an invitation that is withdrawn was sent all the same
         connection,
-        "invitation where community_id = $1",
+        "community_log where community_id = $1 and action = 'invited'",
         on.group.id,
         INVITATIONS_A_DAY,
         f"At most {INVITATIONS_A_DAY} invitations a day into one community.",
@@ -231,7 +232,8 @@ async def approve(
 ) -> Admitted:
     """By moderators. Who is a member already stays what they are.
 
-    Raises AppError `not_found` where nobody asks, `not_permitted` or `locked`.
+    Raises AppError `not_found` where nobody asks, `not_permitted`, `locked`, or `conflict` where
+    they are in MAX_MEMBERSHIPS already.
     """
     on = await stage(connection, actor_id, community, target_id)
     on.require(MODERATOR)
@@ -290,7 +292,11 @@ async def _admit(connection: Connection, on: Stage) -> list[Appended]:
 
 
 async def enter(connection: Connection, account: Account, community_id: UUID) -> list[Appended]:
-    """Makes a member of who is none. What was asked and offered is settled by it."""
+    """Makes a member of who is none. What was asked and offered is settled by it.
+
+    Raises AppError `conflict` above MAX_MEMBERSHIPS. The account's stream must be locked.
+    """
+    await require_room(connection, account.id)
     await connection.execute(
         "insert into membership (account_id, community_id) values ($1, $2)",
         account.id,

@@ -11,7 +11,7 @@ from config.channels import ACCESS_CHANNEL
 from config.errors import AppError
 from storage import access_changes, accounts, community_log
 from storage.communities import Joining, Visibility
-from storage.groups import ADMIN, Group, announce, limit_a_day, stage
+from storage.groups import ADMIN, Group, announce, limit_a_day, require_room, stage
 from storage.identity import NO_COUNTRY, new_id
 from storage.postgres import Connection
 from storage.stream_writer import Appended, append_event, event_payload
@@ -52,7 +52,7 @@ _KEY: Final = "select request_hash, resource_id from idempotency where account_i
 
 async def create(connection: Connection, account_id: UUID, new: NewGroup) -> Made:
     """The account is its first owner. Raises AppError `rate_limited` above GROUPS_A_DAY, `conflict`
-    for a key that was used with another body."""
+    above MAX_MEMBERSHIPS and for a key that was used with another body."""
     account = await accounts.lock(connection, account_id)
     account.require_active()
     id = new_id(NO_COUNTRY)
@@ -69,6 +69,7 @@ async def create(connection: Connection, account_id: UUID, new: NewGroup) -> Mad
         GROUPS_A_DAY,
         f"At most {GROUPS_A_DAY} new groups a day.",
     )
+    await require_room(connection, account_id)
     stream_id = await connection.fetchval(
         "insert into stream (channel) values ('community:' || $1::uuid) returning id", id
     )

@@ -17,7 +17,8 @@ Kind = Literal["invitation", "join_request", "join_accepted"]
 # by it an erasure finds all events that tell of it.
 _WRITE: Final = """
     insert into notification as n (id, account_id, kind, actor_id, community_id, created_at)
-    values ($1, $2, $3, $4, $5, to_timestamp(id_ms($1) / 1000.0))
+    select $1, $2::uuid, $3, $4::uuid, $5, to_timestamp(id_ms($1) / 1000.0)
+    where not exists (select from account_mute x where x.account_id = $2 and x.muted_id = $4)
     on conflict (account_id, community_id, kind, actor_id) where community_id is not null
     do update set created_at = excluded.created_at, read_at = null where n.read_at is not null
     returning id, created_at"""
@@ -30,7 +31,8 @@ async def write(
     actor: Account,
     community_id: UUID,
 ) -> list[Appended]:
-    """`recipients` are (account, its stream); the transaction holds these streams."""
+    """`recipients` are (account, its stream); the transaction holds these streams. Those who have
+    muted the actor are not told."""
     events = []
     for account_id, stream_id in recipients:
         row = await connection.fetchrow(

@@ -29,6 +29,8 @@ from storage.postgres import Connection
 from storage.stream_writer import Appended, append_event, event_payload
 
 _DAY_SECONDS: Final = 86_400
+MAX_MEMBERSHIPS: Final = 2_000
+"""Of one account: its home feed looks into each. Operators may go beyond."""
 
 Rank = Literal[0, 1, 2, 3]
 MEMBER: Final = 1
@@ -102,6 +104,20 @@ async def role_in(
         community_id,
     )
     return role
+
+
+async def require_room(connection: Connection, account_id: UUID) -> None:
+    """Raises AppError `conflict` above MAX_MEMBERSHIPS. The account's stream must be locked."""
+    held = await connection.fetchval(
+        "select count(*) from (select from membership"
+        " where account_id = $1 and role <> 'banned' limit $2) m",
+        account_id,
+        MAX_MEMBERSHIPS,
+    )
+    if held >= MAX_MEMBERSHIPS:
+        raise AppError(
+            "conflict", f"An account is a member of {MAX_MEMBERSHIPS} communities at most."
+        )
 
 
 async def lock_streams(connection: Connection, ids: list[int]) -> None:

@@ -28,7 +28,7 @@ class Joined(NamedTuple):
 async def join(connection: Connection, account_id: UUID, community: str) -> Joined:
     """Idempotent; an invitation is accepted by it. Raises AppError `not_found` for a community that
     the account may not see, `not_permitted` for one that it was banned from or that takes nobody
-    who comes by themselves."""
+    who comes by themselves, `locked` for an archived one, `conflict` above MAX_MEMBERSHIPS."""
     account = await accounts.lock(connection, account_id)
     account.require_active()
     group = await groups.find(connection, community)
@@ -41,6 +41,7 @@ async def join(connection: Connection, account_id: UUID, community: str) -> Join
         raise communities.not_found()
     if role == "banned":
         raise AppError("not_permitted", "You were banned from this community.")
+    group.require_live()
     if not invited:
         _require_open(group)
     (event,) = await admissions.enter(connection, account, group.id)

@@ -130,7 +130,8 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "PUT", f"{_C}/join-requests/{{account_id}}", approve, "Let somebody in: moderators",
-        access="member", rate="write", answer=Admission, refusals=_ADMITS, tag="groups",
+        access="member", rate="write", answer=Admission, refusals=(*_ADMITS, "conflict"),
+        tag="groups",
     ),
     Route(
         "DELETE", f"{_C}/join-requests/{{account_id}}", refuse, "Refuse a request: moderators",

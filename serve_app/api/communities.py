@@ -66,7 +66,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "PUT", f"{_P}/{{community}}/membership", join, "Join, also by an invitation",
         access="member", rate="write", answer=Membership,
-        refusals=("not_permitted", "suspended"), tag="communities",
+        refusals=("not_permitted", "suspended", "locked", "conflict"), tag="communities",
     ),
     Route(
         "DELETE", f"{_P}/{{community}}/membership", leave, "Leave", access="member", rate="write",

@@ -79,6 +79,17 @@ class World:
         )
         return id
 
+    async def join_many(self, who: Person, count: int) -> None:
+        """Communities that nobody else is in."""
+        await self.pool.execute(
+            "with made as (insert into community (id, country_id, slug, name, kind, visibility,"
+            "     stream_id) select id, 0, 'many-' || id, '', 'group', 'public', 0"
+            "   from unnest($1::uuid[]) i (id) returning id)"
+            " insert into membership (account_id, community_id) select $2, id from made",
+            [new_id(0) for _ in range(count)],
+            who.id,
+        )
+
     async def post(self, community_id: UUID, author: Person, title: str = "A title") -> UUID:
         id = new_id(276)
         await self.pool.execute(

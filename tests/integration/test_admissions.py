@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+import storage.groups
 from actors import group_messages as m
-from storage.admissions import INVITATIONS_A_DAY
+from storage import admissions
 from storage.identity import new_id
 from tests.integration.group_world import Groups
 from tests.integration.people import Person, World, pool, world
@@ -110,20 +111,77 @@ async def test_who_may_invite_whom(groups: Groups, world: World) -> None:
     assert await own_invitations(groups, out) == [], "a ban withdraws what was offered"
 
 
-async def test_invitations_a_day_are_limited(groups: Groups, world: World) -> None:
-    mina, _ = await people(world, "mina", "noor")
-    made = await groups.make(mina)
+async def test_invitations_a_day_are_limited_also_those_withdrawn(
+    groups: Groups, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admissions, "INVITATIONS_A_DAY", 3)
+    mina, noor = await people(world, "mina", "noor")
+    slug = (await groups.make(mina))["slug"]
+    for _ in range(3):
+        assert await groups.invite(mina, slug, "noor") is None
+        assert await groups.invite(mina, slug, "noor") is None, "it stands"
+        assert await groups.say(m.WithdrawInvitation(mina.caller, slug, noor.id)) is None
+    assert await groups.invite(mina, slug, "noor") == "rate_limited"
+    await world.pool.execute("update community_log set created_at = now() - interval '25 hours'")
+    assert await groups.invite(mina, slug, "noor") is None
+
+
+async def test_nobody_enters_an_archived_group(groups: Groups, world: World) -> None:
+    mina, noor, out = await people(world, "mina", "noor", "out")
+    for joining in ("open", "request", "invitation"):
+        slug = (await groups.make(mina, joining=joining))["slug"]
+        await groups.invite(mina, slug, "noor")
+        await groups.edit(mina, slug, archived=True)
+        assert await groups.join(noor, slug) == "locked"
+        assert await groups.join(out, slug) == "locked"
+        assert await groups.join(mina, slug) == "admin", "who is inside stays"
+        await groups.edit(mina, slug, archived=False)
+        assert await groups.join(noor, slug) == "member", "the invitation still stands"
+
+
+async def test_whom_somebody_muted_they_are_not_told_of(groups: Groups, world: World) -> None:
+    mina, noor = await people(world, "mina", "noor")
     await world.pool.execute(
-        "with a as (insert into account (id, handle, display_name, stream_id)"
-        " select gen_random_uuid(), 'x' || n, '', 0 from generate_series(1, $1) n returning id)"
-        " insert into invitation (account_id, community_id, invited_by)"
-        " select id, $2, id from a",
-        INVITATIONS_A_DAY,
-        made["id"],
+        "insert into account_mute (account_id, muted_id) values ($1, $2), ($2, $1)",
+        mina.id,
+        noor.id,
     )
-    assert await groups.invite(mina, made["slug"], "noor") == "rate_limited"
-    await world.pool.execute("update invitation set created_at = now() - interval '25 hours'")
-    assert await groups.invite(mina, made["slug"], "noor") is None
+    before = len(await world.events(mina.channel))
+    closed = (await groups.make(mina, visibility="private"))["slug"]
+    asked = (await groups.make(mina, joining="request"))["slug"]
+    await groups.invite(mina, closed, "noor")
+    await groups.ask(noor, asked)
+    assert await own_invitations(groups, noor) == [(closed, "mina")]
+    assert await waiting(groups, mina, asked) == [("noor", "")]
+    await groups.approve(mina, asked, noor)
+    for who in (mina, noor):
+        assert await groups.notified(who) == []
+        told = [event["type"] for _, event in await world.events(who.channel)]
+        assert "notification.created" not in told
+    assert len(await world.events(mina.channel)) == before + 2, "that she owns two groups"
+
+
+async def test_an_account_is_in_so_many_communities_at_most(
+    groups: Groups, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage.groups, "MAX_MEMBERSHIPS", 3)
+    mina, noor = await people(world, "mina", "noor")
+    slugs = [
+        (await groups.make(mina, joining=joining))["slug"]
+        for joining in ("open", "request", "open")
+    ]
+    assert await groups.make(mina) == "conflict"
+    await world.join_many(noor, 2)
+    await groups.ask(noor, slugs[1])
+    await groups.ban(mina, slugs[2], noor)
+    assert await groups.join(noor, slugs[0]) == "member", "a ban is no membership"
+    assert await groups.join(noor, slugs[0]) == "member"
+    assert await groups.approve(mina, slugs[1], noor) == "conflict"
+    assert await groups.invite(mina, slugs[1], "noor") == "conflict"
+    await groups.unban(mina, slugs[2], noor)
+    assert await groups.join(noor, slugs[2]) == "conflict"
+    await groups.leave(noor, slugs[0])
+    assert await groups.approve(mina, slugs[1], noor) == "member"
 
 
 async def test_an_invitation_accepted_twice_and_withdrawn_at_once(

@@ -21,13 +21,13 @@ pytestmark = pytest.mark.integration
 
 _C: Final = "/api/v1/communities/{community}"
 STATEMENTS: Final[dict[str, int]] = {
-    "POST /api/v1/communities": 12,
+    "POST /api/v1/communities": 13,
     "GET /api/v1/communities/{community}/join-requests": 4,
     "DELETE /api/v1/communities/{community}/join-request": 7,
     "POST /api/v1/communities/{community}/invitations": 20,
     "PUT /api/v1/communities/{community}/join-request": 17,
     "GET /api/v1/communities/{community}/invitations": 4,
-    "PUT /api/v1/communities/{community}/join-requests/{account_id}": 21,
+    "PUT /api/v1/communities/{community}/join-requests/{account_id}": 22,
     "DELETE /api/v1/communities/{community}/bans/{account_id}": 12,
     "PATCH /api/v1/communities/{community}": 15,
     "GET /api/v1/communities/{community}/members": 4,
