@@ -104,7 +104,7 @@ STATEMENTS: Final[dict[str, int]] = {
     "POST /api/v1/comments/{comment_id}/restore": 8,
     "GET /api/v1/communities/{community}/tags": 3,
     "POST /api/v1/posts/{post_id}/restore": 6,
-    "POST /api/v1/posts/{post_id}/merge": 27,
+    "POST /api/v1/posts/{post_id}/merge": 26,
 }
 STATEMENTS_OF_FILES: Final[dict[str, int]] = {
     "POST /api/v1/media": 6,
