@@ -121,7 +121,7 @@ async def test_a_deadlock_is_tried_again(pool: Pool) -> None:
         in_transaction(pool, lambda connection: lock(connection, second, first)),
     )
     assert runs == 3
-    assert await pool.fetchval("select array_agg(top_offset) from stream") == [2, 2]
+    assert await pool.fetchval("select array_agg(top_offset) from stream where id > 0") == [2, 2]
 
 
 async def test_retries_end(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ async def test_a_failing_transaction_leaves_nothing(pool: Pool) -> None:
     with pytest.raises(AppError) as caught:
         await in_transaction(pool, work)
     assert caught.value.code == "not_found"
-    assert await pool.fetchval("select count(*) from stream") == 0
+    assert await pool.fetchval("select count(*) from stream where id > 0") == 0
 
 
 async def test_the_position_lies_behind_the_commit(pool: Pool) -> None:
@@ -201,7 +201,7 @@ async def test_offsets_are_contiguous_in_the_order_of_appends(pool: Pool) -> Non
     assert [row["payload"] for row in rows] == ["1", "2", "3", *["x", "y"] * 8]
     assert {row["subject_id"] for row in rows} == {subject}
     assert [row["created_at"] for row in rows] == sorted(row["created_at"] for row in rows)
-    assert await pool.fetchval("select top_offset from stream") == 19
+    assert await pool.fetchval("select top_offset from stream where id > 0") == 19
 
 
 async def test_an_appended_event_tells_the_time_that_is_stored(pool: Pool) -> None:

@@ -33,7 +33,7 @@ async def test_everything_is_made_once_also_by_two_at_once(pool: Pool) -> None:
         "select (select count(*) from country) as countries,"
         " (select count(*) from visa_type) as visa_types,"
         " (select count(*) from community) as communities,"
-        " (select count(*) from stream) as streams"
+        " (select count(*) from stream where id > 0) as streams"
     )
     assert counts is not None
     assert tuple(counts.values()) == (*ALL, ALL.communities)
