@@ -61,8 +61,8 @@ async def test_a_slow_statement_is_overloaded_and_its_connection_still_good(
 async def test_no_free_connection_is_overloaded(
     impatient: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage.postgres, "ACQUIRE_TIMEOUT_SECONDS", 0.01)
     async with acquire(impatient), acquire(impatient):
+        monkeypatch.setattr(storage.postgres, "ACQUIRE_TIMEOUT_SECONDS", 0.01)
         with pytest.raises(AppError) as caught:
             async with acquire(impatient):
                 pass
