@@ -36,6 +36,10 @@ class FailingPool:
             raise ConnectionRefusedError
         return self._pool.acquire(timeout=timeout)
 
+    def get_max_size(self) -> int:
+        size: int = self._pool.get_max_size()
+        return size
+
 
 def failing(content: Content, numbers: set[int]) -> Content:
     pool: Any = FailingPool(content.pool, numbers)
