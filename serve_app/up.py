@@ -38,7 +38,7 @@ from storage.seed import seed
 from storage.streams import ensure_partitions
 
 STARTER: Final = Path(__file__).resolve().parent.parent / "config" / "starter"
-_READY_SECONDS: Final = 60.0
+_READY_SECONDS: Final = 120.0
 # A closed terminal (SIGHUP) is a clean stop as well.
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EVERY_ADDRESS: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}

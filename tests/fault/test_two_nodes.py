@@ -32,6 +32,8 @@ def server() -> Iterator[NodesServer]:
     directory = short_directory()
     env = {
         "SERAI_DEPLOYMENTS__GATEWAY__REPLICAS": "2",
+        # A node has 8: one gateway on each, also where both start at the same moment.
+        "SERAI_DEPLOYMENTS__GATEWAY__NUM_CPUS": "5",
         "SERAI_SHARDS__COUNT": "2",
         "SERAI_GATEWAY__DRAIN_SECONDS": "1",
     }
