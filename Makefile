@@ -15,7 +15,7 @@ PYTHONS := $(if $(PYTHON),$(PYTHON),python3.14 python3.13 python3.12 python3.11 
 INSTALLED := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.runtime)
 COMPILED := build/.compiled
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	--no-header --python-version 3.11
+	--no-header --python-version 3.11 --override requirements-overrides.txt
 NODE_MODULES := $(JS)/node_modules/.installed
 
 .PHONY: help run demo test test-unit test-property test-integration test-e2e test-fault coverage \
