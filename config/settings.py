@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from config.channels import Namespace, Namespaces
+from config.llm import Llm
 from config.media import Media, Objects
 from config.rate_limits import RateLimitSettings
 
@@ -219,6 +220,7 @@ class Deployments(_Section, frozen=True):
     feed: Deployment = Deployment()
     accounts: Deployment = Deployment()
     rate_limit: Deployment = Deployment()
+    llm: Deployment = Deployment()
     worker_light: Deployment = Deployment()
     worker_ai: Deployment = Deployment()
     """Started where there are jobs for it (actors/job_table.py); part 4 of 5 brings the first."""
@@ -262,18 +264,6 @@ class Search(_Section, frozen=True):
 
     def __post_init__(self) -> None:
         _check_urls("meilisearch_url", (self.meilisearch_url,), ("http", "https"))
-
-
-class Llm(_Section, frozen=True):
-    """The assistant's model. Nothing reads it yet: part 4 of 5 (search and assistant) will."""
-
-    engine: Literal["", "llama_cpp", "openai", "vllm"] = ""
-    model: str = ""
-    endpoint: str = ""
-    """Of an OpenAI-compatible server."""
-
-    def __post_init__(self) -> None:
-        _check_urls("endpoint", (self.endpoint,), ("http", "https"))
 
 
 class Mail(_Section, frozen=True):
@@ -320,9 +310,6 @@ class Settings(_Section, frozen=True):
 _NOT_READ: Final = (
     "search.meilisearch_url",
     "search.meilisearch_key",
-    "llm.engine",
-    "llm.model",
-    "llm.endpoint",
     "mail.url",
 )
 

@@ -18,9 +18,6 @@ from config.settings import (
 OF_LATER_PARTS = {
     "SERAI_SEARCH__MEILISEARCH_URL": "http://search:7700",
     "SERAI_SEARCH__MEILISEARCH_KEY": "hunter2",
-    "SERAI_LLM__ENGINE": "vllm",
-    "SERAI_LLM__MODEL": "any",
-    "SERAI_LLM__ENDPOINT": "http://llm:8000/v1",
     "SERAI_MAIL__URL": "smtp://mail.example.org",
 }
 
@@ -53,7 +50,7 @@ def test_the_environment_stands_above_the_profile() -> None:
 def test_settings_of_later_parts_are_accepted_and_named_as_unused() -> None:
     assert unused(load({})) == []
     settings = load(OF_LATER_PARTS)
-    assert settings.llm.engine == "vllm"
+    assert settings.mail.url == OF_LATER_PARTS["SERAI_MAIL__URL"]
     assert sorted(unused(settings)) == sorted(OF_LATER_PARTS)
     for name, value in OF_LATER_PARTS.items():
         assert unused(load({name: value})) == [name]
@@ -76,6 +73,10 @@ def test_settings_of_later_parts_are_accepted_and_named_as_unused() -> None:
         ("SERAI_PROFILE", "/nowhere/mine.toml", "No such file"),
         ("SERAI_LLM__ENGINE", "hal", "SERAI_LLM__ENGINE"),
         ("SERAI_LLM__ENDPOINT", "nowhere", r"^llm\.endpoint: must begin with http://"),
+        ("SERAI_LLM__ENDPOINT", "http://llm:8000/v1", r"^llm\.endpoint: is for the engine openai"),
+        ("SERAI_LLM__ENGINE", "openai", r"^llm\.endpoint: the engine openai needs it"),
+        ("SERAI_LLM__ENGINE", "vllm", r"^llm\.model: the engine vllm needs one"),
+        ("SERAI_LLM__MAX_TOKENS", "4096", r"^llm\.max_tokens: must leave room"),
         ("SERAI_GATEWAY__HOST", "", "SERAI_GATEWAY__HOST"),
         ("SERAI_GATEWAY__TRUSTED_PROXIES", "10.0.0.0/8,not-a-net", "^gateway.*'not-a-net'"),
         ("SERAI_GATEWAY__TRUSTED_PROXIES", "10.0.0.0/99", r"^gateway\.trusted_proxies: "),
@@ -130,7 +131,10 @@ SECRETS = {
     "SERAI_OBJECTS__ACCESS_KEY_ID": "hunter2",
     "SERAI_OBJECTS__SECRET_ACCESS_KEY": "hunter2",
     "SERAI_MAIL__URL": "smtp://u:hunter2@h",
+    "SERAI_LLM__ENGINE": "openai",
+    "SERAI_LLM__MODEL": "any",
     "SERAI_LLM__ENDPOINT": "http://u:hunter2@h",
+    "SERAI_LLM__API_KEY": "hunter2",
 }
 
 

@@ -1,0 +1,95 @@
+"""Settings of the model that writes texts: which it is, and how much of it there is to go round."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+BUILT_IN_MODEL: Final = "SmolLM2-135M-Instruct"
+
+_SECRETS: Final = frozenset({"endpoint", "api_key"})
+_Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+_Timeout = Annotated[float, Meta(ge=0.001, le=86_400)]
+
+
+class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The model that writes texts (docs/assistant.md)."""
+
+    engine: Literal["", "llama_cpp", "openai", "vllm"] = ""
+    """Empty: llama_cpp."""
+    model: str = ""
+    """llama_cpp: path of a GGUF file, empty for the small one that comes along. openai: its name
+    there. vllm: a folder or a name that vLLM knows."""
+    endpoint: str = ""
+    """openai: the server's address up to and with /v1."""
+    api_key: str = ""
+    """openai: sent as a bearer token, so outside a network of your own the endpoint is https."""
+    trusted: bool | None = None
+    """Whether its answers are shown where they pass verification. Not set: those of every model but
+    the one that comes along, which is for trying out alone."""
+    context_tokens: Annotated[int, Meta(ge=512, le=1 << 20)] = 4_096
+    """Prompt and answer of one stream together; longer ones are refused."""
+    parallel: Annotated[int, Meta(ge=1, le=1_024)] = 2
+    """Streams that the engine of a replica works on at the same time; further ones wait."""
+    max_waiting: Annotated[int, Meta(ge=0, le=10_000)] = 16
+    """At a replica; further ones are answered 429."""
+    max_tokens: Annotated[int, Meta(ge=1, le=65_536)] = 512
+    """Of one answer."""
+    deadline_seconds: _Timeout = 60.0
+    """Of one answer, waiting included."""
+    first_token_seconds: _Timeout = 30.0
+    """An engine that takes longer to begin has failed."""
+    member_tokens_per_day: Annotated[int, Meta(ge=0, le=1 << 40)] = 100_000
+    """Prompts and answers of a member; 0: no bound."""
+    failures_to_open: Annotated[int, Meta(ge=1, le=1_000)] = 5
+    """After so many failures one after the other nobody asks the engine for `open_seconds`."""
+    open_seconds: _Timeout = 10.0
+    threads: Annotated[int, Meta(ge=0, le=1_024)] = 0
+    """llama_cpp: threads that compute; 0: one a core."""
+    gpu_layers: Annotated[int, Meta(ge=-1, le=10_000)] = -1
+    """llama_cpp built for GPUs: layers that lie there; -1: as many as fit."""
+    waiting_per_replica: Annotated[int, Meta(ge=1, le=10_000)] = 4
+    """Where `deployments.llm.max_replicas` is above `replicas`: one more replica for each so many
+    streams, running and waiting."""
+    scale_up_seconds: _Seconds = 10.0
+    scale_down_seconds: _Seconds = 600.0
+
+    def __post_init__(self) -> None:
+        # Messages never repeat what may hold a password.
+        if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
+            raise ValueError("endpoint: must begin with http:// or https://")
+        if self.engine == "openai" and not (self.endpoint and self.model):
+            raise ValueError("endpoint: the engine openai needs it, and the name of a model there")
+        if self.engine == "vllm" and not self.model:
+            raise ValueError("model: the engine vllm needs one")
+        if self.engine != "openai" and (self.endpoint or self.api_key):
+            raise ValueError("endpoint: is for the engine openai, and so is api_key")
+        if self.max_tokens >= self.context_tokens:
+            raise ValueError("max_tokens: must leave room for a prompt in context_tokens")
+
+    @property
+    def is_built_in(self) -> bool:
+        return self.engine in ("", "llama_cpp") and not self.model
+
+    @property
+    def is_trusted(self) -> bool:
+        return not self.is_built_in if self.trusted is None else self.trusted
+
+    @property
+    def model_name(self) -> str:
+        """For people and keys of caches: neither path nor ending of a file."""
+        if self.is_built_in:
+            return BUILT_IN_MODEL
+        name = self.model.rstrip("/")
+        return PurePath(name).name.removesuffix(".gguf") if self.engine != "openai" else name
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}={'***' if name in _SECRETS and value else repr(value)}"
+            for name in self.__struct_fields__
+            for value in (getattr(self, name),)
+        )
+        return f"Llm({shown})"
