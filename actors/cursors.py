@@ -47,6 +47,9 @@ class CursorKind(enum.IntEnum):
     JOIN_REQUESTS = 42
     OWN_INVITATIONS = 43
     COMMUNITY_LOG = 44
+    # 60 and up: what is said about content, and guides.
+    GUIDES = 60
+    GUIDE_HISTORY = 61
 
 
 def encode_cursor(kind: CursorKind, scope: str, value: object) -> str:

@@ -71,8 +71,8 @@ class DirectoryReader:
         if request.joined and joined_by is None:
             raise AppError("unauthenticated", "Guests have joined nothing.")
         country = None if request.country is None else known_country(request.country)
-        _without_nul("q", request.q)
-        _without_nul("visa_type", request.visa_type)
+        without_nul("q", request.q)
+        without_nul("visa_type", request.visa_type)
         wanted = CommunityFilter(
             None if country is None else country.numeric, request.visa_type, request.q, joined_by
         )
@@ -80,7 +80,7 @@ class DirectoryReader:
         after = ""
         if request.cursor is not None:
             after = decode_cursor(CursorKind.COMMUNITIES, scope, request.cursor, str)
-            _without_nul("cursor", after)
+            without_nul("cursor", after)
         async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
             rows = await community_pages.list_communities(
@@ -160,7 +160,7 @@ def known_country(alpha2: str) -> Country:
     return country
 
 
-def _without_nul(path: str, text: str | None) -> None:
+def without_nul(path: str, text: str | None) -> None:
     if text is not None and "\0" in text:
         raise AppError("invalid", f"{path}: holds a NUL.", errors=((path, "holds a NUL"),))
 

@@ -18,6 +18,7 @@ from actors import content
 from actors.cursors import CursorKind, encode_cursor
 from actors.directory_reads import DirectoryReader, find_community, require_reader
 from actors.feed_cursors import HotCursor, TopCursor, below, scope_of, top_bound
+from actors.guide_reads import GuideReader
 from actors.home_reads import HomeReader
 from actors.messages import (
     GUEST,
@@ -25,17 +26,22 @@ from actors.messages import (
     FeedRequest,
     ListCommunities,
     ListCountries,
+    ListGuides,
     ListTags,
     ListVisaTypes,
     Outcome,
     ReadCommunity,
     ReadFeed,
+    ReadGuide,
+    ReadGuideHistory,
     ReadHome,
+    ReferenceRead,
     Reply,
 )
 from actors.outcomes import answer, settle
 from actors.shard_messages import StreamPosition
 from actors.top_reads import SLOW_SECONDS, TopPage, TopReader, TopRequest
+from config.settings import Guides
 from storage import feeds
 from storage.communities import not_found
 from storage.directory import Directory
@@ -60,6 +66,7 @@ class Feed:
         readers: Readers | None = None,
         orders: FeedOrders | None = None,
         slow_seconds: float = SLOW_SECONDS,
+        guides: Guides | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """`orders` None: without Redis, into which goes the order of queries that take
@@ -67,6 +74,7 @@ class Feed:
         self._readers = readers or Readers(pool)
         self._directory = directory
         self._reader = DirectoryReader(self._readers, directory)
+        self._guides = GuideReader(self._readers, guides or Guides())
         self._home = HomeReader(self._readers, clock_ms)
         self._tops = TopReader(orders, clock_ms, slow_seconds)
         self._clock_ms = clock_ms
@@ -116,6 +124,12 @@ class Feed:
                 return await self._reader.list_tags(request)
             case ReadCommunity():
                 return await self._reader.read_community(request)
+            case ListGuides():
+                return await self._guides.list_guides(request)
+            case ReadGuide():
+                return await self._guides.read_guide(request)
+            case ReadGuideHistory():
+                return await self._guides.read_history(request)
 
     async def _read_feed(self, request: ReadFeed) -> Reply:
         community = await find_community(self._directory, request.community)
@@ -194,7 +208,7 @@ def _shown_of_top(top: TopPage, limit: int, since: UUID) -> _Shown:
 
 
 def _of_anyone(request: FeedRequest) -> FeedRequest:
-    if isinstance(request, ListCountries | ListVisaTypes):
+    if isinstance(request, ReferenceRead):
         return request
     return msgspec.structs.replace(request, caller=GUEST)
 

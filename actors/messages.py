@@ -354,9 +354,29 @@ class ReadCommunity(Read, frozen=True):
     community: str  # id or slug
 
 
-FeedRequest = (
-    ReadFeed | ReadHome | ListTags | ListCountries | ListVisaTypes | ListCommunities | ReadCommunity
-)
+class ListGuides(Read, frozen=True):
+    """`languages` (BCP 47), empty: all."""
+
+    country: str | None  # alpha-2
+    visa_type: str | None
+    languages: tuple[str, ...]
+    limit: int
+    cursor: str | None
+
+
+class ReadGuide(Read, frozen=True):
+    guide_id: UUID
+
+
+class ReadGuideHistory(Read, frozen=True):
+    guide_id: UUID
+    limit: int
+    cursor: str | None
+
+
+# The same for everyone, whoever asks.
+ReferenceRead = ListCountries | ListVisaTypes | ListGuides | ReadGuide | ReadGuideHistory
+FeedRequest = ReadFeed | ReadHome | ListTags | ListCommunities | ReadCommunity | ReferenceRead
 
 
 # ---------------------------------------------------------------- Accounts: who, and what they may

@@ -248,6 +248,15 @@ class Content(_Section, frozen=True):
     """How long the text of a removed post or comment is kept for whoever may bring it back."""
 
 
+class Guides(_Section, frozen=True):
+    """When a guide, or another fact of an authority, is shown as stale."""
+
+    stale_after_days: Days = 365
+    """Since the day that its facts are of."""
+    check_after_days: Days = 90
+    """Since somebody compared it with its source."""
+
+
 class Jobs(_Section, frozen=True):
     """How many workers there are where `deployments.worker_….max_replicas` is above `replicas`."""
 
@@ -289,6 +298,7 @@ class Settings(_Section, frozen=True):
     shards: Shards = Shards()
     streams: Streams = Streams()
     content: Content = Content()
+    guides: Guides = Guides()
     jobs: Jobs = Jobs()
     search: Search = Search()
     embedding: Embedding = Embedding()

@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     promote.add_argument("country", help="ISO 3166-1 alpha-2")
     load_dump = commands.add_parser("import", help="load a community dump")
     load_dump.add_argument("directory", type=Path)
+    guides = commands.add_parser("guides", help="bring guides of authorities, or withdraw one")
+    guide_actions = guides.add_subparsers(dest="action", required=True, metavar="ACTION")
+    brought = guide_actions.add_parser("import", help="JSON Lines; a known id gets a new version")
+    brought.add_argument("file", type=Path)
+    withdrawn = guide_actions.add_parser("withdraw", help="show a guide to nobody any more")
+    withdrawn.add_argument("reference", help="its id in the file")
     grant = commands.add_parser("grant", help="give a member a role")
     grant.add_argument("handle")
     grant.add_argument("role", choices=("member", "moderator", "admin"))
@@ -147,6 +153,10 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
 
         print(await import_dump(options.directory, url))
         return 0
+    if options.command == "guides" and options.action == "import":
+        from serve_app.guides_command import import_guides
+
+        return await import_guides(options.file, url)
     pool = await connect(url, settings.postgres, application_name="command")
     try:
         match options.command:
@@ -169,6 +179,10 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
                         pool, options.handle, erase_content=options.content
                     )
                 )
+            case "guides":
+                from serve_app.guides_command import withdraw_guide
+
+                await withdraw_guide(options.reference, pool)
             case "jobs":
                 from serve_app.jobs_command import run
 

@@ -87,7 +87,11 @@ class FeedDeployment:
         self._redis = RedisGuard(open_redis(settings.redis.url))
         self._redis.start()
         self._feed = Feed(
-            primary, Directory(primary), readers=self._readers, orders=FeedOrders(self._redis)
+            primary,
+            Directory(primary),
+            readers=self._readers,
+            orders=FeedOrders(self._redis),
+            guides=settings.guides,
         )
         self._decoder = msgspec.msgpack.Decoder(list[FeedRequest])
 

@@ -119,9 +119,9 @@ _decode_comment: Final = msgspec.json.Decoder(CommentLine).decode
 
 def parse_account(line: bytes) -> AccountToImport:
     """Raises Refused."""
-    account = _decoded(_decode_account, line)
-    _require_plain("handle", account.handle)
-    _require_plain("display_name", account.display_name)
+    account = decoded(_decode_account, line)
+    require_plain("handle", account.handle)
+    require_plain("display_name", account.display_name)
     handle = _NO_HANDLE.sub("_", account.handle.lower())
     if _HANDLE.fullmatch(handle) is None:
         raise Refused(f"handle: {account.handle!r} can't be made one of 3-30 letters, digits or _")
@@ -143,13 +143,13 @@ def parse_account(line: bytes) -> AccountToImport:
 
 def parse_thread(line: bytes) -> ThreadDraft:
     """Raises Refused where the thread as a whole can't be taken."""
-    thread = _decoded(_decode_thread, line)
+    thread = decoded(_decode_thread, line)
     place = _place(thread)
     for path, text in (
         ("id", thread.id), ("author", thread.author), ("title", thread.title),
         ("body_markdown", thread.body_markdown), *(("tags", tag) for tag in thread.tags),
     ):  # fmt: skip
-        _require_plain(path, text)
+        require_plain(path, text)
     at_ms = _milliseconds("created_at", thread.created_at)
     draft = ThreadDraft(
         _id(place.country_id, at_ms, "post", thread.id),
@@ -163,14 +163,14 @@ def parse_thread(line: bytes) -> ThreadDraft:
     for number, raw in enumerate(thread.comments):
         label = f"comments[{number}]"
         try:
-            comment = _decoded(_decode_comment, raw)
+            comment = decoded(_decode_comment, raw)
             label = f"{label} {comment.id!r}"
             for path, text in (
                 ("id", comment.id),
                 ("author", comment.author),
                 ("body_markdown", comment.body_markdown),
             ):
-                _require_plain(path, text)
+                require_plain(path, text)
             _milliseconds("created_at", comment.created_at)
             if comment.id in known:
                 raise Refused("id: there is another comment of this id before it")
@@ -298,14 +298,14 @@ def _place(thread: ThreadLine) -> Place:
     return Place(NO_COUNTRY, None, slug, slug.replace("-", " ").capitalize())
 
 
-def _decoded(decode: Callable[[bytes | msgspec.Raw], T], line: bytes | msgspec.Raw) -> T:
+def decoded(decode: Callable[[bytes | msgspec.Raw], T], line: bytes | msgspec.Raw) -> T:
     try:
         return decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(str(error)) from error
 
 
-def _require_plain(path: str, text: str) -> None:
+def require_plain(path: str, text: str) -> None:
     """Postgres stores neither of the two."""
     if "\0" in text:
         raise Refused(f"{path}: holds a NUL character")

@@ -19,6 +19,7 @@ Item = TypeVar("Item")
 class DumpFiles(NamedTuple):
     accounts: list[Path]
     threads: list[Path]
+    guides: list[Path]
 
     @property
     def total_bytes(self) -> int:
@@ -43,10 +44,11 @@ def find_files(directory: Path) -> DumpFiles:
     if not directory.is_dir():
         raise AppError("invalid", f"{directory} is not a folder.")
     files = DumpFiles(
-        sorted(directory.glob("accounts*.jsonl")), sorted(directory.glob("threads*.jsonl"))
+        *(sorted(directory.glob(f"{name}*.jsonl")) for name in ("accounts", "threads", "guides"))
     )
     if not any(files):
-        raise AppError("invalid", f"{directory} holds neither accounts*.jsonl nor threads*.jsonl.")
+        found = "accounts*.jsonl, threads*.jsonl nor guides*.jsonl"
+        raise AppError("invalid", f"{directory} holds neither {found}.")
     return files
 
 

@@ -39,13 +39,14 @@ class Summary:
     accounts: Tally = field(default_factory=Tally)
     posts: Tally = field(default_factory=Tally)
     comments: Tally = field(default_factory=Tally)
+    guides: Tally = field(default_factory=Tally)
     problems: int = 0
     refusals: list[Refusal] = field(default_factory=list)
 
     def __str__(self) -> str:
         columns = ("read", "written", "there", "refused")
         lines = [" " * 8 + "".join(f"{column:>12}" for column in columns)]
-        for name in ("accounts", "posts", "comments"):
+        for name in ("accounts", "posts", "comments", "guides"):
             tally = getattr(self, name)
             lines.append(f"{name:8}" + "".join(f"{getattr(tally, c):>12,}" for c in columns))
         return "\n".join(lines)
@@ -74,7 +75,10 @@ class ProgressLine:
         self._drawn = now
         part = done_bytes / total_bytes if total_bytes else 1.0
         filled = round(part * _WIDTH)
-        read = summary.accounts.read + summary.posts.read + summary.comments.read
+        read = sum(
+            tally.read
+            for tally in (summary.accounts, summary.posts, summary.comments, summary.guides)
+        )
         rate = read / max(now - self._began, 1e-9)
         bar = "#" * filled + "." * (_WIDTH - filled)
         end = "\n" if ended else ""

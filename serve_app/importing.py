@@ -1,7 +1,7 @@
 """`python -m serve_app import DIR`: a community dump into the database.
 
-    accounts*.jsonl, then threads*.jsonl ─▶ dump_files.batches ─▶ dump.place_thread
-                                                              ─▶ storage/importing, one transaction
+    accounts*.jsonl, threads*.jsonl, guides*.jsonl ─▶ dump_files.batches ─▶ dump.place_thread
+                                                   ─▶ storage/importing, one transaction
 
 The next batch is parsed and rendered while Postgres writes the one before. Killed at any moment,
 the import goes on when it is started again: what a batch has committed is found and left alone. A
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
@@ -28,6 +30,7 @@ from serve_app.dump import (
     place_thread,
 )
 from serve_app.dump_files import Batch, DumpFiles, Line, batches, find_files
+from serve_app.guide_lines import parse_guide
 from serve_app.import_report import (
     MAX_REFUSALS_KEPT,
     Progress,
@@ -36,6 +39,7 @@ from serve_app.import_report import (
     Summary,
 )
 from storage import importing as tables
+from storage.guides import GuideToImport, write_guides
 from storage.importing import AccountToImport, PostToImport
 from storage.postgres import CONNECT_TIMEOUT_SECONDS, Connection, translate
 
@@ -57,7 +61,11 @@ Write = Callable[[Connection, list[Item]], Awaitable[Result]]
 async def import_dump(directory: Path, url: str, progress: Progress | None = None) -> Summary:
     """Raises AppError: `invalid` when there is no dump in `directory` or no schema in the database,
     `conflict` while another import runs, `unavailable` when the database goes away."""
-    files = await asyncio.to_thread(find_files, directory)
+    return await import_files(await asyncio.to_thread(find_files, directory), url, progress)
+
+
+async def import_files(files: DumpFiles, url: str, progress: Progress | None = None) -> Summary:
+    """The same for chosen files."""
     with translate():
         connection = await asyncpg.connect(
             url, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"application_name": "import"}
@@ -89,6 +97,9 @@ class _Import:
         await self._each(batches(self._files.accounts, parse_account), self._write_accounts)
         self._seen.clear()
         await self._each(batches(self._files.threads, parse_thread), self._write_threads)
+        self._seen.clear()
+        parse = partial(parse_guide, today=datetime.now(UTC).date())
+        await self._each(batches(self._files.guides, parse), self._write_guides)
         summary = self._summary
         if summary.accounts.written or summary.posts.written or summary.comments.written:
             await tables.analyze(self._connection)
@@ -191,6 +202,34 @@ class _Import:
                 raise Refused(f"group: {place.group!r} is no public group here")
             self._groups[place.group] = found
         return found
+
+    # ------------------------------------------------------------ guides
+
+    async def _write_guides(self, batch: Batch[GuideToImport]) -> None:
+        tally = self._summary.guides
+        tally.read += len(batch.items) + len(batch.refused)
+        tally.refused += len(batch.refused)
+        for line, error in batch.refused:
+            self._report(line, str(error))
+        good: list[tuple[Line, GuideToImport]] = []
+        for line, guide in batch.items:
+            if self._is_first(guide.reference):
+                good.append((line, guide))
+            else:
+                tally.refused += 1
+                self._report(line, f"id: {guide.reference!r} is there twice")
+        for part, result in await self._commit(good, write_guides):
+            if isinstance(result, Refused):
+                tally.refused += len(part)
+                self._report(part[0][0], str(result))
+                continue
+            written, foreign = len(result.written), result.foreign
+            tally.written += written
+            tally.refused += len(foreign)
+            tally.there += len(part) - written - len(foreign)
+            for place in foreign:
+                line, guide = part[place]
+                self._report(line, f"country: {guide.reference!r} is a guide of another country")
 
     # ------------------------------------------------------------ common
 

@@ -69,6 +69,8 @@ ASIDE: Final = {
 QUERIES: Final = {
     "/api/v1/me/marks": f"?ids={new_id(0)}",
     "/api/v1/communities": "?joined=true",
+    # Another page for each request, or the edge cache would answer.
+    "/api/v1/guides": "?visa_type={guide_id}",
     "/api/v1/realtime/token": "?channel=thread:{post_id}",
 }
 
@@ -150,6 +152,10 @@ class Scene:
             "archived": await world.community("archived"),
             "elsewhere": await world.community("elsewhere"),
         }
+        await world.pool.execute(
+            "insert into country (id, alpha2, alpha3, name) values (276, 'DE', 'DEU', 'Germany')"
+            " on conflict do nothing"
+        )
         for handle in ("author", "other", "banned", "suspended", "gone", "moderator_", "founder"):
             self.callers[handle] = await world.register(handle)
         for community in ("open", "closed", "archived"):
@@ -189,7 +195,7 @@ class Scene:
             id = str(new_id(276))
             values = {"community": "nowhere", "post_id": id, "comment_id": id}
             other = {"draft_id": id, "account": "nobody_here", "other_post_id": str(new_id(276))}
-            return values | other
+            return values | other | {"guide_id": id}
         author = self.callers["author"]
         assert author is not None
         slugs = {"private": "closed", "archived": "archived", "full": "elsewhere"}
@@ -225,7 +231,8 @@ class Scene:
         )
         other_post_id = await self._world.post(self._ids[slug], author)
         values = {"community": slug, "post_id": str(post_id), "comment_id": str(comment_id)}
-        other = {"draft_id": str(draft_id), "account": "other"}
+        guide_id = await self._guide()
+        other = {"draft_id": str(draft_id), "account": "other", "guide_id": str(guide_id)}
         return values | other | {"other_post_id": str(other_post_id)}
 
     async def _ask_poll(self, post_id: UUID, *, closed: bool) -> None:
@@ -242,6 +249,16 @@ class Scene:
             " where id = $1",
             post_id,
         )
+
+    async def _guide(self) -> UUID:
+        id = new_id(276)
+        await self._world.pool.execute(
+            "insert into guide (id, country_id, reference, language, title, body_markdown,"
+            " body_html, authority, source_url, as_of, last_checked)"
+            " values ($1::uuid, 276, $1::uuid::text, 'en', '', '', '', '', '', now(), now())",
+            id,
+        )
+        return id
 
     async def _comment(self, post_id: UUID, author: Person) -> UUID:
         id = new_id(276)

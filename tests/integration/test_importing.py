@@ -18,7 +18,7 @@ from storage.postgres import Pool, connect
 from storage.seed import seed
 
 STARTER = Path(__file__).parents[2] / "config" / "starter"
-TABLES = ("account", "community", "post", "comment", "stream", "stream_event", "pgqueuer")
+TABLES = ("account", "community", "post", "comment", "stream", "guide", "stream_event", "pgqueuer")
 
 
 class Silent:
@@ -46,8 +46,8 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 async def contents(pool: Pool) -> dict[str, list[asyncpg.Record]]:
     return {
-        table: await pool.fetch(f"select * from {table} order by id") for table in TABLES[:5]
-    } | {table: await pool.fetch(f"select * from {table}") for table in TABLES[5:]}
+        table: await pool.fetch(f"select * from {table} order by id") for table in TABLES[:6]
+    } | {table: await pool.fetch(f"select * from {table}") for table in TABLES[6:]}
 
 
 def account(handle: str, **changes: Any) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def write(directory: Path, **files: list[Any]) -> None:
 async def run(directory: Path, url: str) -> tuple[Summary, Silent]:
     silent = Silent()
     summary = await import_dump(directory, url, silent)
-    for tally in (summary.accounts, summary.posts, summary.comments):
+    for tally in (summary.accounts, summary.posts, summary.comments, summary.guides):
         assert tally.read == tally.written + tally.there + tally.refused
     return summary, silent
 
@@ -95,6 +95,7 @@ async def test_the_starter_content_is_complete_and_comes_once(
     assert (summary.accounts.written, summary.posts.written, summary.comments.written) == (
         551, 153, 580,
     )  # fmt: skip
+    assert summary.guides.written == 62
     done, total = silent.advanced[-1]
     assert done == total > 0
     first = await contents(pool)
