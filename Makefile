@@ -16,6 +16,8 @@ INSTALLED := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.runtime)
 COMPILED := build/.compiled
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-header --python-version 3.11 --override requirements-overrides.txt
+# Each process has stores of its own. Tests that start a whole server run one after the other.
+PARALLEL := --numprocesses=auto --maxprocesses=8 --dist=loadfile
 NODE_MODULES := $(JS)/node_modules/.installed
 
 .PHONY: help run demo test test-unit test-property test-integration test-e2e test-fault coverage \
@@ -34,7 +36,8 @@ demo: $(INSTALLED) $(COMPILED) ## Start Serai with the starter content imported
 test: $(VENV)/.dev $(NODE_MODULES) ## Check and test everything; ARGS="..." goes to pytest
 	@status=0; \
 	$(MAKE) --no-print-directory --keep-going check || status=$$?; \
-	$(PY) -m pytest $(ARGS) || status=$$?; \
+	$(PY) -m pytest $(PARALLEL) tests/unit tests/property tests/integration $(ARGS) || status=$$?; \
+	$(PY) -m pytest tests/e2e tests/fault $(ARGS) || status=$$?; \
 	exit $$status
 
 test-unit: $(VENV)/.dev ## Pure tests: no sockets, no stores
@@ -44,7 +47,7 @@ test-property: $(VENV)/.dev ## Generated cases over reducers and codecs
 	@exec $(PY) -m pytest tests/property $(ARGS)
 
 test-integration: $(VENV)/.dev ## Against the embedded PostgreSQL and Valkey
-	@exec $(PY) -m pytest tests/integration $(ARGS)
+	@exec $(PY) -m pytest $(PARALLEL) tests/integration $(ARGS)
 
 test-e2e: $(VENV)/.dev $(NODE_MODULES) ## A real server and real SDK clients
 	@exec $(PY) -m pytest tests/e2e $(ARGS)

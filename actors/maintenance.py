@@ -39,21 +39,19 @@ class Maintenance:
     async def maintain_streams(self, payload: bytes) -> None:
         """Makes stream partitions ahead and drops those past their retention.
 
-        The lock is the session's, because a partition is detached outside of a transaction. Who
-        does not get it has nothing to do: another run is at it.
+        The lock is the session's, because a partition is detached outside of a transaction; the
+        pool lets go of it with the connection. Who does not get it has nothing to do: another run
+        is at it.
         """
         async with acquire(self._pool) as connection:
             if not await connection.fetchval("select pg_try_advisory_lock($1)", MAINTENANCE_LOCK):
                 return
-            try:
-                today = self._now().date()
-                made = await streams.ensure_partitions(
-                    connection, today, self._streams.partitions_ahead_days
-                )
-                before = today - timedelta(days=self._streams.retention_days)
-                dropped = await streams.drop_partitions(connection, before)
-            finally:
-                await connection.execute("select pg_advisory_unlock($1)", MAINTENANCE_LOCK)
+            today = self._now().date()
+            made = await streams.ensure_partitions(
+                connection, today, self._streams.partitions_ahead_days
+            )
+            before = today - timedelta(days=self._streams.retention_days)
+            dropped = await streams.drop_partitions(connection, before)
         if made or dropped:
             _log.info("stream partitions: made %s, dropped %s", made, dropped)
 
