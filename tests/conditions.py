@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 
@@ -13,6 +13,13 @@ async def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> No
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - conditions are anything, also outside this process
             await asyncio.sleep(0.01)
+
+
+async def wait_until_async(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
+    """The same, where the condition has to be asked for, of a database for instance."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - nothing signals
+            await asyncio.sleep(0.02)
 
 
 def process_ended(pid: int) -> bool:

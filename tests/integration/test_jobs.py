@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from config.settings import Postgres
 from storage import jobs
 from storage.postgres import Connection, Pool, connect, in_transaction
+from tests.conditions import wait_until_async
 
 pytestmark = pytest.mark.integration
 
@@ -22,12 +23,6 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     pool = await connect(database_url, Postgres())
     yield pool
     await pool.close()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not await condition():  # noqa: ASYNC110  (Postgres is asked, nothing signals)
-            await asyncio.sleep(0.02)
 
 
 async def test_a_job_comes_and_goes_with_its_transaction(pool: Pool) -> None:
@@ -129,7 +124,7 @@ async def test_long_jobs_leave_hands_to_others(pool: Pool, database_url: str) ->
     )
     try:
         await in_transaction(pool, lambda c: jobs.enqueue(c, "short", delay_seconds=0.3))
-        await until(empty)
+        await wait_until_async(empty)
     finally:
         stop.set()
         await task

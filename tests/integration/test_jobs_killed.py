@@ -19,6 +19,7 @@ from actors.job_tools import JobTools
 from config.errors import AppError
 from config.settings import Postgres, Settings
 from storage.postgres import Pool
+from tests.conditions import wait_until_async
 from tests.integration.content import content_on
 from tests.integration.test_jobs_twice import CASES, snapshot
 from tests.stores import PostgresForTests
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.integration
 
 # More than any job has; one that has more would never be run to its end.
 _MOST_STATEMENTS: Final = 400
+_KILLED: Final = "killed"
 
 
 class Fuse:
@@ -45,7 +47,7 @@ class Fuse:
 def _dying(fuse: Fuse) -> type[asyncpg.Connection[Any]]:
     """Connections of a process that dies when `fuse` has burnt: their transactions roll back."""
 
-    class Dying(asyncpg.Connection):  # type: ignore[misc, type-arg]
+    class Dying(asyncpg.Connection):
         async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
             if not args:  # else it goes through _do_execute
                 fuse.burn(self)
@@ -53,11 +55,11 @@ def _dying(fuse: Fuse) -> type[asyncpg.Connection[Any]]:
 
         async def _do_execute(self, *args: Any, **named: Any) -> Any:
             fuse.burn(self)
-            return await super()._do_execute(*args, **named)
+            return await super()._do_execute(*args, **named)  # type: ignore[misc]
 
         async def _executemany(self, *args: Any, **named: Any) -> Any:
             fuse.burn(self)
-            return await super()._executemany(*args, **named)
+            return await super()._executemany(*args, **named)  # type: ignore[misc]
 
     return Dying
 
@@ -94,6 +96,19 @@ def other_database_url(postgres_server: PostgresForTests) -> Iterator[str]:
     postgres_server.drop_database(url)
 
 
+async def _wait_for_their_end(pool: Pool) -> None:
+    """The server notices a moment later; until then it holds the locks of who died."""
+
+    async def gone() -> bool:
+        return not await pool.fetchval(
+            "select count(*) from pg_stat_activity where application_name = $1"
+            " and datname = current_database()",
+            _KILLED,
+        )
+
+    await wait_until_async(gone)
+
+
 def _tools(pool: Pool, settings: Settings) -> JobTools:
     return JobTools(pool, lambda _: None, settings)
 
@@ -110,11 +125,15 @@ async def test_a_worker_killed_at_any_statement_loses_and_doubles_nothing(
         killed = 0
         for statements in range(_MOST_STATEMENTS):
             async with asyncpg.create_pool(
-                database_url, min_size=1, connection_class=_dying(Fuse(statements))
+                database_url,
+                min_size=1,
+                connection_class=_dying(Fuse(statements)),
+                server_settings={"application_name": _KILLED},
             ) as pool:
                 if await _until_dead(entry.make(_tools(pool, settings))(payload)):
                     break
             killed += 1
+            await _wait_for_their_end(content.pool)
         else:
             pytest.fail("it never came to its end")
         assert killed > 0, "the job asked the database for nothing"

@@ -21,6 +21,7 @@ from config.settings import Postgres, Settings
 from storage import jobs
 from storage.schedule import Recurring
 from storage.streams import ensure_partitions
+from tests.conditions import wait_until_async
 from tests.integration.feed_world import World, world
 
 DEADLINE_SECONDS = 20.0
@@ -42,12 +43,6 @@ async def worker(database_url: str, here: World) -> AsyncIterator[tuple[Worker, 
     await worker.start()
     yield worker, published
     await worker.stop()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not await condition():  # noqa: ASYNC110  (Postgres is asked, nothing signals)
-            await asyncio.sleep(0.02)
 
 
 async def enqueue(here: World, payload: bytes, *, entrypoint: str = "notify") -> int:
@@ -86,7 +81,7 @@ async def test_a_job_notifies_and_leaves_the_queue(
 ) -> None:
     running, published = worker
     job_id = await enqueue(here, comments(await reply(here)))
-    await until(lambda: gone(here, job_id))
+    await wait_until_async(lambda: gone(here, job_id))
     assert len(published) == 1
     assert await here.pool.fetchval("select count(*) from notification") == 1
     assert await here.pool.fetchval("select count(*) from job_attempt") == 0
@@ -98,14 +93,14 @@ async def test_the_worker_comes_back_when_the_server_cuts_it_off(
 ) -> None:
     running, _ = worker
     first = await enqueue(here, comments())
-    await until(lambda: gone(here, first))
+    await wait_until_async(lambda: gone(here, first))
     for _ in range(3):
         await here.pool.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where datname = current_database() and application_name in ('jobs', 'worker')"
         )
     second = await enqueue(here, comments(await reply(here)))
-    await until(lambda: gone(here, second))
+    await wait_until_async(lambda: gone(here, second))
     assert await here.pool.fetchval("select count(*) from notification") == 1
     running.check_health()
 
@@ -119,7 +114,7 @@ async def test_a_job_of_a_dead_worker_is_taken_over(
         " heartbeat = now() - interval '6 seconds' where id = $1",
         job_id,
     )
-    await until(lambda: gone(here, job_id))
+    await wait_until_async(lambda: gone(here, job_id))
     assert await here.pool.fetchval("select count(*) from notification") == 1
 
 
@@ -136,7 +131,7 @@ async def test_health_tells_of_a_dead_loop(here: World, database_url: str) -> No
             return True
         return False
 
-    await until(unhealthy)
+    await wait_until_async(unhealthy)
     await worker.stop()
 
 
@@ -183,8 +178,8 @@ async def test_each_kind_of_worker_runs_its_own_jobs(here: World, database_url: 
     light = {"entrypoints": [noted("quick", by_light), noted("slow", by_light, "ai")]}
     ai = {"entrypoints": [noted("quick", by_ai), noted("slow", by_ai, "ai")], "kind": "ai"}
     async with workers(database_url, light | {"recurring": ()}, ai):
-        await until(lambda: gone(here, quick))
-        await until(lambda: gone(here, slow))
+        await wait_until_async(lambda: gone(here, quick))
+        await wait_until_async(lambda: gone(here, slow))
     assert (by_light, by_ai) == (["quick"], ["slow"])
 
 
@@ -197,7 +192,7 @@ async def test_several_workers_run_each_tick_once(here: World, database_url: str
         return len(notes) >= 2 and not await here.pool.fetchval("select count(*) from pgqueuer")
 
     async with workers(database_url, options, options, options):
-        await until(all_ran)
+        await wait_until_async(all_ran)
     assert sorted(notes) == ["tick", "tock"]
     assert await here.pool.fetchval("select count(*) from job_schedule") == 2
 
@@ -225,7 +220,7 @@ async def test_a_worker_knows_how_much_there_is_to_do(here: World, database_url:
         async def seen() -> bool:
             return begun.is_set() and worker.depth == 3
 
-        await until(seen)
+        await wait_until_async(seen)
         assert value("serai_jobs_due") == 3
         assert value("serai_jobs_held") == 1
         release.set()
@@ -234,7 +229,7 @@ async def test_a_worker_knows_how_much_there_is_to_do(here: World, database_url:
         async def all_ran() -> bool:
             return REGISTRY.get_sample_value("serai_jobs_total", done) == 4
 
-        await until(all_ran)
+        await wait_until_async(all_ran)
         assert value("serai_job_seconds_count") == 4
 
 
@@ -268,11 +263,11 @@ async def test_a_job_that_killed_its_worker_five_times_is_held(
         return await status(here, job_id) == "failed"
 
     async with working(here, database_url, handler):
-        await until(held)
+        await wait_until_async(held)
         assert ran == []
         # An operator puts it back: it has all its attempts again.
         await here.pool.execute("update pgqueuer set status = 'queued' where id = $1", job_id)
-        await until(lambda: gone(here, job_id))
+        await wait_until_async(lambda: gone(here, job_id))
     assert ran == [b""]
 
 
@@ -303,7 +298,7 @@ async def test_a_failing_job_is_tried_again_later_and_held_in_the_end(
         )
 
     async with working(here, database_url, handler):
-        await until(settled)
+        await wait_until_async(settled)
 
 
 async def test_an_outage_of_the_database_counts_against_no_job(
@@ -321,7 +316,7 @@ async def test_an_outage_of_the_database_counts_against_no_job(
             raise failures.pop()
 
     async with working(here, database_url, handler):
-        await until(lambda: gone(here, job_id))
+        await wait_until_async(lambda: gone(here, job_id))
     assert failures == []
     assert waits == [0, 1, 2, 3]
     assert await here.pool.fetchval("select count(*) from job_attempt") == 0
@@ -340,7 +335,7 @@ async def test_an_outage_takes_back_no_attempt_but_its_own(here: World, database
         return await status(here, job_id) == "failed"
 
     async with working(here, database_url, handler):
-        await until(held)
+        await wait_until_async(held)
     assert failures == []
 
 
@@ -368,7 +363,7 @@ async def test_an_attempt_that_can_t_be_counted_is_put_off(
     monkeypatch.setattr(jobs, "forget_attempts", failing("forget"))
     job_id = await enqueue(here, b"")
     async with working(here, database_url, handler):
-        await until(lambda: gone(here, job_id))
+        await wait_until_async(lambda: gone(here, job_id))
     assert (ran, failures) == ([b""], {"begin": 0, "forget": 0})
 
 
