@@ -26,6 +26,7 @@ _END: Final = re.compile(r"[.!?…]+|[。！？｡．؟۔।॥။៕។።፧]+
 _ANYWHERE: Final = frozenset("。！？｡．؟۔।॥။៕។።፧\n")
 _CLOSING: Final = frozenset("\"'”’»)]」』）】》")
 _WORD: Final = re.compile(r"\S+\s*")
+_GAP: Final = 2  # the blank line between blocks
 
 
 class Block(NamedTuple):
@@ -40,8 +41,8 @@ def size(text: str) -> int:
 
 
 def chunks(blocks: Iterable[Block], max_size: int = MAX_SIZE) -> list[str]:
-    """At most MAX_CHUNKS, none empty, each of `max_size` at most, in the order of the text; blocks
-    of one chunk stand on lines of their own."""
+    """At most MAX_CHUNKS, none empty, each of `max_size` at most, in the order of the text. Blank
+    lines part the blocks of a chunk, so that headings can be told from lines of lists."""
     found: list[str] = []
     current: list[str] = []
     current_size = 0
@@ -49,22 +50,22 @@ def chunks(blocks: Iterable[Block], max_size: int = MAX_SIZE) -> list[str]:
 
     def close(keep: int = 0) -> None:
         nonlocal current, current_size, headings
-        text = "\n".join(current[: len(current) - keep]).strip()
+        text = "\n\n".join(current[: len(current) - keep]).strip()
         if text:
             found.append(text)
         current = current[len(current) - keep :]
-        current_size = sum(size(piece) + 1 for piece in current)
+        current_size = sum(size(piece) + _GAP for piece in current)
         headings = keep
 
     for block in blocks:
         if block.heading and current_size >= SECTION_SIZE and not headings:
             close()
         for piece in _pieces(block.text.strip(), max_size):
-            needed = size(piece) + 1
-            if current_size + needed > max_size + 1:
+            needed = size(piece) + _GAP
+            if current_size + needed > max_size + _GAP:
                 kept = headings if headings < len(current) else 0
-                kept_size = sum(size(each) + 1 for each in current[len(current) - kept :])
-                close(kept if kept_size + needed <= max_size + 1 else 0)
+                kept_size = sum(size(each) + _GAP for each in current[len(current) - kept :])
+                close(kept if kept_size + needed <= max_size + _GAP else 0)
             current.append(piece)
             current_size += needed
             headings = headings + 1 if block.heading else 0

@@ -77,12 +77,12 @@ def test_a_heading_goes_with_what_follows_it() -> None:
     body = "x" * 500
     found = chunks([Block(body), Block("Fees", True), Block("EUR 75. " * 60)])
     assert found[0] == body
-    assert found[1].startswith("Fees\nEUR 75.")
+    assert found[1].startswith("Fees\n\nEUR 75.")
     short = chunks([Block("A", True), Block("one"), Block("B", True), Block("two")])
-    assert short == ["A\none\nB\ntwo"]
+    assert short == ["A\n\none\n\nB\n\ntwo"]
 
 
 def test_a_heading_is_not_left_behind_where_its_text_has_no_room() -> None:
     first, second = chunks([Block("y" * 280), Block("Fees", True), Block("z" * (MAX_SIZE - 100))])
     assert first == "y" * 280
-    assert second.startswith("Fees\nzzz")
+    assert second.startswith("Fees\n\nzzz")
