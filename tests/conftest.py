@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.stores import PostgresForTests
+
+# No test is judged by the clock: on a busy machine any example may take long.
+settings.register_profile("serai", deadline=None)
+settings.load_profile("serai")
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def running() -> Iterator[Running]:
         runner.run(stack.aclose())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     route=st.sampled_from(ROUTES),
     method=st.sampled_from([None, None, None, "OPTIONS", "PATCH", "BREW"]),

@@ -102,9 +102,11 @@ async def come(
         server = servers[number % len(servers)]
         client = RawClient(await stack.enter_async_context(session.ws_connect(server.url)))
         connected = await client.connect(connection_token(f"user-{number % USERS}"))
-        reply = await client.ask(
-            "subscribe", channel=ROOM, recover=True, epoch=since.epoch, offset=since.offset
-        )
+        reply: dict[str, Any] = {"error": {"temporary": True}}
+        while reply.get("error", {}).get("temporary"):  # as SDKs do
+            reply = await client.ask(
+                "subscribe", channel=ROOM, recover=True, epoch=since.epoch, offset=since.offset
+            )
         result = reply["subscribe"]
         assert result["recovered"] is True
         offsets = [p["offset"] for p in result.get("publications", [])]

@@ -85,7 +85,7 @@ class Model:
             assert got == durable
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.lists(wants, min_size=READERS, max_size=READERS), steps)
 def test_order_completeness_and_deltas(first: list[Wants], plan: list[Step]) -> None:
     asyncio.run(_run(first, plan))

@@ -185,7 +185,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 @every_loop
 @every_fan
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     plan=steps,
     tick_nanoseconds=st.sampled_from([0, 50_000, 10**9]),

@@ -103,7 +103,7 @@ feeds = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(feeds, st.integers(1, 40), st.booleans())
 def test_a_walk_shows_every_post_once(feed: Feed, limit: int, joined: bool) -> None:
     posts = feed.posts()
@@ -124,7 +124,7 @@ def test_a_walk_shows_every_post_once(feed: Feed, limit: int, joined: bool) -> N
     assert set(seen) == {post.id for post in posts}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(feeds, st.integers(1, 40))
 def test_no_community_has_more_than_its_part_while_others_have_posts(
     feed: Feed, limit: int
@@ -147,7 +147,7 @@ def test_no_community_has_more_than_its_part_while_others_have_posts(
         carried = merged.carried
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(feeds, st.integers(8, 40))
 def test_no_author_has_more_than_three_while_others_have_posts(feed: Feed, limit: int) -> None:
     """On the first page, each post in a community of its own, as far as deferring goes."""

@@ -74,7 +74,7 @@ class Client:
         self.last = pub["offset"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps)
 def test_no_gap_no_duplicate_nothing_early(plan: list[tuple[str, int]]) -> None:
     asyncio.run(_run(plan))
@@ -169,7 +169,7 @@ members = st.one_of(
 frames = st.lists(st.lists(members, min_size=1, max_size=5), max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.booleans(), frames, st.lists(st.binary(max_size=30), max_size=2))
 def test_any_commands(connect: bool, plan: list[list[dict[str, Any]]], noise: list[bytes]) -> None:
     asyncio.run(_any_commands(connect, plan, noise))

@@ -203,7 +203,7 @@ async def _compare(said: Spoken) -> None:
     assert results == [results[0]] * len(results)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(spoken())
 def test_cut_as_it_may_be_it_is_answered_the_same(said: Spoken) -> None:
     asyncio.run(_compare(said))

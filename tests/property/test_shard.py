@@ -211,7 +211,7 @@ class World:
         raise AssertionError("the gateways did not catch up")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(operations, st.sampled_from([1, 3, 1000]), st.sampled_from([3, 10_000]))
 def test_every_gateway_sees_every_offset_once_in_order(
     steps: list[tuple[Any, ...]], ring: int, mailbox: int
@@ -229,7 +229,7 @@ def test_every_gateway_sees_every_offset_once_in_order(
             assert fold(page + [p.data for p in seen]) == fold(world.log.events[channel])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     operations, st.sampled_from([3, 1000]), st.lists(st.integers(0, 5), min_size=12, max_size=12)
 )
@@ -270,7 +270,7 @@ def test_history_never_brings_removed_text_back(
         asyncio.run(play())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(operations, st.integers(0, 10), operations)
 def test_after_a_restore_everyone_starts_anew_in_the_new_epoch(
     before: list[tuple[Any, ...]], kept: int, after: list[tuple[Any, ...]]

@@ -191,7 +191,7 @@ async def play(steps: list[tuple[Any, ...]]) -> None:
             assert counted == m.PresenceReply(len(present), len(users))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(operations)
 def test_joins_and_leaves_are_the_differences_of_the_list(steps: list[tuple[Any, ...]]) -> None:
     asyncio.run(play(steps))

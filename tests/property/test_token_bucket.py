@@ -91,7 +91,7 @@ leased = st.builds(Rule, st.floats(20, 60_000, allow_nan=False), st.integers(1, 
 unleased = st.builds(Rule, st.floats(1, 19, allow_nan=False), st.integers(1, 10))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.one_of(leased, unleased),
     st.integers(1, 3),
@@ -125,7 +125,7 @@ def test_gateways_exceed_a_limit_by_at_most_one_lease_each(
     assert_bounded(asyncio.run(play()), rule, extra=gateways * rule.lease_size)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(leased, st.lists(pauses, min_size=1, max_size=60))
 def test_one_gateway_alone_wastes_no_token_while_its_leases_live(
     rule: Rule, waits: list[Fraction]
