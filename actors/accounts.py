@@ -49,6 +49,8 @@ from actors.people_messages import PeopleRequest
 from actors.profile import Profile
 from actors.shard_messages import Publication
 from actors.sign_in import SignIn
+from actors.timelines import Timelines
+from actors.visa_messages import VisaWrite
 from config.errors import AppError
 from config.settings import Auth
 from storage import memberships, notifications
@@ -88,6 +90,7 @@ class Accounts:
         self._own = MemberState(pool, self._profile)
         self._own_data = OwnData(pool, secret, self._passwords, self._publish_events, clock)
         self._groups = Groups(pool, self._publish_events)
+        self._timelines = Timelines(pool, clock)
         self._sign_in = SignIn(pool, settings, secret, self._passwords, self._publish_events, clock)
 
     async def handle_batch(self, requests: Sequence[PeopleRequest]) -> list[Outcome]:
@@ -112,6 +115,8 @@ class Accounts:
     async def _answer(self, request: PeopleRequest) -> Reply:
         if isinstance(request, GroupRequest):
             return await self._groups.answer(request)
+        if isinstance(request, VisaWrite):
+            return await self._timelines.answer(request)
         match request:
             case Register():
                 return await self._sign_in.register(request)

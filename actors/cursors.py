@@ -50,6 +50,8 @@ class CursorKind(enum.IntEnum):
     # 60 and up: what is said about content, and guides.
     GUIDES = 60
     GUIDE_HISTORY = 61
+    # 80 and up: visa tools.
+    TIMELINES = 80
 
 
 def encode_cursor(kind: CursorKind, scope: str, value: object) -> str:

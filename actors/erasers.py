@@ -226,6 +226,7 @@ ERASERS: Final[tuple[Eraser, ...]] = (
     _renaming("community_log", "actor_id"),
     # The detail of a ban is what a moderator wrote about the account.
     _renaming("community_log", "subject_id", ", detail = '{}'"),
+    Eraser("timeline.account_id", _rows(erasure.timelines)),
     Eraser("vote.account_id", _rows(erasure.votes)),
     Eraser("comment.author_id", _comments, also=("revision.editor_id",)),
     Eraser("post.author_id", _posts, also=("revision.editor_id",)),

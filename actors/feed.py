@@ -1,4 +1,4 @@
-"""The Feed actor: feeds of posts and the directory. A plain class that serve_app deploys.
+"""The Feed actor: feeds of posts, the directory, visa tools. A plain class that serve_app deploys.
 
 Equal requests of a batch are computed once, and a page that is the same for everyone once for all
 who ask, whoever they are.
@@ -23,7 +23,6 @@ from actors.home_reads import HomeReader
 from actors.messages import (
     GUEST,
     Failure,
-    FeedRequest,
     ListCommunities,
     ListCountries,
     ListGuides,
@@ -35,12 +34,15 @@ from actors.messages import (
     ReadGuide,
     ReadGuideHistory,
     ReadHome,
-    ReferenceRead,
     Reply,
 )
 from actors.outcomes import answer, settle
+from actors.processing import ProcessingReader
+from actors.public_messages import PublicRead
 from actors.shard_messages import StreamPosition
+from actors.timeline_reads import TimelineReader
 from actors.top_reads import SLOW_SECONDS, TopPage, TopReader, TopRequest
+from actors.visa_messages import ProcessingRead, TimelineRead
 from config.settings import Guides
 from storage import feeds
 from storage.communities import not_found
@@ -77,12 +79,14 @@ class Feed:
         self._guides = GuideReader(self._readers, guides or Guides())
         self._home = HomeReader(self._readers, clock_ms)
         self._tops = TopReader(orders, clock_ms, slow_seconds)
+        self._timelines = TimelineReader(self._readers, clock_ms)
+        self._processing = ProcessingReader(self._readers, clock_ms)
         self._clock_ms = clock_ms
 
-    async def handle_batch(self, requests: Sequence[FeedRequest]) -> list[Outcome]:
+    async def handle_batch(self, requests: Sequence[PublicRead]) -> list[Outcome]:
         """One outcome a request, in order. All run concurrently."""
         outcomes: list[Outcome] = [Failure("internal")] * len(requests)
-        groups: dict[FeedRequest, list[int]] = {}
+        groups: dict[PublicRead, list[int]] = {}
         for place, request in enumerate(requests):
             groups.setdefault(_of_anyone(request), []).append(place)
         async with asyncio.TaskGroup() as tasks:
@@ -91,11 +95,11 @@ class Feed:
         return outcomes
 
     async def _answer(
-        self, requests: Sequence[FeedRequest], places: Sequence[int], outcomes: list[Outcome]
+        self, requests: Sequence[PublicRead], places: Sequence[int], outcomes: list[Outcome]
     ) -> None:
         """Requests that differ by their callers alone: asked again for each caller only where the
         first one's answer is not everyone's."""
-        waiting: dict[FeedRequest, list[int]] = {}
+        waiting: dict[PublicRead, list[int]] = {}
         for place in places:
             waiting.setdefault(requests[place], []).append(place)
         while waiting:
@@ -108,7 +112,11 @@ class Feed:
             for place in mine:
                 outcomes[place] = outcome
 
-    async def _dispatch(self, request: FeedRequest) -> Reply:
+    async def _dispatch(self, request: PublicRead) -> Reply:
+        if isinstance(request, TimelineRead):
+            return await self._timelines.answer(request)
+        if isinstance(request, ProcessingRead):
+            return await self._processing.answer(request)
         match request:
             case ReadFeed():
                 return await self._read_feed(request)
@@ -207,8 +215,8 @@ def _shown_of_top(top: TopPage, limit: int, since: UUID) -> _Shown:
     return _Shown(top.page, items, after, top.position)
 
 
-def _of_anyone(request: FeedRequest) -> FeedRequest:
-    if isinstance(request, ReferenceRead):
+def _of_anyone(request: PublicRead) -> PublicRead:
+    if "caller" not in request.__struct_fields__:
         return request
     return msgspec.structs.replace(request, caller=GUEST)
 

@@ -75,7 +75,7 @@ class ThreadDeployment:
 class FeedDeployment:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         from actors.feed import Feed
-        from actors.messages import FeedRequest
+        from actors.public_messages import PublicRead
         from storage.directory import Directory
         from storage.feed_orders import FeedOrders
         from storage.redis import RedisGuard, open_redis
@@ -93,7 +93,7 @@ class FeedDeployment:
             orders=FeedOrders(self._redis),
             guides=settings.guides,
         )
-        self._decoder = msgspec.msgpack.Decoder(list[FeedRequest])
+        self._decoder = msgspec.msgpack.Decoder(list[PublicRead])
 
     async def call(self, payload: bytes) -> bytes:
         return encode(await self._feed.handle_batch(self._decoder.decode(payload)))

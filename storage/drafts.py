@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from config.errors import AppError
+from storage.idempotency import first_of_key
 from storage.postgres import Connection
 
 MAX_DRAFTS: Final = 100
@@ -95,7 +96,7 @@ async def create(
     """
     first = None
     if key is not None:
-        first = await _first_of_key(connection, account_id, id, key, hash)
+        first = await first_of_key(connection, account_id, id, key, hash)
     if first is not None:
         return await read(connection, account_id, first)
     count = await connection.fetchval(
@@ -109,31 +110,6 @@ async def create(
     )  # fmt: skip
     assert row is not None
     return _draft(row)
-
-
-async def _first_of_key(
-    connection: Connection, account_id: UUID, id: UUID, key: str, hash: bytes
-) -> UUID | None:
-    """The draft that was made with the key before; else None, and the key is taken for `id`."""
-    taken = await connection.fetchval(
-        "insert into idempotency (account_id, key, request_hash, status, resource_id)"
-        " values ($1, $2, $3, 201, $4) on conflict do nothing returning resource_id",
-        account_id,
-        key,
-        hash,
-        id,
-    )
-    if taken is not None:
-        return None
-    row = await connection.fetchrow(
-        "select request_hash, resource_id from idempotency where account_id = $1 and key = $2",
-        account_id,
-        key,
-    )
-    if row is None or row["request_hash"] != hash:
-        raise AppError("conflict", "This Idempotency-Key was used for something else.")
-    first: UUID = row["resource_id"]
-    return first
 
 
 async def replace(

@@ -49,6 +49,18 @@ async def votes(connection: Connection, account_id: UUID) -> int:
     return _count(await connection.execute(_VOTES, account_id))
 
 
+# By index timeline_account in every partition.
+_TIMELINES: Final = f"""
+    delete from timeline t using (
+        select country_id, id from timeline where account_id = $1 limit {BATCH}
+    ) mine
+    where t.country_id = mine.country_id and t.id = mine.id"""
+
+
+async def timelines(connection: Connection, account_id: UUID) -> int:
+    return _count(await connection.execute(_TIMELINES, account_id))
+
+
 # Communities in the order of their ids: two who leave the same ones at once must not deadlock.
 _LEAVE: Final = f"""
     with mine as (

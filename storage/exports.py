@@ -122,6 +122,13 @@ PARTS: Final[tuple[Part, ...]] = (
         _fields("post_id", "comment_id", "read_at"),
     ),
     _part(
+        "timelines", "timeline.account_id", "id",
+        _fields(
+            "id", "visa_type", "consulate", "events", "status", "former", "created_at",
+            "edited_at",
+        ) + ", 'country', (select c.alpha2 from country c where c.id = t.country_id)",
+    ),
+    _part(
         "files", "media.owner_id", "id",
         _fields("id", "file_name", "content_type", "size_bytes", "state", "created_at"),
     ),

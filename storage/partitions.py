@@ -29,7 +29,7 @@ from config.errors import AppError
 
 _log = logging.getLogger(__name__)
 
-PARENTS: Final = ("post", "comment", "vote", "revision")
+PARENTS: Final = ("post", "comment", "vote", "revision", "timeline")
 BATCH: Final = 2_000
 _LOCK_SECONDS: Final = 2
 _LOCK_ATTEMPTS: Final = 60

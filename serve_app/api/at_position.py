@@ -5,12 +5,12 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from actors.messages import (
-    FeedRequest,
     Reply,
     ThreadRead,
     ThreadWrite,
 )
 from actors.people_messages import PeopleRead, PeopleWrite
+from actors.public_messages import PublicRead
 from serve_app.gateway.backends import Backends
 
 
@@ -27,7 +27,7 @@ class AtPosition:
     async def thread_read(self, request: ThreadRead) -> Reply:
         return await self._backends.thread_read(replace(request, position=self._position))
 
-    async def feed(self, request: FeedRequest) -> Reply:
+    async def feed(self, request: PublicRead) -> Reply:
         return await self._backends.feed(replace(request, position=self._position))
 
     # Accounts reads from the primary.

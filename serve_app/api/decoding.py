@@ -49,7 +49,7 @@ def decode_query(kind: type[T], query: MultiMapping[str]) -> T:
 
 def _given(kind: type[Any], query: MultiMapping[str]) -> dict[str, str]:
     given: dict[str, str] = {}
-    for name in kind.__struct_fields__:
+    for name in kind.__struct_encode_fields__:
         values = query.getall(name, [])
         if len(values) > 1:
             raise AppError("invalid", "The query does not fit.", errors=((name, "given twice"),))

@@ -18,13 +18,12 @@ from actors.member_messages import (
 )
 from actors.messages import Reply
 from serve_app.api.call import Call
-from serve_app.api.fields import CommunityKey, Cursor, Language, Limit, PostText, Tags
+from serve_app.api.fields import CommunityKey, Cursor, Language, Limit, PostText, Revision, Tags
 from serve_app.api.member_schemas import Draft, DraftPage
 from serve_app.api.route import Nothing, Route
 
 # Nothing of a draft has to be finished.
 DraftTitle = Annotated[str, Meta(max_length=300)]
-Revision = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class DraftBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -329,7 +329,7 @@ class Endpoint(Generic[B, Q]):
 
     def _page_headers(self, reply: Reply) -> CIMultiDict[str]:
         headers = self._services.headers.base.copy()
-        headers[hdrs.CONTENT_TYPE] = "application/json"
+        headers[hdrs.CONTENT_TYPE] = self._route.content_type
         headers[hdrs.ETAG] = etag_of(reply.body)
         headers[hdrs.CACHE_CONTROL] = self._page_age
         headers[hdrs.VARY] = self._page_vary

@@ -60,6 +60,11 @@ Country = Annotated[
     str,
     Meta(pattern=rf"^[A-Za-z]{{2}}{_END}", description="ISO 3166-1 alpha-2", examples=["DE"]),
 ]
+# Of what is written down: one country, one spelling.
+CountryCode = Annotated[
+    str, Meta(pattern=f"^[A-Z]{{2}}{_END}", description="ISO 3166-1 alpha-2", examples=["DE"])
+]
+Month = Annotated[str, Meta(pattern=f"^[0-9]{{4}}-(?:0[1-9]|1[0-2]){_END}", examples=["2026-03"])]
 VisaType = Annotated[str, Meta(min_length=1, max_length=60, examples=["student"])]
 # A community by id or slug.
 CommunityKey = Annotated[str, Meta(min_length=1, max_length=100, examples=["de-student"])]
@@ -80,6 +85,7 @@ PollOptionText = Annotated[str, Meta(min_length=1, max_length=100)]
 PollOptions = Annotated[tuple[PollOptionText, ...], Meta(min_length=2, max_length=10)]
 PollPlace = Annotated[int, Meta(ge=0, le=9, description="Of an option, from 0")]
 PollPlaces = Annotated[tuple[PollPlace, ...], Meta(max_length=10)]
+Revision = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 # Of all comments above the deepest one.
 Context = Annotated[int, Meta(ge=0, le=12)]
 VoteValue = Literal[-1, 0, 1]

@@ -41,6 +41,7 @@ from serve_app.api import (
     realtime,
     saves,
     tags,
+    timelines,
     votes,
 )
 from serve_app.api.call import CallServerApi, Services
@@ -86,6 +87,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     *follows.ROUTES,
     *mutes.ROUTES,
     *media.ROUTES,
+    *timelines.ROUTES,
     *notifications.ROUTES,
     *realtime.ROUTES,
     *docs.ROUTES,

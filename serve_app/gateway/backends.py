@@ -9,12 +9,12 @@ from aiohttp import web
 
 from actors.messages import (
     Caller,
-    FeedRequest,
     Reply,
     ThreadRead,
     ThreadWrite,
 )
 from actors.people_messages import PeopleRead, PeopleWrite
+from actors.public_messages import PublicRead
 from config.rate_limits import RouteClass
 from serve_app.gateway.leased_bucket import Verdict
 
@@ -30,7 +30,7 @@ class Backends(Protocol):
 
     async def thread_write(self, request: ThreadWrite) -> Reply: ...
     async def thread_read(self, request: ThreadRead) -> Reply: ...
-    async def feed(self, request: FeedRequest) -> Reply: ...
+    async def feed(self, request: PublicRead) -> Reply: ...
     async def accounts_read(self, request: PeopleRead) -> Reply: ...
     async def accounts_write(self, request: PeopleWrite) -> Reply: ...
 

@@ -22,7 +22,6 @@ from actors.messages import (
     ChannelGrant,
     CreateComment,
     CreatePost,
-    FeedRequest,
     Login,
     Register,
     Reply,
@@ -31,8 +30,10 @@ from actors.messages import (
     ThreadWrite,
 )
 from actors.people_messages import PeopleRead, PeopleRequest, PeopleWrite
+from actors.public_messages import PublicRead
 from actors.rate_limit import Lease, LeaseRequest
 from actors.shard_messages import ShardReply, ShardRequest
+from actors.visa_messages import CreateTimeline
 from config.errors import AppError
 from config.rate_limits import RouteClass
 from config.settings import Settings
@@ -58,7 +59,9 @@ class Shards(Protocol):
     async def call(self, index: int, request: ShardRequest) -> ShardReply: ...
 
 
-Keyed = TypeVar("Keyed", bound=CreatePost | CreateComment | CreateDraft | CreateGroup)
+Keyed = TypeVar(
+    "Keyed", bound=CreatePost | CreateComment | CreateDraft | CreateGroup | CreateTimeline
+)
 
 
 class HandleBackends:
@@ -77,7 +80,7 @@ class HandleBackends:
         self._reads: BatchedHandle[ThreadRequest] = BatchedHandle(
             "thread", thread, in_flight=4, max_batch=64, max_wait_seconds=_READS_WAIT_SECONDS
         )
-        self._feed: BatchedHandle[FeedRequest] = BatchedHandle(
+        self._feed: BatchedHandle[PublicRead] = BatchedHandle(
             "feed", feed, in_flight=2, max_wait_seconds=_READS_WAIT_SECONDS
         )
         self._people: BatchedHandle[PeopleRequest] = BatchedHandle(
@@ -104,7 +107,7 @@ class HandleBackends:
     async def thread_read(self, request: ThreadRead) -> Reply:
         return await self._reads.call(request)
 
-    async def feed(self, request: FeedRequest) -> Reply:
+    async def feed(self, request: PublicRead) -> Reply:
         return await self._feed.call(request)
 
     async def accounts_read(self, request: PeopleRead) -> Reply:
@@ -117,7 +120,7 @@ class HandleBackends:
             return await self._signing.call(request)
         if isinstance(request, MediaWrite):
             return await self._media.call(request)
-        if isinstance(request, CreateDraft | CreateGroup):
+        if isinstance(request, CreateDraft | CreateGroup | CreateTimeline):
             request = _with_key(request)
         return await self._people.call(request)
 

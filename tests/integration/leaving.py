@@ -15,6 +15,7 @@ from actors.shard_messages import Publication
 from config.settings import Settings
 from storage import account_tasks, memberships
 from storage.account_tasks import TaskJob
+from storage.identity import new_id
 from storage.postgres import in_transaction
 from tests.integration.content import RECEIVED_NS, Content
 
@@ -145,6 +146,15 @@ async def _keep(content: Content, me: UUID, ben: UUID | None, post_id: UUID) -> 
     asked = "insert into join_request (account_id, community_id, message) select $1, id, $2"
     await content.pool.execute(f"{asked} from community where slug = 'fr'", me, SECRET)
     await content.pool.execute("update community set created_by = $1 where slug = 'fr'", me)
+    await content.pool.execute(
+        "insert into timeline (country_id, id, account_id, visa_type, consulate, consulate_key,"
+        " events, status, submitted_on, former) values (276, $1, $2, 'student', $3, $3, '[]',"
+        " 'pending', '2026-01-01', jsonb_build_array($4::text))",
+        new_id(276),
+        me,
+        SECRET,
+        FORMER,
+    )
     mutes = "insert into account_mute (account_id, muted_id) values ($1, $2), ($2, $1)"
     await content.pool.execute(mutes, me, ben)
 

@@ -13,10 +13,9 @@ import pytest
 
 from actors.access_token import verify
 from actors.accounts import Accounts
-from actors.group_messages import GroupRequest
-from actors.member_messages import MemberRequest
-from actors.messages import AccountsRequest, Caller, Failure, Outcome, Register, Reply, Tokens
+from actors.messages import Caller, Failure, Outcome, Register, Reply, Tokens
 from actors.passwords import Passwords
+from actors.people_messages import PeopleRequest
 from actors.shard_messages import Publication
 from config.settings import Auth, Postgres
 from storage.identity import new_id
@@ -49,16 +48,16 @@ class World:
     accounts: Accounts
     published: list[Publication] = field(default_factory=list)
 
-    async def ask(self, request: AccountsRequest | MemberRequest | GroupRequest) -> Outcome:
+    async def ask(self, request: PeopleRequest) -> Outcome:
         (outcome,) = await self.accounts.handle_batch([request])
         return outcome
 
-    async def reply(self, request: AccountsRequest | MemberRequest | GroupRequest) -> Reply:
+    async def reply(self, request: PeopleRequest) -> Reply:
         outcome = await self.ask(request)
         assert isinstance(outcome, Reply), outcome
         return outcome
 
-    async def failure(self, request: AccountsRequest | MemberRequest | GroupRequest) -> Failure:
+    async def failure(self, request: PeopleRequest) -> Failure:
         outcome = await self.ask(request)
         assert isinstance(outcome, Failure), outcome
         return outcome

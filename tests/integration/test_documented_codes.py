@@ -14,9 +14,9 @@ import pytest
 
 from actors.access_token import sign, verify
 from actors.feed import Feed
-from actors.group_messages import GroupRequest
-from actors.member_messages import MemberRequest
-from actors.messages import AccountsRequest, Caller, Failure, FeedRequest, Reply
+from actors.messages import Caller, Failure, Reply
+from actors.people_messages import PeopleRequest
+from actors.public_messages import PublicRead
 from actors.signed_link import signed_link
 from actors.thread import Thread
 from config.settings import Auth, Gateway, Settings
@@ -58,6 +58,11 @@ BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("PUT", "/api/v1/posts/{post_id}/follow"): {"level": "all"},
     ("PUT", "/api/v1/communities/{community}/follow"): {"level": "all"},
     ("PUT", "/api/v1/posts/{post_id}/read"): {"comment_id": "{comment_id}"},
+    ("POST", "/api/v1/timelines"): {
+        "country": "DE", "visa_type": "student", "consulate": "Mumbai",
+        "events": [{"kind": "application_submitted", "date": "2026-03-01"}],
+    },
+    ("PATCH", "/api/v1/timelines/{timeline_id}"): {"consulate": "Accra", "revision": 1},
 }  # fmt: skip
 # What ends its caller, or is opened by what only an answer has: asked in a test of its own.
 ASIDE: Final = {
@@ -72,6 +77,10 @@ QUERIES: Final = {
     # Another page for each request, or the edge cache would answer.
     "/api/v1/guides": "?visa_type={guide_id}",
     "/api/v1/realtime/token": "?channel=thread:{post_id}",
+    "/api/v1/timelines": "?country=DE&consulate={post_id}",
+    "/api/v1/timelines/consulates": "?country=DE&visa_type=student",
+    "/api/v1/timelines/statistics": "?country=DE&consulate={post_id}",
+    "/api/v1/timelines/statistics.csv": "?country=DE&consulate={post_id}",
 }
 
 
@@ -85,9 +94,9 @@ class RealBackends(FakeBackends):
         feed = Feed(world.pool, directory)
 
         async def answer(request: Any) -> Reply:
-            if isinstance(request, AccountsRequest | MemberRequest | GroupRequest):
+            if isinstance(request, PeopleRequest):
                 (outcome,) = await world.accounts.handle_batch([request])
-            elif isinstance(request, FeedRequest):
+            elif isinstance(request, PublicRead):
                 (outcome,) = await feed.handle_batch([request])
             else:
                 (outcome,) = await thread.handle_batch([request])
@@ -195,7 +204,7 @@ class Scene:
             id = str(new_id(276))
             values = {"community": "nowhere", "post_id": id, "comment_id": id}
             other = {"draft_id": id, "account": "nobody_here", "other_post_id": str(new_id(276))}
-            return values | other | {"guide_id": id}
+            return values | other | {"guide_id": id, "timeline_id": id}
         author = self.callers["author"]
         assert author is not None
         slugs = {"private": "closed", "archived": "archived", "full": "elsewhere"}
@@ -231,9 +240,26 @@ class Scene:
         )
         other_post_id = await self._world.post(self._ids[slug], author)
         values = {"community": slug, "post_id": str(post_id), "comment_id": str(comment_id)}
+        timeline_id = await self._timeline(author, state)
+        other = {"draft_id": str(draft_id), "account": "other", "timeline_id": timeline_id}
         guide_id = await self._guide()
-        other = {"draft_id": str(draft_id), "account": "other", "guide_id": str(guide_id)}
-        return values | other | {"other_post_id": str(other_post_id)}
+        return values | other | {"other_post_id": str(other_post_id), "guide_id": str(guide_id)}
+
+    async def _timeline(self, author: Person, state: str) -> str:
+        """Changed on another device where content is locked, decided where it is archived."""
+        id = new_id(276)
+        await self._world.pool.execute(
+            "insert into timeline (country_id, id, account_id, visa_type, consulate, consulate_key,"
+            " events, status, submitted_on, ended_on, revision) values (276, $1, $2, 'student',"
+            " 'Lagos', 'lagos',"
+            ' \'[{"kind": "application_submitted", "date": "2026-01-01"}]\', $3,'
+            " '2026-01-01', case when $3 <> 'pending' then date '2026-03-01' end, $4)",
+            id,
+            author.id,
+            "approved" if state == "archived" else "pending",
+            2 if state == "locked" else 1,
+        )
+        return str(id)
 
     async def _ask_poll(self, post_id: UUID, *, closed: bool) -> None:
         """A closed one has votes, and its post is no longer young."""

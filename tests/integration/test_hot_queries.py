@@ -25,7 +25,6 @@ from actors.messages import (
     Caller,
     CastVote,
     DeleteComment,
-    FeedRequest,
     MergePosts,
     MovePost,
     Outcome,
@@ -44,11 +43,14 @@ from actors.messages import (
 )
 from actors.notifying import Notifier, NotifyJob
 from actors.profile import Profile
+from actors.public_messages import PublicRead
 from actors.thread import Thread
+from actors.visa_messages import ListConsulates, ListTimelines, ReadProcessing, ReadTimeline
 from storage import attachments, feeds, media
 from storage.attachments import Claim
 from storage.directory import Directory
 from storage.feed_keys import LOWEST_ID
+from storage.identity import new_id
 from storage.notices import FreshComment
 from storage.notifications import list_notifications
 from storage.partitions import PARENTS
@@ -91,7 +93,7 @@ class Explained:
         self._url = url
         self._content = content
 
-    async def ask(self, *requests: ThreadRequest | FeedRequest) -> list[dict[str, Any]]:
+    async def ask(self, *requests: ThreadRequest | PublicRead) -> list[dict[str, Any]]:
         """The plans of everything that these requests send, one after the other."""
 
         async def answer(pool: Pool) -> None:
@@ -100,13 +102,23 @@ class Explained:
             feed = Feed(pool, directory)
             for request in requests:
                 outcome: Outcome
-                if isinstance(request, FeedRequest):
+                if isinstance(request, PublicRead):
                     (outcome,) = await feed.handle_batch([request])
                 else:
                     (outcome,) = await thread.handle_batch([request])
                 assert isinstance(outcome, Reply), outcome
 
         return await self.plans(answer)
+
+    async def record(self, who: Caller, id: UUID) -> None:
+        """A timeline in Germany."""
+        await self._content.pool.execute(
+            "insert into timeline (country_id, id, account_id, visa_type, consulate, consulate_key,"
+            " events, status, submitted_on) values (276, $1, $2, 'student', 'Mumbai', 'mumbai',"
+            " '[]', 'pending', '2026-01-01')",
+            id,
+            who.account_id,
+        )
 
     async def plans(self, use: Callable[[Pool], Awaitable[None]]) -> list[dict[str, Any]]:
         caught = Caught()
@@ -156,7 +168,9 @@ async def scene(content: Content, database_url: str) -> tuple[Explained, Caller,
 async def test_reads_of_one_country(scene: tuple[Explained, Caller, Any, Any]) -> None:
     explained, ada, post, comment = scene
     id = UUID(post["id"])
-    requests: list[ThreadRequest | FeedRequest] = [
+    timeline_id = new_id(276)
+    await explained.record(ada, timeline_id)
+    requests: list[ThreadRequest | PublicRead] = [
         *(
             ReadFeed(GUEST, "de-student", sort, window, 30, None)  # type: ignore[arg-type]
             for sort, window in (("hot", "all"), ("new", "all"), ("top", "week"), ("top", "all"))
@@ -172,6 +186,18 @@ async def test_reads_of_one_country(scene: tuple[Explained, Caller, Any, Any]) -
         ReadComment(GUEST, UUID(comment["id"]), 3),
         *(ReadComments(GUEST, id, sort, None, 100, None) for sort in ("best", "new", "old")),
         ReadMarks(ada, (id, UUID(comment["id"]))),
+        ReadTimeline(GUEST, timeline_id),
+        *(
+            ListTimelines(GUEST, "DE", visa_type, consulate, None, False, 30, None)
+            for visa_type in (None, "student")
+            for consulate in (None, "Mumbai")
+        ),
+        ListConsulates("DE", "student"),
+        *(
+            ReadProcessing("DE", visa_type, consulate, "2026-01", "2026-12")
+            for visa_type in (None, "student")
+            for consulate in (None, "Mumbai")
+        ),
     ]
     seen: set[str] = set()
     for request in requests:
@@ -351,7 +377,7 @@ async def test_a_thread_that_goes_to_another_country_touches_two(content: Conten
     touched = {name for name, count in (await _touched(content)).items() if count > before[name]}
     assert touched == {
         f"{parent}{country}" for parent in PARENTS for country in (GERMANY, "_c250")
-    } - {"vote_c250", "revision_c250"}
+    } - {"vote_c250", "revision_c250", f"timeline{GERMANY}", "timeline_c250"}
 
 
 async def _touched(content: Content) -> dict[str, int]:

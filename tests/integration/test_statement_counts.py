@@ -108,6 +108,16 @@ STATEMENTS: Final[dict[str, int]] = {
     "GET /api/v1/communities/{community}/tags": 3,
     "POST /api/v1/posts/{post_id}/restore": 6,
     "POST /api/v1/posts/{post_id}/merge": 26,
+    "POST /api/v1/timelines": 7,
+    "GET /api/v1/timelines": 2,
+    "GET /api/v1/timelines/consulates": 0,
+    "GET /api/v1/timelines/statistics": 2,
+    "GET /api/v1/timelines/statistics.csv": 2,
+    "GET /api/v1/timelines/{timeline_id}": 2,
+    "PATCH /api/v1/timelines/{timeline_id}": 7,
+    "DELETE /api/v1/timelines/{timeline_id}": 5,
+    "GET /api/v1/timelines/{timeline_id}/history": 2,
+    "GET /api/v1/timelines/{timeline_id}/position": 2,
 }
 STATEMENTS_OF_FILES: Final[dict[str, int]] = {
     "POST /api/v1/media": 6,

@@ -7,9 +7,10 @@ from typing import get_args
 import msgspec
 import pytest
 
-from actors.messages import FROM_PRIMARY, FeedRequest, Read, ThreadRead, ThreadRequest
+from actors.messages import FROM_PRIMARY, Read, ThreadRead, ThreadRequest
+from actors.public_messages import PublicRead
 
-READS = (*get_args(ThreadRead), *get_args(FeedRequest))
+READS = (*get_args(ThreadRead), *get_args(PublicRead))
 
 
 @pytest.mark.parametrize("kind", READS, ids=lambda kind: kind.__name__)
