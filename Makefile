@@ -19,21 +19,33 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-ind
 # Each process has stores of its own. Tests that start a whole server run one after the other.
 PARALLEL := --numprocesses=auto --maxprocesses=8 --dist=loadfile
 NODE_MODULES := $(JS)/node_modules/.installed
+WEB := frontend
+WEB_MODULES := $(WEB)/node_modules/.installed
+# The last file that a build of the frontend writes.
+SITE := $(WEB)/out/site.json
+WEB_SOURCES = $(shell find $(WEB)/src $(WEB)/scripts $(WEB)/public -type f ! -name schema.d.ts) \
+	$(addprefix $(WEB)/,next.config.ts postcss.config.mjs tsconfig.json)
+API_SOURCES = $(wildcard serve_app/api/*.py actors/*.py config/*.py)
+NODE := .tools/.node
+BROWSER := .tools/.browser
+WITH_NODE = PATH="$(CURDIR)/.tools/node/bin:$$PATH"; export PATH
 
 .PHONY: help run demo test test-unit test-property test-integration test-e2e test-fault coverage \
-	check lint types format lock bench install install-dev clean
+	check lint types check-site site format lock bench install install-dev clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
 
 run: $(INSTALLED) $(COMPILED) ## Start Serai in the foreground; ARGS="..." passes options on
+	@$(TRY_SITE)
 	@exec $(PY) -m serve_app up $(ARGS)
 
 demo: $(INSTALLED) $(COMPILED) ## Start Serai with the starter content imported
+	@$(TRY_SITE)
 	@exec $(PY) -m serve_app up --demo $(ARGS)
 
 # The tests run even when a check failed: both results are worth having. Pytest comes last.
-test: $(VENV)/.dev $(NODE_MODULES) ## Check and test everything; ARGS="..." goes to pytest
+test: $(VENV)/.dev $(NODE_MODULES) $(SITE) $(BROWSER) ## Check and test everything; ARGS="..." goes to pytest
 	@status=0; \
 	$(MAKE) --no-print-directory --keep-going check || status=$$?; \
 	$(PY) -m pytest $(PARALLEL) tests/unit tests/property tests/integration $(ARGS) || status=$$?; \
@@ -49,19 +61,19 @@ test-property: $(VENV)/.dev ## Generated cases over reducers and codecs
 test-integration: $(VENV)/.dev ## Against the embedded PostgreSQL and Valkey
 	@exec $(PY) -m pytest $(PARALLEL) tests/integration $(ARGS)
 
-test-e2e: $(VENV)/.dev $(NODE_MODULES) ## A real server and real SDK clients
+test-e2e: $(VENV)/.dev $(NODE_MODULES) $(SITE) $(BROWSER) ## A real server and real SDK clients
 	@exec $(PY) -m pytest tests/e2e $(ARGS)
 
 test-fault: $(VENV)/.dev $(NODE_MODULES) ## Kill, pause and corrupt parts of a running server
 	@exec $(PY) -m pytest tests/fault $(ARGS)
 
-coverage: $(VENV)/.dev $(NODE_MODULES) ## Run the tests and report branch coverage
+coverage: $(VENV)/.dev $(NODE_MODULES) $(SITE) $(BROWSER) ## Run the tests and report branch coverage
 	@status=0; \
 	$(PY) -m coverage run -m pytest $(ARGS) || status=$$?; \
 	$(PY) -m coverage report || status=$$?; \
 	exit $$status
 
-check: lint types ## All static checks
+check: lint types check-site ## All static checks
 
 lint: $(VENV)/.dev ## Style, formatting and the layering contracts
 	@status=0; \
@@ -73,8 +85,14 @@ lint: $(VENV)/.dev ## Style, formatting and the layering contracts
 types: $(VENV)/.dev ## mypy, strict
 	@$(PY) -m mypy
 
-format: $(VENV)/.dev ## Rewrite the sources as ruff wants them
+site: $(SITE) ## Build the web pages (frontend/README.md)
+
+check-site: $(WEB)/src/api/schema.d.ts ## The frontend's style, messages and types
+	@$(WITH_NODE); cd $(WEB) && npm run --silent check
+
+format: $(VENV)/.dev $(WEB_MODULES) ## Rewrite the sources as ruff and biome want them
 	@$(PY) -m ruff check --fix . ; $(PY) -m ruff format .
+	@$(WITH_NODE); cd $(WEB) && npm run --silent format
 
 lock: $(VENV)/.uv ## Pin what changed in requirements*.in; ARGS=--upgrade moves every pin
 	$(COMPILE) $(ARGS) requirements-uv.in -o requirements-uv.lock
@@ -88,11 +106,11 @@ bench: $(VENV)/.dev ## Measure the performance bars; ARGS="..." chooses
 install: $(VENV)/.runtime $(COMPILED) ## Only install what running needs
 
 # A make of its own compiles: INSTALLED was chosen before .dev was there, and .runtime would undo it.
-install-dev: $(VENV)/.dev $(NODE_MODULES) ## Only install what tests and checks need
+install-dev: $(VENV)/.dev $(NODE_MODULES) $(WEB_MODULES) $(BROWSER) ## Only install what tests and checks need
 	@$(MAKE) --no-print-directory $(COMPILED)
 
 clean: ## Remove what was built or installed here; data directories stay
-	rm -rf $(VENV) .tools $(JS)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) .tools $(JS)/node_modules $(WEB)/node_modules $(WEB)/.next $(WEB)/out .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache .coverage build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -137,16 +155,51 @@ $(VENV)/.dev: $(VENV)/.uv requirements-dev.lock
 $(COMPILED): serve_app/gateway/fan.c serve_app/gateway/fan.py | $(INSTALLED)
 	@$(PY) -m serve_app.gateway.fan && mkdir -p $(@D) && touch $@
 
-# The SDK driver needs Node 20 or newer: the system's, else one in .tools/node.
-$(NODE_MODULES): $(VENV)/.uv $(JS)/package.json $(JS)/package-lock.json requirements-node.lock
-	@set -eu; \
+# The frontend and the SDK driver need Node 20 or newer: the system's, else one in .tools/node.
+$(NODE): $(VENV)/.uv requirements-node.lock
+	@set -eu; mkdir -p $(@D); \
 	if ! node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null \
 		|| ! command -v npm >/dev/null; then \
 		echo "Installing Node into .tools/node"; \
 		$(UV) venv --quiet --clear --python $(PY) .tools/node; \
 		$(UV) pip sync --quiet --python .tools/node/bin/python --require-hashes requirements-node.lock; \
-		PATH="$(CURDIR)/.tools/node/bin:$$PATH"; export PATH; \
 	fi; \
-	echo "Installing $(JS)/package-lock.json"; \
-	cd $(JS) && npm ci --no-audit --no-fund --loglevel=error --silent; \
-	touch node_modules/.installed
+	touch $@
+
+$(JS)/node_modules/.installed $(WEB)/node_modules/.installed: %/node_modules/.installed: \
+		%/package.json %/package-lock.json $(NODE)
+	@echo "Installing $*/package-lock.json"
+	@$(WITH_NODE); cd $* && npm ci --no-audit --no-fund --loglevel=error --silent
+	@touch $@
+
+# The document is written anew when a source of it is newer, and touched only when it says something
+# else: the frontend is not built again for the inside of a handler.
+$(WEB)/openapi.json: .tools/.openapi ;
+.tools/.openapi: $(API_SOURCES) | $(INSTALLED)
+	@mkdir -p $(@D) && $(PY) -m serve_app.api.write_document $(WEB)/openapi.json && touch $@
+
+$(WEB)/src/api/schema.d.ts: $(WEB)/openapi.json $(WEB_MODULES)
+	@$(WITH_NODE); cd $(WEB) && npm run --silent types >/dev/null && touch src/api/schema.d.ts
+
+$(SITE): $(WEB_SOURCES) $(WEB)/src/api/schema.d.ts
+	@echo "Building the web pages (frontend/): about a minute"
+	@$(WITH_NODE); cd $(WEB) && npm run --silent build
+
+# Without Node, or with a source that does not build, the server starts all the same and says so.
+TRY_SITE = $(MAKE) --no-print-directory $(SITE) \
+	|| echo "The web pages could not be built; the server starts without them." >&2
+
+# The browser of the tests: what is there, else Debian's where we may install it.
+$(BROWSER):
+	@set -eu; mkdir -p $(@D); \
+	for name in chromium chromium-browser google-chrome; do \
+		if command -v $$name >/dev/null; then touch $@; exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing chromium, for the tests in a browser"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium fonts-noto-core >/dev/null; \
+		touch $@; \
+	else \
+		echo "No chromium here: tests in a browser will be skipped. apt-get install chromium" >&2; \
+	fi

@@ -15,7 +15,6 @@ from aiohttp import hdrs, web
 
 from config.errors import AppError
 from config.settings import Settings
-from serve_app import site
 from serve_app.api import (
     admissions,
     auth,
@@ -54,6 +53,8 @@ from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.backends import Backends, Limiter, Realtime, VerifyToken
 from serve_app.gateway.edge_cache import EdgeCache
 from serve_app.metrics import HTTP_REQUESTS
+from serve_app.site import pages
+from serve_app.site.assets import file_response, not_found_page
 
 if TYPE_CHECKING:
     from storage.objects import Objects
@@ -92,7 +93,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     *realtime.ROUTES,
     *docs.ROUTES,
     *health.ROUTES,
-    *site.ROUTES,
+    *pages.ROUTES,
     *connections.ROUTES,
 )
 
@@ -139,6 +140,7 @@ def build_app(
     app[SERVICES] = services
     app[health.PRIVATE_PORT] = []
     app[health.DRAINING] = asyncio.Event()
+    app[pages.SITE] = pages.open_site(objects)
     app[docs.OPENAPI] = msgspec.json.encode(document(routes, auth.cookie_name(gateway.port)))
     expect = _Expectation(services, gateway.max_body_bytes).handle
     expect_file = _Expectation(services, settings.media.max_file_bytes).handle
@@ -190,16 +192,24 @@ class _OtherMethod:
 
 
 class _Nowhere:
-    """A path that is in no table."""
+    """A path that is in no table: a file of the frontend, or nothing."""
 
     def __init__(self, services: Services) -> None:
         self._headers = services.headers
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         request_id = request_id_of(request)
-        response = problem_response(AppError("not_found", "No such path."), request_id)
+        site = request.app[pages.SITE]
+        response = file_response(site, request)
+        if response is not None:
+            path = "file"
+        else:
+            path = "unknown"
+            response = not_found_page(site, request) or problem_response(
+                AppError("not_found", "No such path."), request_id
+            )
         self._headers.complete(request, response, request_id)
-        HTTP_REQUESTS.labels("any", "unknown", str(response.status)).inc()
+        HTTP_REQUESTS.labels("any", path, str(response.status)).inc()
         return response
 
 

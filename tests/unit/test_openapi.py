@@ -15,6 +15,7 @@ from serve_app.api import connections
 from serve_app.api.errors import TITLES, Problem
 from serve_app.api.openapi import document
 from serve_app.api.routing import ROUTES
+from serve_app.site.pages import PATHS
 
 # Built through JSON: what clients get.
 DOCUMENT: dict[str, Any] = msgspec.json.decode(
@@ -41,7 +42,7 @@ def test_every_route_is_documented_and_nothing_else() -> None:
     }
     assert documented == shown
     hidden = {route.path for route in ROUTES if route.hidden and route.access != "api_key"}
-    assert hidden == {"/", "/api/docs/{asset}", *_CONNECTIONS}
+    assert hidden == {"/api/docs/{asset}", *PATHS.values(), *_CONNECTIONS}
 
 
 def test_routes_are_unique_and_writes_are_for_members() -> None:

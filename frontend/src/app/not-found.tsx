@@ -1,0 +1,6 @@
+import { App } from "@/shell/App";
+
+/** What unknown addresses get, with status 404. */
+export default function NotFound() {
+  return <App />;
+}

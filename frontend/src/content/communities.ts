@@ -1,0 +1,84 @@
+import {
+  queryOptions,
+  useMutation,
+  useQueries,
+  useQuery,
+  useQueryClient,
+} from "@tanstack/react-query";
+import { answer, api, type Community, type Post } from "@/api/client";
+import { useSession } from "@/session/session";
+
+/** One page is enough for a menu; the whole list is on the page of communities. */
+const JOINED_SHOWN = 100;
+
+export const joinedCommunities = () =>
+  queryOptions({
+    queryKey: ["communities", "joined"],
+    queryFn: () =>
+      answer(
+        api.GET("/api/v1/communities", {
+          params: { query: { joined: true, limit: JOINED_SHOWN } },
+        }),
+      ),
+    staleTime: 5 * 60_000,
+  });
+
+export const communityBySlug = (community: string) =>
+  queryOptions({
+    queryKey: ["community", community],
+    queryFn: () =>
+      answer(api.GET("/api/v1/communities/{community}", { params: { path: { community } } })),
+    staleTime: 60_000,
+  });
+
+export const countries = () =>
+  queryOptions({
+    queryKey: ["countries"],
+    queryFn: () => answer(api.GET("/api/v1/countries")),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+
+export const visaTypes = (country: string) =>
+  queryOptions({
+    queryKey: ["visa-types", country],
+    queryFn: () => answer(api.GET("/api/v1/visa-types", { params: { query: { country } } })),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+
+/** Whether the reader is a member, and how to become one or leave; shown before the server answers. */
+export function useMembership(community: Community) {
+  const queries = useQueryClient();
+  const session = useSession();
+  const joined = useQuery({ ...joinedCommunities(), enabled: session.status === "member" });
+  const isJoined = joined.data?.items.some((item) => item.id === community.id) ?? false;
+  const key = joinedCommunities().queryKey;
+  const change = useMutation({
+    mutationFn: async (join: boolean) => {
+      const params = { path: { community: community.id } };
+      await (join
+        ? answer(api.PUT("/api/v1/communities/{community}/membership", { params }))
+        : answer(api.DELETE("/api/v1/communities/{community}/membership", { params })));
+    },
+    onMutate: async (join) => {
+      await queries.cancelQueries({ queryKey: key });
+      const before = queries.getQueryData(key);
+      const others = before?.items.filter((item) => item.id !== community.id) ?? [];
+      queries.setQueryData(key, {
+        items: join ? [...others, community] : others,
+        next_cursor: null,
+      });
+      return before;
+    },
+    onError: (_error, _join, before) => queries.setQueryData(key, before),
+    onSettled: () => queries.invalidateQueries({ queryKey: key }),
+  });
+  return { isJoined, change };
+}
+
+/** The communities of posts that stand together, for readers who have joined none of them. */
+export function useCommunitiesOf(posts: readonly Post[]): (id: string) => Community | undefined {
+  const ids = [...new Set(posts.map((post) => post.community_id))];
+  const found = useQueries({ queries: ids.map((id) => communityBySlug(id)) });
+  const byId = new Map(found.flatMap(({ data }) => (data ? [[data.id, data] as const] : [])));
+  return (id) => byId.get(id);
+}

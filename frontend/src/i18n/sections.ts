@@ -1,0 +1,10 @@
+/** One line a section of messages. A page's section is loaded with the page (shell/pages.ts). */
+export type Sections = {
+  shell: typeof import("./messages/shell/en.json");
+  feed: typeof import("./messages/feed/en.json");
+  account: typeof import("./messages/account/en.json");
+  landing: typeof import("./messages/landing/en.json");
+};
+
+export type Section = keyof Sections & string;
+export type MessageKey = { [S in Section]: `${S}.${keyof Sections[S] & string}` }[Section];
