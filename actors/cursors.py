@@ -52,6 +52,7 @@ class CursorKind(enum.IntEnum):
     GUIDE_HISTORY = 61
     # 80 and up: visa tools.
     TIMELINES = 80
+    SEARCH = 70
 
 
 def encode_cursor(kind: CursorKind, scope: str, value: object) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
-from actors.embedding import EmbeddingJobs
 from actors.erasing import AccountEraser
 from actors.exporting import AccountExporter, ExportExpiry
+from actors.indexing import Indexer
 from actors.job_tools import JobTools
 from actors.maintenance import Maintenance
 from actors.media.jobs import MediaJobs
@@ -23,10 +23,6 @@ from storage.schedule import Recurring
 # ai: what loads a model, or waits for one. It runs in processes of its own, so that a queue of
 # embeddings keeps nobody's notification waiting.
 WorkerKind = Literal["light", "ai"]
-
-
-def _embedding(tools: JobTools) -> EmbeddingJobs:
-    return EmbeddingJobs(tools.pool, tools.settings.embedding)
 
 
 class Entrypoint(NamedTuple):
@@ -46,6 +42,8 @@ class Entrypoint(NamedTuple):
 
 ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
     Entrypoint("notify", lambda tools: Notifier(tools.pool, tools.publish).run),
+    Entrypoint("index", lambda tools: Indexer(tools.pool, tools.search).run),
+    Entrypoint("fill_search", lambda tools: Indexer(tools.pool, tools.search).fill, at_once=1),
     Entrypoint("erase_account", lambda tools: AccountEraser(tools).run, at_once=4),
     Entrypoint("export_account", lambda tools: AccountExporter(tools).run, at_once=4),
     Entrypoint("expire_exports", lambda tools: ExportExpiry(tools).run),
@@ -59,8 +57,6 @@ ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
     Entrypoint("purge_removed", lambda tools: Maintenance(tools).purge_removed),
     Entrypoint("forget_records", lambda tools: Maintenance(tools).forget_records),
     Entrypoint("trim_jobs", lambda tools: Maintenance(tools).trim_jobs),
-    Entrypoint("embed", lambda tools: _embedding(tools).embed, worker="ai"),
-    Entrypoint("fill_embeddings", lambda tools: _embedding(tools).fill, worker="ai"),
 )
 
 # Enqueued by the light workers, each tick by one of them.

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from prometheus_client import Gauge
 
+from actors.indexing import NOWHERE, Index
 from actors.job_table import ENTRYPOINTS, RECURRING, Entrypoint, WorkerKind, entrypoints_of
 from actors.job_tools import JobTools
 from actors.notifying import Publish
@@ -63,9 +64,11 @@ class Worker:
         kind: WorkerKind = "light",
         entrypoints: Sequence[Entrypoint] = ENTRYPOINTS,
         recurring: Sequence[Recurring] = RECURRING,
+        search: Index = NOWHERE,
     ) -> None:
         self._settings = settings
         self._publish = publish
+        self._search = search
         self._entrypoints = entrypoints_of(kind, entrypoints)
         self._recurring = recurring if kind == "light" else ()
         self._stop = asyncio.Event()
@@ -143,7 +146,7 @@ class Worker:
         )
 
     async def _work(self, pools: _Pools) -> None:
-        tools = JobTools(pools.of_jobs, self._publish, self._settings)
+        tools = JobTools(pools.of_jobs, self._publish, self._settings, self._search)
         await jobs.work(
             self._settings.postgres.url,
             pools.own,

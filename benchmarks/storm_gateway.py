@@ -94,7 +94,7 @@ async def _serve(port: int, shard: ManyStreams) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     gateway = Gateway(
         settings, gateway_id="bench", thread=_not_there, feed=_not_there,
-        accounts=_grant_everything, rate_limit=_not_there, shards=shard,
+        accounts=_grant_everything, search=_not_there, rate_limit=_not_there, shards=shard,
     )  # fmt: skip
     publishing = asyncio.create_task(shard.publish())
     try:

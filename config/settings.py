@@ -222,6 +222,7 @@ class Deployments(_Section, frozen=True):
     accounts: Deployment = Deployment()
     rate_limit: Deployment = Deployment()
     llm: Deployment = Deployment()
+    search: Deployment = Deployment()
     worker_light: Deployment = Deployment()
     worker_ai: Deployment = Deployment()
     """Started where there are jobs for it (actors/job_table.py); part 4 of 5 brings the first."""
@@ -267,9 +268,8 @@ class Jobs(_Section, frozen=True):
 
 
 class Search(_Section, frozen=True):
-    """The search engine. Nothing reads it yet: part 4 of 5 (search and assistant) will."""
-
     meilisearch_url: str = ""
+    """Empty: the embedded engine, in the folder `search` of the data directory."""
     meilisearch_key: str = ""
 
     def __post_init__(self) -> None:

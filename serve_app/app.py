@@ -23,6 +23,7 @@ from serve_app.deployments import (
     FeedDeployment,
     GatewayDeployment,
     RateLimitDeployment,
+    SearchDeployment,
     ShardActor,
     ThreadDeployment,
     WorkerDeployment,
@@ -35,7 +36,15 @@ from storage.jobs import STOP_SECONDS
 
 _log = logging.getLogger(__name__)
 
-_BACKENDS: Final = ("thread", "feed", "accounts", "rate_limit", "worker_light", "worker_ai")
+_BACKENDS: Final = (
+    "thread",
+    "feed",
+    "accounts",
+    "rate_limit",
+    "search",
+    "worker_light",
+    "worker_ai",
+)
 ROOT: Final = Path(__file__).resolve().parent.parent
 # A Serve call is a whole batch; gateways bound how many they keep in flight.
 _ONGOING_BATCHES: Final = 1_000
@@ -102,6 +111,7 @@ def start_backends(settings: Settings) -> None:
         _deployment(FeedDeployment, "feed", sizes.feed).bind(settings),
         _deployment(AccountsDeployment, "accounts", sizes.accounts).bind(settings),
         _deployment(RateLimitDeployment, "rate_limit", sizes.rate_limit).bind(settings),
+        _deployment(SearchDeployment, "search", sizes.search).bind(settings),
         *_workers(settings),
     )
 

@@ -157,15 +157,44 @@ class RateLimitDeployment:
         await self._redis.aclose()
 
 
+class SearchDeployment:
+    """One replica where the engine is embedded: it owns the folder of the index."""
+
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
+        from actors.search import Search
+        from actors.search_messages import SearchRequest
+        from storage.search.engines import open_engine
+
+        _start_logging(settings)
+        self._pool = await connect(
+            settings.postgres.url, settings.postgres, application_name="search"
+        )
+        self._engine = open_engine(settings)
+        self._search = Search(self._pool, self._engine)
+        self._search.start()
+        self._decoder = msgspec.msgpack.Decoder(list[SearchRequest])
+
+    async def call(self, payload: bytes) -> bytes:
+        return encode(await self._search.handle_batch(self._decoder.decode(payload)))
+
+    async def __del__(self) -> None:
+        await self._search.close()
+        await self._engine.close()
+        await self._pool.close()
+
+
 class WorkerDeployment:
     """Of one kind of jobs: nobody calls it, it takes its work from Postgres."""
 
     async def __init__(self, settings: Settings, kind: WorkerKind) -> None:  # type: ignore[misc]
         from actors.worker import Worker
+        from serve_app.batched_handle import deployment_sender
+        from serve_app.search_client import SearchClient
 
         _start_logging(settings)
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
-        self._worker = Worker(settings, self._publisher.publish, kind)
+        self._search = SearchClient(deployment_sender(_handle("search")))
+        self._worker = Worker(settings, self._publisher.publish, kind, search=self._search)
         await self._worker.start()
 
     def check_health(self) -> None:
@@ -176,6 +205,7 @@ class WorkerDeployment:
 
     async def __del__(self) -> None:
         await self._worker.stop()
+        await self._search.close()
         await self._publisher.close()
 
 
@@ -233,6 +263,7 @@ class GatewayDeployment:
             thread=deployment_sender(_handle("thread")),
             feed=deployment_sender(_handle("feed")),
             accounts=deployment_sender(_handle("accounts")),
+            search=deployment_sender(_handle("search")),
             rate_limit=deployment_sender(_handle("rate_limit")),
             shards=ShardClient(),
             objects=objects_of(settings),

@@ -22,6 +22,7 @@ from storage.content_log import LogEntry, overwrite_events
 from storage.identity import country_of
 from storage.postgres import Connection
 from storage.posts import POST_COLUMNS, POST_JOINS, PostRow, post_of, read_posts
+from storage.search.index_jobs import IndexJob, enqueue_index
 from storage.stream_writer import append
 
 NOTICES_AT_ONCE: Final = 100
@@ -98,6 +99,7 @@ async def give_up_post(
     if emptied and not row.deleted:
         gone = msgspec.structs.replace(row, deleted=True)
         log += await _append(connection, streams, post_id, redaction.post_deleted(gone))
+        await enqueue_index(connection, IndexJob(threads=[post_id]))
     return log
 
 
@@ -167,6 +169,7 @@ async def give_up_comment(
         gone = msgspec.structs.replace(row, deleted=True)
         own = [stream for stream in streams if stream["channel"].startswith("thread:")]
         log += await _append(connection, own, comment_id, redaction.comment_deleted(gone))
+        await enqueue_index(connection, IndexJob(comments=[comment_id]))
         if was_accepted:
             post = (await read_posts(connection, [row.post_id]))[row.post_id][0]
             log += await _append(connection, streams, post.id, redaction.post_updated(post))

@@ -21,6 +21,7 @@ from storage.identity import country_of
 from storage.notices import EditedText, enqueue_edited
 from storage.postgres import Connection, Pool, in_transaction_at
 from storage.posts import PostRow
+from storage.search.index_jobs import IndexJob, enqueue_index
 
 # Pinned posts come before all others: more of them would be a page of their own.
 MAX_PINNED: Final = 5
@@ -130,6 +131,8 @@ async def edit_post(
         log = await append_to(connection, streams, row.id, event(after))
         if new_text and "@" in after.title + after.body_markdown:
             await enqueue_edited(connection, EditedText(row.id, True, row.revision))
+        if new_text:
+            await enqueue_index(connection, IndexJob(posts=[row.id]))
         return Edited(after, log)
 
     return await in_transaction_at(pool, work)
@@ -182,6 +185,8 @@ async def accept_comment(
             row.country_id, row.id, comment_id,
         )  # fmt: skip
         after = msgspec.structs.replace(row, accepted_comment_id=comment_id)
+        answers = [id for id in (row.accepted_comment_id, comment_id) if id is not None]
+        await enqueue_index(connection, IndexJob(posts=[row.id], comments=answers))
         return Edited(after, await append_to(connection, streams, row.id, event(after)))
 
     return await in_transaction_at(pool, work)
@@ -232,6 +237,7 @@ async def edit_comment(
         log = await append_to(connection, locked.streams, comment_id, event(after))
         if "@" in body_markdown:
             await enqueue_edited(connection, EditedText(comment_id, False, row.revision))
+        await enqueue_index(connection, IndexJob(comments=[comment_id]))
         return Edited(after, log)
 
     return await in_transaction_at(pool, work)

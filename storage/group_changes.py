@@ -14,6 +14,7 @@ from storage.communities import Joining, Visibility
 from storage.groups import ADMIN, Group, announce, limit_a_day, require_room, stage
 from storage.identity import NO_COUNTRY, new_id
 from storage.postgres import Connection
+from storage.search.index_jobs import IndexJob, enqueue_index
 from storage.stream_writer import Appended, append_event, event_payload
 
 GROUPS_A_DAY: Final = 10
@@ -151,6 +152,8 @@ async def edit(
         " where id = $1",
         before.id, after.name, after.rules, after.visibility, after.joining, after.archived,
     )  # fmt: skip
+    if after.visibility != before.visibility:
+        await enqueue_index(connection, IndexJob(communities=[before.id]))
     for action, detail in _log_of(before, after):
         await community_log.write(connection, before.id, account_id, action, None, detail)
     return await _tell(connection, before, after)

@@ -1,4 +1,5 @@
-"""Writing what a dump brings: no events, no jobs, no notifications; but each thread has its stream.
+"""Writing what a dump brings: no events, no notifications; but each thread has its stream, and a
+job has it found.
 
 Ids follow from the dump (serve_app/dump.py), so what is there already is found by id and left as it
 is, also where members have edited or deleted it since. One import at a time: `lock`.
@@ -18,6 +19,7 @@ import msgspec
 from config.errors import AppError
 from storage.identity import NO_COUNTRY, country_of, new_id, time_ms_of
 from storage.postgres import Connection
+from storage.search.index_jobs import IndexJob, enqueue_index
 
 _LOCK_KEY: Final = int.from_bytes(b"serai-im")
 _LOCK_POLL_SECONDS: Final = 0.1
@@ -251,11 +253,8 @@ async def write_threads(connection: Connection, posts: Sequence[PostToImport]) -
         there = [post for post in posts if post.id in known]
         await _write_posts(connection, fresh)
         grown = await _grown(connection, there, known)
-        records = [
-            record
-            for post, comments in (*_whole(fresh), *grown)
-            for record in _records(post, comments)
-        ]
+        whole = (*_whole(fresh), *grown)
+        records = [record for post, comments in whole for record in _records(post, comments)]
         if records:
             await connection.copy_records_to_table(
                 "comment", records=records, columns=_COMMENT_COLUMNS
@@ -268,6 +267,10 @@ async def write_threads(connection: Connection, posts: Sequence[PostToImport]) -
                 [len(comments) for _, comments in grown],
                 [_last(comments) for _, comments in grown],
             )
+        if fresh or records:
+            arrived = [comment.id for _, comments in whole for comment in comments]
+            found = IndexJob(posts=[post.id for post in fresh], comments=arrived)
+            await enqueue_index(connection, found)
     return Written(len(fresh), len(records))
 
 

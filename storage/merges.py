@@ -21,6 +21,7 @@ from storage.identity import new_id, time_ms_of
 from storage.moves import MoveEvents, bounded_votes, leave, lock_comments, require_moderator
 from storage.postgres import Connection, Pool, in_transaction_at
 from storage.posts import PostRow, read_posts
+from storage.search.index_jobs import IndexJob, enqueue_index
 
 # Each is an event on the stream of the thread that they come to.
 MAX_COMMENTS: Final = 500
@@ -126,6 +127,7 @@ async def _merge(
         locked.stream(f"thread:{target.id}"),
         [(comment.id, events.comment_created(comment)) for comment in in_order],
     )
+    await enqueue_index(connection, IndexJob(threads=[row.id], comments=[head, *comments]))
     after = (await read_posts(connection, [target.id]))[target.id][0]
     return Edited(after, log, ThreadActivity(*counted))
 

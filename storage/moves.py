@@ -31,6 +31,7 @@ from storage.content_log import Edited, LogEntry, append_to, overwrite_events
 from storage.identity import country_of, in_country, new_id, time_ms_of
 from storage.postgres import Connection, Pool, in_transaction_at
 from storage.posts import PostRow, read_posts
+from storage.search.index_jobs import IndexJob, enqueue_index
 
 MAX_COMMENTS: Final = 2_000
 MAX_VOTES: Final = 20_000
@@ -134,6 +135,7 @@ async def _within_country(
         log += await append_to(connection, locked.stream(channel), row.id, payload)
     told = access_changes.moved(row.id, target["id"])
     log += await append_to(connection, access_changes.STREAMS, row.id, told)
+    await enqueue_index(connection, IndexJob(threads=[row.id]))
     return Edited(after, log)
 
 
@@ -217,6 +219,7 @@ async def _to_country(
     after = (await read_posts(connection, [new]))[new][0]
     channel = f"community:{after.community_id}"
     log += await append_to(connection, locked.stream(channel), new, events.created(after))
+    await enqueue_index(connection, IndexJob(threads=[row.id, new]))
     return Edited(after, log)
 
 

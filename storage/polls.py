@@ -15,6 +15,7 @@ from storage.content_log import Edited, append_to
 from storage.identity import country_of
 from storage.postgres import Connection, Pool, in_transaction_at
 from storage.posts import PostRow, read_posts
+from storage.search.index_jobs import IndexJob, enqueue_index
 
 # For so long its author may replace a poll that members have voted in; their votes go with it.
 CHANGEABLE_SECONDS: Final = 3_600.0
@@ -76,6 +77,7 @@ async def set_poll(
             row.country_id,
             post_id,
         )
+        await enqueue_index(connection, IndexJob(posts=[post_id]))
         after = (await read_posts(connection, [post_id]))[post_id][0]
         return Edited(after, await append_to(connection, streams, post_id, event(after)))
 

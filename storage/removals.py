@@ -30,6 +30,7 @@ from storage.content_log import Edited, LogEntry, ThreadActivity, append_to, ove
 from storage.identity import country_of
 from storage.postgres import Connection, Pool, in_transaction_at
 from storage.posts import POST_COLUMNS, POST_JOINS, PostRow, post_of
+from storage.search.index_jobs import IndexJob, enqueue_index
 
 Redact = Callable[[str], str]
 PostEvent = Callable[[PostRow], str]
@@ -65,6 +66,7 @@ async def delete_post(
             row.country_id, row.id, account_id, gone.deleted_reason,
         )  # fmt: skip
         log = [] if row.deleted else await overwrite_events(connection, [row.id], redact)
+        await enqueue_index(connection, IndexJob(threads=[row.id]))
         return Edited(gone, log + await append_to(connection, streams, row.id, event(gone)))
 
     return await in_transaction_at(pool, work)
@@ -99,6 +101,7 @@ async def delete_comment(
             activity = await _count(connection, locked, -1)
             log = await overwrite_events(connection, [comment_id], redact)
         log += await append_to(connection, locked.streams, comment_id, event(gone))
+        await enqueue_index(connection, IndexJob(comments=[comment_id]))
         if locked.post_streams:
             post = await _without_answer(connection, row.post_id)
             log += await append_to(connection, locked.post_streams, post.id, post_event(post))
@@ -171,6 +174,7 @@ async def restore_post(
         back = msgspec.structs.replace(
             row, deleted=False, deleted_by=None, deleted_reason=None, pinned=False
         )
+        await enqueue_index(connection, IndexJob(threads=[row.id]))
         return Edited(back, await append_to(connection, streams, row.id, event(back)))
 
     return await in_transaction_at(pool, work)
@@ -194,6 +198,7 @@ async def restore_comment(
         activity = await _count(connection, locked, 1)
         back = msgspec.structs.replace(row, deleted=False, deleted_by=None, deleted_reason=None)
         log = await append_to(connection, locked.streams, comment_id, event(back))
+        await enqueue_index(connection, IndexJob(comments=[comment_id]))
         return Edited(back, log, activity)
 
     return await in_transaction_at(pool, work)

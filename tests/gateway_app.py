@@ -39,7 +39,7 @@ class FakeBackends:
         answer = self.answer(request)
         return answer if isinstance(answer, Reply) else await answer
 
-    thread_write = thread_read = feed = accounts_read = accounts_write = _ask
+    thread_write = thread_read = feed = accounts_read = accounts_write = search = _ask
 
     def fail(self, code: str, **more: Any) -> None:
         def answer(request: Any) -> Reply:

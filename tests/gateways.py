@@ -116,6 +116,7 @@ class Gateways:
                 thread=_nothing,
                 feed=_nothing,
                 accounts=accounts,
+                search=_nothing,
                 rate_limit=_nothing,
                 shards=shard,
             )

@@ -11,6 +11,7 @@ from actors.messages import (
 )
 from actors.people_messages import PeopleRead, PeopleWrite
 from actors.public_messages import PublicRead
+from actors.search_messages import SearchRequest
 from serve_app.gateway.backends import Backends
 
 
@@ -30,10 +31,13 @@ class AtPosition:
     async def feed(self, request: PublicRead) -> Reply:
         return await self._backends.feed(replace(request, position=self._position))
 
-    # Accounts reads from the primary.
+    # Accounts and Search read from the primary.
 
     async def accounts_read(self, request: PeopleRead) -> Reply:
         return await self._backends.accounts_read(request)
 
     async def accounts_write(self, request: PeopleWrite) -> Reply:
         return await self._backends.accounts_write(request)
+
+    async def search(self, request: SearchRequest) -> Reply:
+        return await self._backends.search(request)

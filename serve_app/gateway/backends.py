@@ -15,6 +15,7 @@ from actors.messages import (
 )
 from actors.people_messages import PeopleRead, PeopleWrite
 from actors.public_messages import PublicRead
+from actors.search_messages import SearchRequest
 from config.rate_limits import RouteClass
 from serve_app.gateway.leased_bucket import Verdict
 
@@ -33,6 +34,7 @@ class Backends(Protocol):
     async def feed(self, request: PublicRead) -> Reply: ...
     async def accounts_read(self, request: PeopleRead) -> Reply: ...
     async def accounts_write(self, request: PeopleWrite) -> Reply: ...
+    async def search(self, request: SearchRequest) -> Reply: ...
 
 
 class ChannelEvents(Protocol):

@@ -32,6 +32,7 @@ from actors.messages import (
 from actors.people_messages import PeopleRead, PeopleRequest, PeopleWrite
 from actors.public_messages import PublicRead
 from actors.rate_limit import Lease, LeaseRequest
+from actors.search_messages import SearchRequest
 from actors.shard_messages import ShardReply, ShardRequest
 from actors.visa_messages import CreateTimeline
 from config.errors import AppError
@@ -50,6 +51,7 @@ from storage.objects import Objects
 _LINGER_SECONDS: Final = 0.5
 _READS_WAIT_SECONDS: Final = 2.0
 _WRITES_WAIT_SECONDS: Final = 5.0
+_SEARCH_SECONDS: Final = 10.0
 
 _decode_leases: Final = msgspec.msgpack.Decoder(list[Lease]).decode
 _decode_grant: Final = msgspec.msgpack.Decoder(ChannelGrant).decode
@@ -70,7 +72,7 @@ class HandleBackends:
     edits, reads, and the hashing of passwords. Registration is never sent twice. A lane whose first
     in the queue has waited too long takes no more."""
 
-    def __init__(self, thread: Send, feed: Send, accounts: Send) -> None:
+    def __init__(self, thread: Send, feed: Send, accounts: Send, search: Send) -> None:
         self._writes: BatchedHandle[ThreadRequest] = BatchedHandle(
             "thread", thread, in_flight=2, max_wait_seconds=_WRITES_WAIT_SECONDS
         )
@@ -96,6 +98,9 @@ class HandleBackends:
         )
         self._register: BatchedHandle[AccountsRequest] = BatchedHandle(
             "accounts", accounts, in_flight=8, max_batch=4, max_queued=500, resend=False
+        )
+        self._search: BatchedHandle[SearchRequest] = BatchedHandle(
+            "search", search, in_flight=4, max_batch=16, max_wait_seconds=_READS_WAIT_SECONDS
         )
 
     async def thread_write(self, request: ThreadWrite) -> Reply:
@@ -124,6 +129,9 @@ class HandleBackends:
             request = _with_key(request)
         return await self._people.call(request)
 
+    async def search(self, request: SearchRequest) -> Reply:
+        return await self._search.call(request, _SEARCH_SECONDS)
+
 
 def _with_key(request: Keyed) -> Keyed:
     """A batch whose replica died is sent again; only a key keeps that from creating twice."""
@@ -141,13 +149,14 @@ class Gateway:
         thread: Send,
         feed: Send,
         accounts: Send,
+        search: Send,
         rate_limit: Send,
         shards: Shards,
         objects: Objects | None = None,
         advertised_host: str = "",
     ) -> None:
         self._settings = settings
-        backends = HandleBackends(thread, feed, accounts)
+        backends = HandleBackends(thread, feed, accounts, search)
 
         tokens = VerifiedTokens(settings.auth.secret)
         verify_token = tokens.verify

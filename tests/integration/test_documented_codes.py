@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from actors.feed import Feed
 from actors.messages import Caller, Failure, Reply
 from actors.people_messages import PeopleRequest
 from actors.public_messages import PublicRead
+from actors.search import Search
+from actors.search_messages import SearchRequest
 from actors.signed_link import signed_link
 from actors.thread import Thread
 from config.settings import Auth, Gateway, Settings
@@ -34,6 +37,7 @@ from storage.objects import export_key, objects_of
 from tests.gateway_app import FakeBackends, FakeLimiter, FakeRealtime, free_port, problem_of
 from tests.integration.content import RecordingPublisher
 from tests.integration.people import NOW, PASSWORD, SECRET, Person, World, pool, world
+from tests.integration.search_world import search_actor
 
 __all__ = ["pool", "world"]
 
@@ -81,13 +85,14 @@ QUERIES: Final = {
     "/api/v1/timelines/consulates": "?country=DE&visa_type=student",
     "/api/v1/timelines/statistics": "?country=DE&consulate={post_id}",
     "/api/v1/timelines/statistics.csv": "?country=DE&consulate={post_id}",
+    "/api/v1/search/suggest": "?q=title",
 }
 
 
 class RealBackends(FakeBackends):
     """Every request goes to its own actor."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, search: Search) -> None:
         super().__init__()
         directory = Directory(world.pool)
         thread = Thread(world.pool, directory, RecordingPublisher())
@@ -98,6 +103,8 @@ class RealBackends(FakeBackends):
                 (outcome,) = await world.accounts.handle_batch([request])
             elif isinstance(request, PublicRead):
                 (outcome,) = await feed.handle_batch([request])
+            elif isinstance(request, SearchRequest):
+                (outcome,) = await search.handle_batch([request])
             else:
                 (outcome,) = await thread.handle_batch([request])
             if isinstance(outcome, Failure):
@@ -116,21 +123,23 @@ async def api(
     def verify_token(token: str) -> tuple[Caller, float]:
         return verify(token, SECRET, NOW)
 
-    app = build_app(
-        settings,
-        RealBackends(world),
-        FakeRealtime(),
-        FakeLimiter(),
-        verify_token,
-        objects=objects_of(settings),
-    )
-    server = GatewayServer(app, settings)
-    await server.start()
-    try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-            yield session
-    finally:
-        await server.stop()
+    with tempfile.TemporaryDirectory() as directory:
+        async with search_actor(world.pool, Path(directory)) as (search, _):
+            app = build_app(
+                settings,
+                RealBackends(world, search),
+                FakeRealtime(),
+                FakeLimiter(),
+                verify_token,
+                objects=objects_of(settings),
+            )
+            server = GatewayServer(app, settings)
+            await server.start()
+            try:
+                async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+                    yield session
+            finally:
+                await server.stop()
 
 
 async def code_of(

@@ -117,7 +117,7 @@ async def test_a_draft_that_is_sent_again_by_the_gateway_is_still_one() -> None:
         sent.append(payload)
         return encode([Reply(201)])
 
-    backends = HandleBackends(send, send, send)
+    backends = HandleBackends(send, send, send, send)
     request = m.CreateDraft(MEMBER, "post", None, None, None, "", "", None, (), None)
     assert (await backends.accounts_write(request)).status == 201
     assert b"gateway-" in sent[0]

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
@@ -16,11 +17,14 @@ import pytest
 
 from actors.job_table import ENTRYPOINTS, Entrypoint
 from actors.job_tools import JobTools
+from actors.search import Search
 from config.errors import AppError
 from config.settings import Postgres, Settings
 from storage.postgres import Pool
+from storage.search.engine import SearchEngine
 from tests.conditions import wait_until_async
 from tests.integration.content import content_on
+from tests.integration.search_world import AskedSearch, search_actor
 from tests.integration.test_jobs_twice import CASES, snapshot
 from tests.stores import PostgresForTests
 
@@ -85,7 +89,8 @@ async def _undisturbed(url: str, entry: Entrypoint, data_dir: str) -> dict[str, 
     async with content_on(url) as content:
         payload = msgspec.json.encode(await CASES[entry.name](content))
         settings = Settings(data_dir=data_dir, postgres=Postgres(url=url))
-        await entry.make(JobTools(content.pool, lambda _: None, settings))(payload)
+        async with search_actor(content.pool, _index_of(settings)) as (_, engine):
+            await entry.make(_tools(content.pool, settings, engine))(payload)
         return _counts(await snapshot(content.pool))
 
 
@@ -109,8 +114,13 @@ async def _wait_for_their_end(pool: Pool) -> None:
     await wait_until_async(gone)
 
 
-def _tools(pool: Pool, settings: Settings) -> JobTools:
-    return JobTools(pool, lambda _: None, settings)
+def _index_of(settings: Settings) -> Path:
+    return Path(settings.data_dir) / "search"
+
+
+def _tools(pool: Pool, settings: Settings, engine: SearchEngine) -> JobTools:
+    """Search dies with the worker; what it had written to its index is there."""
+    return JobTools(pool, lambda _: None, settings, AskedSearch(Search(pool, engine)))
 
 
 @pytest.mark.parametrize("entry", ENTRYPOINTS, ids=lambda entry: str(entry.name))
@@ -120,7 +130,10 @@ async def test_a_worker_killed_at_any_statement_loses_and_doubles_nothing(
     expected = await _undisturbed(other_database_url, entry, str(tmp_path / "undisturbed"))
 
     settings = Settings(data_dir=str(tmp_path / "killed"), postgres=Postgres(url=database_url))
-    async with content_on(database_url) as content:
+    async with (
+        content_on(database_url) as content,
+        search_actor(content.pool, _index_of(settings)) as (_, engine),
+    ):
         payload = msgspec.json.encode(await CASES[entry.name](content))
         killed = 0
         for statements in range(_MOST_STATEMENTS):
@@ -130,7 +143,7 @@ async def test_a_worker_killed_at_any_statement_loses_and_doubles_nothing(
                 connection_class=_dying(Fuse(statements)),
                 server_settings={"application_name": _KILLED},
             ) as pool:
-                if await _until_dead(entry.make(_tools(pool, settings))(payload)):
+                if await _until_dead(entry.make(_tools(pool, settings, engine))(payload)):
                     break
             killed += 1
             await _wait_for_their_end(content.pool)
@@ -139,5 +152,5 @@ async def test_a_worker_killed_at_any_statement_loses_and_doubles_nothing(
         assert killed > 0, "the job asked the database for nothing"
         after = await snapshot(content.pool)
         assert _counts(after) == expected
-        await entry.make(_tools(content.pool, settings))(payload)
+        await entry.make(_tools(content.pool, settings, engine))(payload)
         assert await snapshot(content.pool) == after

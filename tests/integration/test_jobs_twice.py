@@ -6,6 +6,7 @@ A case prepares the database and returns the payload. Add one with each row of E
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from storage import account_tasks, media
 from storage.postgres import Pool, in_transaction
 from tests.integration.content import Content, content_on
 from tests.integration.leaving import leave, live
+from tests.integration.search_world import search_on
 
 pytestmark = pytest.mark.integration
 
@@ -101,6 +103,17 @@ async def _expire_exports(content: Content) -> object:
     return None
 
 
+async def _index(content: Content) -> object:
+    ana = await content.member("ana")
+    post = await content.post(ana)
+    return {"comments": [(await content.comment(ana, post["id"]))["id"]], "threads": [post["id"]]}
+
+
+async def _fill_search(content: Content) -> object:
+    await content.post(await content.member("ana"))
+    return None
+
+
 async def _media(content: Content) -> object:
     """Whose upload is gone: it is refused."""
     ana = await content.member("ana")
@@ -116,16 +129,6 @@ async def _tidy_files(content: Content) -> object:
     return None
 
 
-async def _embed(content: Content) -> object:
-    post = await content.post(await content.member("ana"))
-    return {"posts": [post["id"]]}
-
-
-async def _fill_embeddings(content: Content) -> object:
-    await _embed(content)
-    return {"generation": 1, "step": 0}
-
-
 CASES: Final[dict[str, Case]] = {
     "notify": _notify,
     "erase_account": _erase_account,
@@ -139,8 +142,8 @@ CASES: Final[dict[str, Case]] = {
     "trim_jobs": _trim_jobs,
     "media": _media,
     "tidy_files": _tidy_files,
-    "embed": _embed,
-    "fill_embeddings": _fill_embeddings,
+    "index": _index,
+    "fill_search": _fill_search,
 }
 
 
@@ -174,16 +177,21 @@ def test_every_kind_of_job_has_a_case() -> None:
 
 @pytest.mark.parametrize("entry", ENTRYPOINTS, ids=lambda entry: str(entry.name))
 async def test_the_second_run_changes_nothing(
-    content: Content, database_url: str, entry: Any, tmp_path: Any
+    content: Content, database_url: str, entry: Any, tmp_path: Path
 ) -> None:
     published: list[Publication] = []
     settings = Settings(data_dir=str(tmp_path), postgres=Postgres(url=database_url))
-    payload = msgspec.json.encode(await CASES[entry.name](content))
-    handler = entry.make(JobTools(content.pool, published.extend, settings))
-    before = await snapshot(content.pool)
-    await handler(payload)
-    first, count = await snapshot(content.pool), len(published)
-    assert first != before, "the case gives the job nothing to do"
-    await handler(payload)
-    assert await snapshot(content.pool) == first
-    assert len(published) == count
+    async with search_on(content, tmp_path / "search") as search:
+        payload = msgspec.json.encode(await CASES[entry.name](content))
+        handler = entry.make(JobTools(content.pool, published.extend, settings, search))
+
+        async def everything() -> tuple[dict[str, list[str]], int]:
+            return await snapshot(content.pool), await search.documents()
+
+        before = await everything()
+        await handler(payload)
+        first, count = await everything(), len(published)
+        assert first != before, "the case gives the job nothing to do"
+        await handler(payload)
+        assert await everything() == first
+        assert len(published) == count

@@ -1,0 +1,90 @@
+"""The Search actor: answers what is asked of the index, and keeps it. A plain class that serve_app
+deploys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from actors.messages import Failure, Outcome, Reply
+from actors.outcomes import settle, settle_all
+from actors.search_indexer import SearchIndexer
+from actors.search_messages import (
+    FillIndex,
+    IndexContent,
+    SearchContent,
+    SearchRequest,
+    SuggestTitles,
+)
+from actors.search_pages import Searcher
+from storage.postgres import Pool
+from storage.search.engine import SearchEngine
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Search:
+    """One replica where the engine is embedded, any number with a server."""
+
+    def __init__(self, pool: Pool, engine: SearchEngine) -> None:
+        self._searcher = Searcher(pool, engine)
+        self._indexer = SearchIndexer(pool, engine)
+        self._settling: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Returns at once: neither the database nor the engine need answer yet."""
+        self._settling = asyncio.create_task(self._indexer.keep_settled(), name="search-settling")
+
+    async def wait_settled(self) -> None:
+        """Until there is an index; it may still be filled."""
+        assert self._settling is not None, "not started"
+        await asyncio.shield(self._settling)
+
+    async def close(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
+
+    async def handle_batch(self, requests: Sequence[SearchRequest]) -> list[Outcome]:
+        """One outcome a request, in order. What is to be indexed goes to the engine as one
+        write."""
+        outcomes: list[Outcome] = [Failure("internal")] * len(requests)
+        to_index = [n for n, each in enumerate(requests) if isinstance(each, IndexContent)]
+
+        async def one(place: int) -> None:
+            outcomes[place] = await settle(self._answer(requests[place]))
+
+        async def index() -> None:
+            asked = [each for each in requests if isinstance(each, IndexContent)]
+            for place, outcome in zip(
+                to_index, await settle_all(self._index(asked), len(asked)), strict=True
+            ):
+                outcomes[place] = outcome
+
+        async with asyncio.TaskGroup() as tasks:
+            if to_index:
+                tasks.create_task(index())
+            for place, request in enumerate(requests):
+                if not isinstance(request, IndexContent):
+                    tasks.create_task(one(place))
+        return outcomes
+
+    async def _index(self, requests: Sequence[IndexContent]) -> list[Outcome]:
+        await self._indexer.index(requests)
+        return [Reply(204)] * len(requests)
+
+    async def _answer(self, request: SearchRequest) -> Reply:
+        match request:
+            case SearchContent():
+                return await self._searcher.search(request)
+            case SuggestTitles():
+                return await self._searcher.suggest(request)
+            case FillIndex():
+                return Reply(body=_encode(await self._indexer.fill()))
+            case IndexContent():
+                (outcome,) = await self._index([request])
+                assert isinstance(outcome, Reply)
+                return outcome

@@ -1,0 +1,344 @@
+"""Pages of what was found, each checked in Postgres before it is shown.
+
+A cursor holds the marks of what was shown already: whatever the index does between two pages,
+nothing comes twice, and nothing that stands still is passed over. So pages end after MAX_SHOWN
+items.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+import msgspec
+from prometheus_client import Counter, Histogram
+
+from actors.content import Author, alpha2
+from actors.cursors import CursorKind, decode_cursor, encode_cursor
+from actors.messages import GUEST, Reply
+from actors.search_messages import SearchContent, SearchKind, SuggestTitles
+from config.errors import AppError
+from config.reference import countries_by_alpha2
+from storage.identity import country_of
+from storage.postgres import Connection, Pool, acquire
+from storage.search.engine import (
+    Facet,
+    Hit,
+    SearchEngine,
+    SearchPage,
+    SearchQuery,
+    UnknownGeneration,
+)
+from storage.search.found import Found, Scope, read_found, scope_of
+from storage.search.highlighting import Highlighter
+from storage.search.plain_text import plain_text
+from storage.stream_writer import rfc3339
+
+MAX_SHOWN: Final = 300
+_SPARE: Final = 20
+_ROUNDS: Final = 4
+_MARK_BYTES: Final = 4
+
+_seconds = Histogram(
+    "serai_search_seconds",
+    "Time of one search, Postgres included",
+    ["kind"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0),
+)
+_failures = Counter("serai_search_failures", "Searches that found the engine away")
+_withheld = Counter(
+    "serai_search_withheld", "Hits that Postgres said must not be shown, or not any more"
+)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class FacetValue(msgspec.Struct, frozen=True):
+    value: str
+    count: int
+
+
+class SearchItem(msgspec.Struct, frozen=True):
+    """`title`: of a comment that of its thread. `title_html` and `snippet_html` are escaped text
+    with `<mark>` around what was asked for. `url`: a path of this site. A guide has no author,
+    community and thread."""
+
+    kind: SearchKind
+    id: UUID
+    post_id: UUID | None
+    title: str
+    title_html: str
+    snippet_html: str
+    url: str
+    community_id: UUID | None
+    community: str | None
+    country: str | None
+    visa_type: str | None
+    language: str
+    author: Author | None
+    score: int
+    comment_count: int
+    created_at: str
+
+
+class SearchFacets(msgspec.Struct, frozen=True):
+    """Most frequent values first; countries are alpha-2."""
+
+    kind: Sequence[FacetValue] = ()
+    country: Sequence[FacetValue] = ()
+    visa_type: Sequence[FacetValue] = ()
+    language: Sequence[FacetValue] = ()
+
+
+class SearchResults(msgspec.Struct, frozen=True):
+    """`total` and `facets` count what the index holds of what the caller may find; they may be
+    estimates."""
+
+    items: list[SearchItem]
+    next_cursor: str | None
+    total: int
+    facets: SearchFacets
+    took_ms: float
+
+
+class Suggestion(msgspec.Struct, frozen=True):
+    kind: SearchKind
+    id: UUID
+    title: str
+    title_html: str
+    url: str
+    country: str | None
+    visa_type: str | None
+
+
+class Suggestions(msgspec.Struct, frozen=True):
+    items: list[Suggestion]
+    took_ms: float
+
+
+class _Shown(msgspec.Struct, frozen=True, array_like=True):
+    """What a cursor holds. `marks`: the last bytes of the ids that were shown, which are random."""
+
+    every_word: bool
+    marks: Annotated[bytes, msgspec.Meta(max_length=MAX_SHOWN * _MARK_BYTES)]
+
+    def __len__(self) -> int:
+        return len(self.marks) // _MARK_BYTES
+
+    def rest_of(self, hits: Sequence[Hit]) -> list[Hit]:
+        known = {self.marks[at : at + _MARK_BYTES] for at in range(0, len(self.marks), _MARK_BYTES)}
+        return [hit for hit in hits if _mark(hit.id) not in known]
+
+    def and_these(self, ids: Sequence[UUID]) -> _Shown:
+        return _Shown(self.every_word, self.marks + b"".join(map(_mark, ids)))
+
+
+class _Chosen(msgspec.Struct, frozen=True):
+    """`more`: there may be others behind `found`."""
+
+    found: list[Found]
+    more: bool
+    page: SearchPage
+
+
+class Searcher:
+    """Reads the primary: what a replica does not know yet of a removal would be shown."""
+
+    def __init__(self, pool: Pool, engine: SearchEngine) -> None:
+        self._pool = pool
+        self._engine = engine
+
+    async def search(self, request: SearchContent) -> Reply:
+        begun = time.perf_counter()
+        country = _country(request.country)
+        key = _key(request)
+        shown = _Shown(True, b"")
+        if request.cursor is not None:
+            shown = decode_cursor(CursorKind.SEARCH, key, request.cursor, _Shown)
+        async with acquire(self._pool) as connection:
+            scope = await self._scope(connection, request.caller.account_id)
+            query = SearchQuery(
+                request.q,
+                limit=0,
+                readable=scope.readable,
+                kinds=request.kinds,
+                country=country,
+                visa_type=request.visa_type,
+                language=request.language,
+                since=_midnight(request.since),
+                until=_midnight(request.until, days=1),
+                sort=request.sort,
+                every_word=shown.every_word,
+                facets=True,
+            )
+            chosen = await self._choose(connection, scope, query, request, shown)
+            if request.cursor is None and not chosen.found and not chosen.more:
+                # Nothing has all of the words: what has some of them is better than nothing.
+                shown = _Shown(False, b"")
+                query = msgspec.structs.replace(query, every_word=False)
+                chosen = await self._choose(connection, scope, query, request, shown)
+        cursor = None
+        shown = shown.and_these([found.id for found in chosen.found])
+        if chosen.more and len(shown) < MAX_SHOWN:
+            cursor = encode_cursor(CursorKind.SEARCH, key, shown)
+        marker = Highlighter(request.q)
+        seconds = time.perf_counter() - begun
+        _seconds.labels("search").observe(seconds)
+        return Reply(
+            body=_encode(
+                SearchResults(
+                    [_item(found, marker) for found in chosen.found],
+                    cursor,
+                    chosen.page.total,
+                    _facets(chosen.page),
+                    round(seconds * 1000, 1),
+                )
+            )
+        )
+
+    async def suggest(self, request: SuggestTitles) -> Reply:
+        begun = time.perf_counter()
+        country = _country(request.country)
+        async with acquire(self._pool) as connection:
+            scope = await self._scope(connection, request.caller.account_id)
+            query = SearchQuery(
+                request.q,
+                limit=0,
+                readable=scope.readable,
+                kinds=("post", "guide"),
+                country=country,
+                visa_type=request.visa_type,
+                titles_only=True,
+            )
+            chosen = await self._choose(connection, scope, query, request, _Shown(True, b""))
+        marker = Highlighter(request.q)
+        seconds = time.perf_counter() - begun
+        _seconds.labels("suggest").observe(seconds)
+        items = [_suggestion(found, marker) for found in chosen.found]
+        return Reply(body=_encode(Suggestions(items, round(seconds * 1000, 1))))
+
+    async def _scope(self, connection: Connection, account_id: UUID | None) -> Scope:
+        scope = await scope_of(connection, self._engine.name, account_id)
+        if scope.generation is None:
+            raise _not_ready()
+        return scope
+
+    async def _choose(
+        self,
+        connection: Connection,
+        scope: Scope,
+        query: SearchQuery,
+        request: SearchContent | SuggestTitles,
+        shown: _Shown,
+    ) -> _Chosen:
+        """The best that were not shown yet. Where many of them must not be shown, others are looked
+        for, some times."""
+        limit = min(request.limit, MAX_SHOWN - len(shown))
+        wanted = len(shown) + limit + _SPARE
+        found: list[Found] = []
+        for _ in range(_ROUNDS):
+            page = await self._ask(scope, msgspec.structs.replace(query, limit=wanted))
+            rest = shown.rest_of(page.hits)
+            there = await read_found(connection, rest, request.caller.account_id) if rest else {}
+            _withheld.inc(len(rest) - len(there))
+            found = [there[hit.id] for hit in rest if hit.id in there]
+            exhausted = len(page.hits) < wanted
+            if exhausted or len(found) > limit:
+                break
+            wanted *= 2
+        return _Chosen(found[:limit], len(found) > limit, page)
+
+    async def _ask(self, scope: Scope, query: SearchQuery) -> SearchPage:
+        assert scope.generation is not None
+        try:
+            return await self._engine.search(scope.generation, query)
+        except UnknownGeneration as error:
+            _failures.inc()
+            raise _not_ready() from error
+        except AppError:
+            _failures.inc()
+            raise
+
+
+def _not_ready() -> AppError:
+    return AppError("unavailable", "The search index is being made.", retry_after_seconds=1.0)
+
+
+def _mark(id: UUID) -> bytes:
+    return id.bytes[-_MARK_BYTES:]
+
+
+def _key(request: SearchContent) -> str:
+    """What must be equal on the next page."""
+    asked = msgspec.structs.replace(request, caller=GUEST, cursor=None, limit=0)
+    return msgspec.json.encode(asked).decode()
+
+
+def _country(alpha2: str | None) -> int | None:
+    if alpha2 is None:
+        return None
+    country = countries_by_alpha2().get(alpha2.upper())
+    if country is None:
+        raise AppError("invalid", errors=(("country", "is no country"),))
+    return country.numeric
+
+
+def _midnight(day: date | None, *, days: int = 0) -> int | None:
+    if day is None:
+        return None
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) + days * 86_400
+
+
+def _item(found: Found, marker: Highlighter) -> SearchItem:
+    return SearchItem(
+        kind=found.kind,
+        id=found.id,
+        post_id=found.post_id,
+        title=found.title,
+        title_html=marker.whole(found.title),
+        snippet_html=marker.snippet(plain_text(found.body_html)),
+        url=_url(found),
+        community_id=found.community_id,
+        community=found.community_slug,
+        country=alpha2(country_of(found.id)),
+        visa_type=found.visa_type,
+        language=found.language,
+        author=Author(found.author_id, found.handle, found.display_name),
+        score=found.score,
+        comment_count=found.comment_count,
+        created_at=rfc3339(found.created_at),
+    )
+
+
+def _suggestion(found: Found, marker: Highlighter) -> Suggestion:
+    return Suggestion(
+        found.kind,
+        found.id,
+        found.title,
+        marker.whole(found.title),
+        _url(found),
+        alpha2(country_of(found.id)),
+        found.visa_type,
+    )
+
+
+def _url(found: Found) -> str:
+    path = f"/posts/{found.post_id}"
+    return path if found.kind == "post" else f"{path}/comments/{found.id}"
+
+
+def _facets(page: SearchPage) -> SearchFacets:
+    return SearchFacets(**{name: _values(name, counts) for name, counts in page.facets.items()})
+
+
+def _values(name: Facet, counts: dict[str, int]) -> list[FacetValue]:
+    values = [FacetValue(_shown_value(name, value), count) for value, count in counts.items()]
+    return sorted(
+        (each for each in values if each.value), key=lambda each: (-each.count, each.value)
+    )
+
+
+def _shown_value(name: Facet, value: str) -> str:
+    return (alpha2(int(value)) or "") if name == "country" else value

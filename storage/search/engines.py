@@ -1,0 +1,15 @@
+"""The engine that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from config.settings import Settings
+from storage.search.engine import SearchEngine
+
+
+def open_engine(settings: Settings) -> SearchEngine:
+    """Does nothing yet: neither a folder nor a server is looked at. Close it with `close`."""
+    from storage.search.tantivy_engine import TantivyEngine
+
+    return TantivyEngine(Path(settings.data_dir).resolve() / "search")

@@ -1,0 +1,92 @@
+"""The table `search_index`: which index is searched, which one is being filled.
+
+Whatever reads content and writes it to an index does so in a transaction that holds `lock`: two
+that did it side by side could leave the older text.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from storage.postgres import Connection
+from storage.search.engine import SHAPE
+
+_LOCK_KEY: Final = int.from_bytes(b"serai-se")
+FIRST: Final = (-1, UUID(int=0))
+
+
+class Generation(NamedTuple):
+    """`after_…`: how far it has been filled; `fits`: it was made for this version and database."""
+
+    number: int
+    live: bool
+    finished: bool
+    fits: bool
+    documents: int
+    after_kind: str | None
+    after_country: int | None
+    after_id: UUID | None
+
+
+async def lock(connection: Connection) -> None:
+    """Until the end of the transaction."""
+    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK_KEY)
+
+
+async def read(connection: Connection, engine: str) -> list[Generation]:
+    rows = await connection.fetch(
+        "select generation, live, finished_at is not null, shape = $2 and epoch ="
+        " (select epoch from incarnation), documents, after_kind, after_country, after_id"
+        " from search_index where engine = $1 order by generation",
+        engine,
+        SHAPE,
+    )
+    return [Generation(*row) for row in rows]
+
+
+async def add(connection: Connection, engine: str, *, live: bool) -> int:
+    number: int = await connection.fetchval(
+        "insert into search_index (engine, shape, epoch, live)"
+        " select $1, $2, epoch, $3 from incarnation returning generation",
+        engine,
+        SHAPE,
+        live,
+    )
+    return number
+
+
+async def forget(connection: Connection, numbers: list[int]) -> None:
+    await connection.execute(
+        "delete from search_index where generation = any($1::bigint[])", numbers
+    )
+
+
+async def advance(
+    connection: Connection, number: int, kind: str, after: tuple[int, UUID], documents: int
+) -> None:
+    await connection.execute(
+        "update search_index set after_kind = $2, after_country = $3, after_id = $4,"
+        " documents = documents + $5 where generation = $1",
+        number, kind, *after, documents,
+    )  # fmt: skip
+
+
+async def restart(connection: Connection, number: int) -> None:
+    await connection.execute(
+        "update search_index set after_kind = null, after_country = null, after_id = null,"
+        " documents = 0 where generation = $1",
+        number,
+    )
+
+
+async def finish(connection: Connection, engine: str, number: int) -> None:
+    """It is the live one from now on, the only one of this engine."""
+    await connection.execute(
+        "delete from search_index where engine = $1 and generation <> $2", engine, number
+    )
+    await connection.execute(
+        "update search_index set live = true, finished_at = clock_timestamp()"
+        " where generation = $1",
+        number,
+    )
