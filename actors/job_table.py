@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
+from actors.embedding import EmbeddingJobs
 from actors.erasing import AccountEraser
 from actors.exporting import AccountExporter, ExportExpiry
 from actors.indexing import Indexer
@@ -23,6 +24,10 @@ from storage.schedule import Recurring
 # ai: what loads a model, or waits for one. It runs in processes of its own, so that a queue of
 # embeddings keeps nobody's notification waiting.
 WorkerKind = Literal["light", "ai"]
+
+
+def _embedding(tools: JobTools) -> EmbeddingJobs:
+    return EmbeddingJobs(tools.pool, tools.settings.embedding)
 
 
 class Entrypoint(NamedTuple):
@@ -57,6 +62,8 @@ ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
     Entrypoint("purge_removed", lambda tools: Maintenance(tools).purge_removed),
     Entrypoint("forget_records", lambda tools: Maintenance(tools).forget_records),
     Entrypoint("trim_jobs", lambda tools: Maintenance(tools).trim_jobs),
+    Entrypoint("embed", lambda tools: _embedding(tools).embed, worker="ai"),
+    Entrypoint("fill_embeddings", lambda tools: _embedding(tools).fill, worker="ai"),
 )
 
 # Enqueued by the light workers, each tick by one of them.

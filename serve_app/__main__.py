@@ -82,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     erase.add_argument("--content", action="store_true", help="the texts of posts and comments too")
     jobs = commands.add_parser("jobs", help="see and settle jobs that failed for good")
     _add_job_commands(jobs)
+    embeddings = commands.add_parser("embeddings", help="vectors of texts, and their model")
+    of_embeddings = embeddings.add_subparsers(dest="action", required=True, metavar="ACTION")
+    of_embeddings.add_parser("status", help="which model they are of, and what is missing")
+    of_embeddings.add_parser("rebuild", help="by the configured model, while the server runs")
+    of_embeddings.add_parser("cancel", help="give a rebuild up")
     unban = commands.add_parser("unban", help="let a member in again")
     unban.add_argument("handle")
     unban.add_argument("community")
@@ -187,6 +192,10 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
                 from serve_app.jobs_command import run
 
                 await run(options, pool)
+            case "embeddings":
+                from serve_app import embeddings_command
+
+                await embeddings_command.run(options, pool, settings.embedding)
     finally:
         await pool.close()
     return 0

@@ -38,6 +38,7 @@ from serve_app.import_report import (
     Refusal,
     Summary,
 )
+from storage import chunk_generations
 from storage import importing as tables
 from storage.guides import GuideToImport, write_guides
 from storage.importing import AccountToImport, PostToImport
@@ -93,6 +94,7 @@ class _Import:
 
     async def run(self) -> Summary:
         await tables.lock(self._connection, LOCK_PATIENCE_SECONDS)
+        await chunk_generations.mark_incomplete(self._connection)
         self._communities = await tables.read_directory(self._connection)
         await self._each(batches(self._files.accounts, parse_account), self._write_accounts)
         self._seen.clear()
@@ -103,6 +105,10 @@ class _Import:
         summary = self._summary
         if summary.accounts.written or summary.posts.written or summary.comments.written:
             await tables.analyze(self._connection)
+        async with self._connection.transaction():
+            generation = await chunk_generations.serving(self._connection)
+            if summary.posts.written or summary.guides.written or not generation.finished:
+                await chunk_generations.begin_fill(self._connection)
         self._progress.advance(self._total_bytes, self._total_bytes, summary)
         return summary
 

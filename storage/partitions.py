@@ -30,6 +30,8 @@ from config.errors import AppError
 _log = logging.getLogger(__name__)
 
 PARENTS: Final = ("post", "comment", "vote", "revision", "timeline")
+"""And the tables of chunks, one for each generation (storage/chunk_generations.py), after these: a
+generation that is made meanwhile has the partitions that post has by then."""
 BATCH: Final = 2_000
 _LOCK_SECONDS: Final = 2
 _LOCK_ATTEMPTS: Final = 60
@@ -83,10 +85,21 @@ _PARTITIONS: Final = """
     from pg_inherits i join pg_class p on p.oid = i.inhparent join pg_class c on c.oid = i.inhrelid
     where p.relname = any ($1) and p.relnamespace = current_schema()::regnamespace
     order by p.relname, c.relname"""
+_CHUNKS: Final = """
+    select relname from pg_class
+    where relkind = 'p' and relname ~ '^chunk_[0-9]+$'
+      and relnamespace = current_schema()::regnamespace
+    order by relname"""
+
+
+async def parents(connection: asyncpg.Connection) -> list[str]:
+    """The tables that are partitioned by country."""
+    rows = await connection.fetch(_CHUNKS)
+    return [*PARENTS, *(row["relname"] for row in rows)]
 
 
 async def list_partitions(connection: asyncpg.Connection) -> list[Partition]:
-    rows = await connection.fetch(_PARTITIONS, list(PARENTS))
+    rows = await connection.fetch(_PARTITIONS, await parents(connection))
     return [
         Partition(
             row["parent"],
@@ -114,6 +127,9 @@ async def promote(
             raise AppError("conflict", "Another promotion is under way.")
         changed = []
         for parent in PARENTS:
+            if await _promote_in(connection, parent, country_id, on_progress):
+                changed.append(parent)
+        for parent in (await parents(connection))[len(PARENTS) :]:
             if await _promote_in(connection, parent, country_id, on_progress):
                 changed.append(parent)
         return changed

@@ -100,7 +100,7 @@ async def test_the_starter_content_is_complete_and_comes_once(
     assert done == total > 0
     first = await contents(pool)
     assert first["stream_event"] == []
-    assert {row["entrypoint"] for row in first["pgqueuer"]} == {"index"}
+    assert {row["entrypoint"] for row in first["pgqueuer"]} == {"fill_embeddings", "index"}
     for line in (STARTER / "threads.jsonl").read_text().splitlines():
         told = json.loads(line)
         row = await pool.fetchrow(

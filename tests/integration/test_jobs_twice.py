@@ -129,6 +129,16 @@ async def _tidy_files(content: Content) -> object:
     return None
 
 
+async def _embed(content: Content) -> object:
+    post = await content.post(await content.member("ana"))
+    return {"posts": [post["id"]]}
+
+
+async def _fill_embeddings(content: Content) -> object:
+    await _embed(content)
+    return {"generation": 1, "step": 0}
+
+
 CASES: Final[dict[str, Case]] = {
     "notify": _notify,
     "erase_account": _erase_account,
@@ -142,6 +152,8 @@ CASES: Final[dict[str, Case]] = {
     "trim_jobs": _trim_jobs,
     "media": _media,
     "tidy_files": _tidy_files,
+    "embed": _embed,
+    "fill_embeddings": _fill_embeddings,
     "index": _index,
     "fill_search": _fill_search,
 }
