@@ -51,7 +51,7 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """llama_cpp: threads that compute; 0: one a core."""
     gpu_layers: Annotated[int, Meta(ge=-1, le=10_000)] = -1
     """llama_cpp built for GPUs: layers that lie there; -1: as many as fit."""
-    waiting_per_replica: Annotated[int, Meta(ge=1, le=10_000)] = 4
+    streams_per_replica: Annotated[int, Meta(ge=1, le=10_000)] = 4
     """Where `deployments.llm.max_replicas` is above `replicas`: one more replica for each so many
     streams, running and waiting."""
     scale_up_seconds: _Seconds = 10.0

@@ -22,6 +22,7 @@ from serve_app.deployments import (
     AccountsDeployment,
     FeedDeployment,
     GatewayDeployment,
+    LlmDeployment,
     RateLimitDeployment,
     SearchDeployment,
     ShardActor,
@@ -30,6 +31,7 @@ from serve_app.deployments import (
     app_name,
 )
 from serve_app.gateway_scaling import SocketsPolicy
+from serve_app.llm_scaling import QueuesPolicy
 from serve_app.shard_client import NAMESPACE, shard_name
 from serve_app.worker_scaling import DepthPolicy
 from storage.jobs import STOP_SECONDS
@@ -41,6 +43,7 @@ _BACKENDS: Final = (
     "feed",
     "accounts",
     "rate_limit",
+    "llm",
     "search",
     "worker_light",
     "worker_ai",
@@ -55,6 +58,7 @@ _STATUS_SECONDS: Final = 0.1
 _CLOSING_SECONDS: Final = 1.0
 _METRICS_SECONDS: Final = 2.0
 _WORKER_SHUTDOWN_SECONDS: Final = STOP_SECONDS + 3.0
+_LLM_SHUTDOWN_SECONDS: Final = 8.0
 _ONE_MORE_PERCENT: Final = 1  # Serve rounds up: one more replica than usual while they are replaced
 _FAILED: Final = ("DEPLOY_FAILED", "UNHEALTHY")
 _OBJECT_STORE_BYTES: Final = 100 * 1024 * 1024  # nothing of ours goes through it
@@ -112,6 +116,7 @@ def start_backends(settings: Settings) -> None:
         _deployment(AccountsDeployment, "accounts", sizes.accounts).bind(settings),
         _deployment(RateLimitDeployment, "rate_limit", sizes.rate_limit).bind(settings),
         _deployment(SearchDeployment, "search", sizes.search).bind(settings),
+        _llm(settings),
         *_workers(settings),
     )
 
@@ -154,6 +159,27 @@ def _gateways(settings: Settings) -> Any:
             downscale_delay_s=gateway.scale_down_seconds,
         )
     return deployment.options(**options).bind(settings)
+
+
+def _llm(settings: Settings) -> Any:
+    size, llm = settings.deployments.llm, settings.llm
+    deployment = _deployment(LlmDeployment, "llm", size, shutdown_seconds=_LLM_SHUTDOWN_SECONDS)
+    if size.max_replicas > size.replicas:
+        deployment = deployment.options(
+            autoscaling_config=AutoscalingConfig(
+                min_replicas=size.replicas,
+                max_replicas=size.max_replicas,
+                policy=AutoscalingPolicy(  # type: ignore[no-untyped-call]
+                    policy_function=QueuesPolicy,
+                    policy_kwargs={"per_replica": llm.streams_per_replica},
+                ),
+                metrics_interval_s=_METRICS_SECONDS,
+                look_back_period_s=2 * _METRICS_SECONDS,
+                upscale_delay_s=llm.scale_up_seconds,
+                downscale_delay_s=llm.scale_down_seconds,
+            )
+        )
+    return deployment.bind(settings)
 
 
 def _workers(settings: Settings) -> Iterator[Any]:

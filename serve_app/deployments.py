@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import msgspec
 
+from actors.messages import Failure
+from config.errors import AppError
 from config.settings import Settings
 from serve_app.shard_client import ShardClient, ShardPublisher
 from storage.postgres import connect
@@ -181,6 +185,50 @@ class SearchDeployment:
         await self._search.close()
         await self._engine.close()
         await self._pool.close()
+
+
+class LlmDeployment:
+    """A replica is an engine with a queue of its own. It gets no batches: a call is a stream, and
+    what cancels the call cancels the generation."""
+
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
+        from actors.llm import Llm
+        from actors.llm_messages import GenerateText
+        from actors.member_budget import MemberBudget
+        from ai.engines.chosen import chosen_engine
+        from storage.redis import RedisGuard, open_redis
+        from storage.spent_tokens import SpentTokens
+
+        _start_logging(settings)
+        self._redis = RedisGuard(open_redis(settings.redis.url))
+        self._redis.start()
+        engine = chosen_engine(settings.llm, gpus=settings.deployments.llm.num_gpus)
+        budget = MemberBudget(settings.llm.member_tokens_per_day, SpentTokens(self._redis))
+        self._llm = Llm(engine, settings.llm, budget)
+        if not settings.llm.is_built_in:
+            self._llm.start()  # else a laptop pays for it only when somebody asks
+        self._decoder = msgspec.msgpack.Decoder(GenerateText)
+
+    async def stream(self, payload: bytes) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._llm.stream(self._decoder.decode(payload))) as chunks:
+            try:
+                async for chunk in chunks:
+                    yield encode(chunk)
+            except AppError as error:
+                yield encode(Failure.of(error))
+
+    async def statistics(self) -> bytes:
+        return encode(self._llm.statistics())
+
+    def check_health(self) -> None:
+        self._llm.check_health()
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        return {"depth": self._llm.depth}
+
+    async def __del__(self) -> None:
+        await self._llm.close()
+        await self._redis.close()
 
 
 class WorkerDeployment:

@@ -53,8 +53,8 @@ async def _wait_healthy(server: RunningServer, load: SteadyLoad) -> None:
 
 @pytest.mark.parametrize(
     "role",
-    ["gateway", "thread", "feed", "accounts", "rate_limit", "worker_light", "worker_ai", "shard",
-     "valkey", "postgres"],
+    ["gateway", "thread", "feed", "accounts", "rate_limit", "llm", "worker_light", "worker_ai",
+     "shard", "valkey", "postgres"],
 )  # fmt: skip
 async def test_killed_under_load(server: RunningServer, role: str) -> None:
     """All processes of the role at once: with gateways that is the whole entrance."""
