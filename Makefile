@@ -99,6 +99,7 @@ lock: $(VENV)/.uv ## Pin what changed in requirements*.in; ARGS=--upgrade moves 
 	$(COMPILE) $(ARGS) requirements-node.in -o requirements-node.lock
 	$(COMPILE) $(ARGS) requirements.in -o requirements.lock
 	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.lock
+	$(COMPILE) --override requirements-gpu-overrides.txt $(ARGS) requirements-gpu.in -o requirements-gpu.lock
 
 bench: $(VENV)/.dev ## Measure the performance bars; ARGS="..." chooses
 	@exec $(PY) -m benchmarks $(ARGS)

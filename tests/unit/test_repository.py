@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCKS = {
     "requirements.in": "requirements.lock",
     "requirements-dev.in": "requirements-dev.lock",
+    "requirements-gpu.in": "requirements-gpu.lock",
     "requirements-node.in": "requirements-node.lock",
     "requirements-uv.in": "requirements-uv.lock",
 }
@@ -62,6 +63,13 @@ def test_development_lock_is_a_superset_with_equal_pins() -> None:
     runtime = pins("requirements.lock")
     assert len(runtime) > 20
     assert {name: development.get(name) for name in runtime} == runtime
+
+
+def test_gpu_nodes_can_join_the_cluster() -> None:
+    # Ray refuses a node of another version; what else differs is vLLM's to ask for.
+    gpu, runtime = pins("requirements-gpu.lock"), pins("requirements.lock")
+    assert gpu["ray"] == runtime["ray"]
+    assert runtime.keys() <= gpu.keys()
 
 
 @pytest.mark.parametrize("lock", LOCKS.values())
