@@ -77,7 +77,8 @@ class ManyStreams(SteadyShard):
 
     async def _poll(self, request: Poll) -> PollReply:
         await super()._poll(request)  # waits
-        return PollReply(self._sequence, [p for n, p in self._mailbox if n > request.ack])
+        new = self._sequence - request.ack
+        return PollReply(self._sequence, [p for _, p in self._mailbox[-new:]] if new else [])
 
 
 async def _serve(port: int, shard: ManyStreams) -> None:

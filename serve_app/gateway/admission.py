@@ -18,10 +18,13 @@ from typing import Final
 from prometheus_client import Counter
 
 from config.errors import AppError
+from serve_app.gateway.collector import CollectorRest
 
 SLICE: Final = 16
 """Handshakes begun in one turn of the loop: some milliseconds."""
 MOST_WAITING: Final = 20_000
+RUSH: Final = 256
+"""With so many waiting the garbage collector rests until nobody does."""
 _RETRY_SECONDS: Final = (1, 10)
 
 REFUSED: Final = Counter(
@@ -38,6 +41,7 @@ class Admission:
         self._room = per_slice
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._turn: asyncio.Handle | None = None
+        self._rest = CollectorRest()
 
     async def enter(self) -> None:
         """Returns when the connection may be opened. Raises AppError 'overloaded', whose
@@ -57,6 +61,8 @@ class Admission:
             )
         place = loop.create_future()
         self._waiting.append(place)
+        if len(self._waiting) == RUSH:
+            self._rest.begin(loop.time())
         await place
 
     def _next_slice(self) -> None:
@@ -66,8 +72,13 @@ class Admission:
             if not place.done():
                 place.set_result(None)
                 self._room -= 1
+        loop = asyncio.get_running_loop()
+        if self._waiting:
+            self._rest.end_if_long(loop.time())
+        else:
+            self._rest.end()
         idle = not self._waiting and self._room == self._per_slice
-        self._turn = None if idle else asyncio.get_running_loop().call_soon(self._next_slice)
+        self._turn = None if idle else loop.call_soon(self._next_slice)
 
     def statistics(self) -> dict[str, int]:
         return {"handshakes_waiting": len(self._waiting)}

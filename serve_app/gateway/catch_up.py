@@ -18,12 +18,15 @@ from actors.shard_messages import HistoryReply, Publication
 from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.channel import Channel, Source, Tail
 from serve_app.gateway.channel_hub import ChannelHub
+from serve_app.tally import Tally
 
 _ATTEMPTS: Final = 3
 
 RECOVERIES = Counter(
     "serai_realtime_recoveries_total", "Subscriptions that asked to recover", ["outcome"]
 )
+_RECOVERED = Tally(RECOVERIES.labels("recovered"))
+_UNRECOVERED = Tally(RECOVERIES.labels("unrecovered"))
 
 
 class _Read:
@@ -58,7 +61,7 @@ class CatchUp:
         anything. Raises AppError when the shard is away.
         """
         missed = await self._find(channel, epoch, offset)
-        RECOVERIES.labels("unrecovered" if missed is None else "recovered").inc()
+        (_UNRECOVERED if missed is None else _RECOVERED).add()
         return missed
 
     async def newest(self, channel: Channel) -> Publication | None:

@@ -37,6 +37,7 @@ from serve_app.gateway.channel import (
 )
 from serve_app.gateway.gaps import Gaps
 from serve_app.gateway.protocol import Outlet
+from serve_app.tally import Tally
 
 PENDING_BYTES: Final = 65_536
 """From here on a group's frames do not wait for the end of the tick."""
@@ -53,15 +54,14 @@ CHANNELS = Gauge(
 SUBSCRIPTIONS = Gauge(
     "serai_realtime_subscriptions", "Subscriptions of connections", multiprocess_mode="livesum"
 )
+_SUBSCRIPTIONS = Tally(SUBSCRIPTIONS)
 PUBLICATIONS = Counter("serai_realtime_publications_total", "Publications fanned out", ["kind"])
 DURABLE = PUBLICATIONS.labels("durable")
 EPHEMERAL = PUBLICATIONS.labels("ephemeral")
 DUPLICATES = Counter("serai_realtime_duplicates_total", "Publications dropped by their offset")
 DELIVERED = Counter("serai_realtime_delivered_total", "Publications written to subscribers")
-BYTES = Counter("serai_realtime_sent_bytes_total", "Bytes written to connections")
-DROPPED = Counter(
-    "serai_realtime_dropped_total", "Ephemeral publications kept from who reads slowly"
-)
+BYTES = Tally(Counter("serai_realtime_sent_bytes_total", "Bytes written to connections"))
+DROPPED = Counter("serai_realtime_dropped_total", "Ephemeral publications kept from slow readers")
 
 
 class ChannelHub:
@@ -163,16 +163,16 @@ class ChannelHub:
         for admission in admissions:
             self.flush(admission.channel)
         subscriber.outlet.write(reply)
-        BYTES.inc(len(reply))
+        BYTES.add(len(reply))
         for channel, wants, base in admissions:
             channel.audience.add(subscriber, wants, base)
             self.subscriptions += 1
-            SUBSCRIPTIONS.inc()
+            _SUBSCRIPTIONS.add(1)
 
     def leave(self, channel: Channel, subscriber: Subscriber) -> None:
         if channel.audience.remove(subscriber.outlet):
             self.subscriptions -= 1
-            SUBSCRIPTIONS.dec()
+            _SUBSCRIPTIONS.add(-1)
             self._drop_unused(channel)
 
     def arrive_client(self, channel: Channel, client: str, user: str, info: bytes) -> None:
@@ -356,7 +356,7 @@ class ChannelHub:
             EPHEMERAL.inc(self._ephemeral)
         if self._delivered:
             DELIVERED.inc(self._delivered)
-            BYTES.inc(self._bytes)
+            BYTES.add(self._bytes)
         self._durable = self._ephemeral = self._delivered = self._bytes = 0
 
     # ------------------------------------------------------------ losses

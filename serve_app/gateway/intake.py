@@ -17,6 +17,7 @@ from serve_app.gateway import codes, commands
 from serve_app.gateway.codes import Disconnect, ReplyError
 from serve_app.gateway.lanes import Frame
 from serve_app.gateway.protocol import PONG, Command, UnreadableCommand
+from serve_app.gateway.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from serve_app.gateway.session import Session
@@ -92,7 +93,7 @@ async def run(session: Session, command: Command) -> None:
 
 async def _execute(session: Session, handler: commands.Handler, command: Command) -> None:
     try:
-        async with asyncio.timeout(COMMAND_SECONDS):
+        with TimeLimit(COMMAND_SECONDS):
             await handler(session, command)
     except (ReplyError, AppError) as error:
         session.fail(command.id, codes.reply_error(error))

@@ -21,6 +21,10 @@ IN_FLIGHT_BYTES: Final = 262_144
 Run = Callable[[Command], Awaitable[None]]
 
 
+async def _run_nothing(_: Command) -> None:
+    return None
+
+
 class Frame:
     """What `waiting` commands came in."""
 
@@ -79,8 +83,10 @@ class Lanes:
             await self._room
 
     def close(self) -> None:
-        """Cancels everything but the task that calls."""
+        """Cancels everything but the task that calls. Nothing is run afterwards, and what would
+        have run it is forgotten: it holds the connection, which holds the lanes."""
         self.closed = True
+        self._run = _run_nothing
         current = asyncio.current_task()
         for task in self._tasks:
             if task is not current:

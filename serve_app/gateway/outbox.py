@@ -14,6 +14,10 @@ _LOOK_SECONDS: Final = 0.005
 _LOOK_MOST_SECONDS: Final = 0.1
 
 
+def _ignore() -> None:
+    """Who has left is not slow."""
+
+
 class Outbox:
     """Replies of one tick share frames. Writes nothing once it is closed, nor to an outlet that is
     closing; `on_slow` when more than `max_buffered` bytes lie unsent."""
@@ -86,7 +90,7 @@ class Outbox:
     def write(self, frame: bytes) -> None:
         if self.takes:
             self._outlet.write(frame)
-            BYTES.inc(len(frame))
+            BYTES.add(len(frame))
             self.check_speed()
 
     def check_speed(self) -> None:
@@ -94,5 +98,7 @@ class Outbox:
             self._on_slow()
 
     def close(self) -> None:
+        """`on_slow` is forgotten: it holds the connection, which holds the outbox."""
         self.closed = True
+        self._on_slow = _ignore
         self._messages = []

@@ -52,12 +52,17 @@ class Peers:
         material = secret.encode() or secrets.token_bytes(32)
         self._key = hmac.digest(material, _CONTEXT, "sha256")
         self._address = address
+        self._own = ("", "")
         self._clock = clock
         self._client: aiohttp.ClientSession | None = None
         self._stopped = False
 
     def own_name(self) -> str:
-        return self._name(self._address())
+        """Told to every client that connects."""
+        address = self._address()
+        if self._own[0] != address:
+            self._own = (address, self._name(address))
+        return self._own[1]
 
     def _name(self, address: str) -> str:
         return f"{address}-{self._mac(_NAME + address.encode())}"

@@ -41,11 +41,13 @@ from serve_app.gateway.protocol import (
 )
 from serve_app.gateway.services import Services
 from serve_app.gateway.subscription import NO_OVERRIDE, Beginning, Subscription, embed
+from serve_app.tally import Tally
 
 CLOSING_SECONDS: Final = 3.0
 """How long the client may take to answer a close frame."""
 
 SOCKETS = Gauge("serai_realtime_sockets", "Open connections", multiprocess_mode="livesum")
+_SOCKETS = Tally(SOCKETS)
 SLOW_CLOSES = Counter(
     "serai_realtime_slow_closes_total", "Connections closed for reading too slowly"
 )
@@ -114,7 +116,7 @@ class Session:
         self._deadlines = Deadlines(services.wheel.now() + limits.connect_timeout_seconds)
         services.sessions.add(self)
         services.wheel.set(self, self._deadlines.nearest())
-        SOCKETS.inc()
+        _SOCKETS.add(1)
 
     @property
     def is_open(self) -> bool:
@@ -380,7 +382,7 @@ class Session:
         self._release()
         self._deadlines.end(hangup=0.0)
         self.services.wheel.set(self, None)
-        SOCKETS.dec()
+        _SOCKETS.add(-1)
 
     def _release(self) -> None:
         self.state = State.CLOSED

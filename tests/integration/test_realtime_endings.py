@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 from uuid import uuid4
 
 import aiohttp
 import msgspec
 import pytest
+from aiohttp.web import WebSocketResponse
 
 from serve_app.gateway.realtime import Realtime
+from serve_app.gateway.session import Session
 from tests.conditions import wait_until
 from tests.integration.realtime_socket import client, error_of, server
 from tests.realtime_server import RawClient, RealtimeServer, member, thread
@@ -143,3 +147,26 @@ async def test_slow_readers_are_closed_and_others_go_on(
         assert (await client.next())["push"]["pub"]["offset"] == offset + 1
         await wait_until(lambda: server.realtime.statistics()["sockets"] == 1)
     writer.close()
+
+
+async def test_connections_leave_nothing_for_the_garbage_collector(server: RealtimeServer) -> None:
+    """A storm leaves thousands at once, and a collection holds up the loop."""
+
+    def left() -> int:
+        return sum(isinstance(thing, Session | WebSocketResponse) for thing in gc.get_objects())
+
+    gc.collect()
+    before = left()
+    gc.disable()
+    try:
+        for cut in (True, False):
+            async with server.socket() as client:
+                await client.connect(server.sign_in(member()))
+                channel = thread()
+                server.shard.create(channel)
+                await client.ask("subscribe", channel=channel)
+                if cut:  # as by a network that is gone
+                    client.socket.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        await wait_until(lambda: left() == before)
+    finally:
+        gc.enable()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 from config.errors import AppError
-from serve_app.gateway.admission import Admission
+from serve_app.gateway.admission import RUSH, Admission
+from serve_app.gateway.collector import CollectorRest
 
 
 async def test_a_few_enter_at_once() -> None:
@@ -71,3 +73,32 @@ async def test_who_leaves_the_queue_takes_no_place() -> None:
         await stays
     assert gone.cancelled() or gone.done()
     assert admission.statistics() == {"handshakes_waiting": 0}
+
+
+async def test_the_collector_rests_during_a_rush_and_only_then() -> None:
+    admission = Admission(per_slice=4)
+    try:
+        few = [asyncio.create_task(admission.enter()) for _ in range(RUSH)]
+        await asyncio.sleep(0)
+        assert gc.isenabled()
+        many = [asyncio.create_task(admission.enter()) for _ in range(RUSH)]
+        await asyncio.sleep(0)
+        assert not gc.isenabled()
+        async with asyncio.timeout(30):
+            await asyncio.gather(*few, *many)
+            await asyncio.sleep(0)
+        assert gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_a_rush_that_does_not_end_ends_the_rest() -> None:
+    rest = CollectorRest()
+    try:
+        rest.begin(100.0)
+        rest.end_if_long(101.0)
+        assert not gc.isenabled()
+        rest.end_if_long(111.0)
+        assert gc.isenabled()
+    finally:
+        gc.enable()

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from prometheus_client import Counter
 
 from serve_app.gateway import codes
@@ -84,6 +84,21 @@ class _OtherProtocols(logging.Filter):
 logging.getLogger("aiohttp.websocket").addFilter(_OtherProtocols())
 
 
+class _Socket(web.WebSocketResponse):
+    """Says no farewell where nobody is left to hear it: aiohttp's would fail and keep the failure,
+    whose frames hold the connection and all it had until the garbage collector comes, thousands of
+    times at once in a storm."""
+
+    async def close(
+        self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
+    ) -> bool:
+        transport = self._req.transport if self._req is not None else None
+        if transport is not None and not transport.is_closing():
+            return await super().close(code=code, message=message, drain=drain)
+        self._set_closed()
+        return True
+
+
 async def serve(
     request: web.Request,
     services: Services,
@@ -95,7 +110,7 @@ async def serve(
 ) -> web.WebSocketResponse:
     """One connection from handshake to end; without a `wire` the client chooses, with one that is
     not what it asks for it is told so. Raises web.HTTPBadRequest for what is no handshake."""
-    socket = web.WebSocketResponse(
+    socket = _Socket(
         autoping=False,  # a pong must not overtake a frame that is partly sent
         autoclose=False,  # our close frames are written directly; a second one must not follow
         compress=False,
