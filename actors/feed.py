@@ -26,6 +26,7 @@ from actors.messages import (
     ListCommunities,
     ListCountries,
     ListGuides,
+    ListSitemap,
     ListTags,
     ListVisaTypes,
     Outcome,
@@ -40,6 +41,7 @@ from actors.outcomes import answer, settle
 from actors.processing import ProcessingReader
 from actors.public_messages import PublicRead
 from actors.shard_messages import StreamPosition
+from actors.sitemap_reads import SitemapReader
 from actors.timeline_reads import TimelineReader
 from actors.top_reads import SLOW_SECONDS, TopPage, TopReader, TopRequest
 from actors.visa_messages import ProcessingRead, TimelineRead
@@ -77,6 +79,7 @@ class Feed:
         self._directory = directory
         self._reader = DirectoryReader(self._readers, directory)
         self._guides = GuideReader(self._readers, guides or Guides())
+        self._sitemap = SitemapReader(self._readers)
         self._home = HomeReader(self._readers, clock_ms)
         self._tops = TopReader(orders, clock_ms, slow_seconds)
         self._timelines = TimelineReader(self._readers, clock_ms)
@@ -132,6 +135,8 @@ class Feed:
                 return await self._reader.list_tags(request)
             case ReadCommunity():
                 return await self._reader.read_community(request)
+            case ListSitemap():
+                return await self._sitemap.list_part(request)
             case ListGuides():
                 return await self._guides.list_guides(request)
             case ReadGuide():

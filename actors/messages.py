@@ -374,8 +374,17 @@ class ReadGuideHistory(Read, frozen=True):
     cursor: str | None
 
 
+class ListSitemap(Read, frozen=True):
+    """What is public, for search engines. `part`: "" lists the parts, `communities` or an alpha-2
+    code (`groups` for no country) what is in one."""
+
+    part: str
+
+
 # The same for everyone, whoever asks.
-ReferenceRead = ListCountries | ListVisaTypes | ListGuides | ReadGuide | ReadGuideHistory
+ReferenceRead = (
+    ListCountries | ListVisaTypes | ListGuides | ReadGuide | ReadGuideHistory | ListSitemap
+)
 FeedRequest = ReadFeed | ReadHome | ListTags | ListCommunities | ReadCommunity | ReferenceRead
 
 

@@ -282,11 +282,24 @@ class Mail(_Section, frozen=True):
     url: str = ""
 
 
+class Site(_Section, frozen=True):
+    """The web pages."""
+
+    url: str = ""
+    """Where people reach them, `https://www.example.org`: for links in previews, feeds and
+    sitemaps. Empty: what the request says."""
+
+    def __post_init__(self) -> None:
+        if self.url and _ORIGIN.fullmatch(self.url) is None:
+            raise ValueError("url: is not of the form https://host[:port]")
+
+
 class Settings(_Section, frozen=True):
     profile: str = "laptop"
     data_dir: Annotated[str, Meta(min_length=1)] = ".data"
     log_level: LogLevel = "INFO"
     gateway: Gateway = Gateway()
+    site: Site = Site()
     realtime: Realtime = Realtime()
     channels: dict[str, Namespace] = {}
     """Namespaces beside Serai's own, by name; only in the profile file."""

@@ -54,7 +54,7 @@ from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.backends import Backends, Limiter, Realtime, VerifyToken
 from serve_app.gateway.edge_cache import EdgeCache
 from serve_app.metrics import HTTP_REQUESTS
-from serve_app.site import pages
+from serve_app.site import atom, pages, sitemap
 from serve_app.site.assets import file_response, not_found_page
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     *docs.ROUTES,
     *health.ROUTES,
     *pages.ROUTES,
+    *sitemap.ROUTES,
+    *atom.ROUTES,
     *connections.ROUTES,
 )
 

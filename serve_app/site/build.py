@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -77,6 +78,8 @@ class Build:
     not_found: Shell
     api_origin: str
     openapi: str
+    id: str
+    """Differs from that of any other build."""
     files: Mapping[str, File] = field(repr=False)
 
 
@@ -108,11 +111,13 @@ def read_build(directory: Path = BUILT) -> Build | None:
     """None where there is no complete build."""
     try:
         manifest = msgspec.json.decode((directory / "site.json").read_bytes(), type=_Manifest)
+        shell = (directory / "index.html").read_bytes()
         return Build(
             _shell(directory, "index.html", manifest),
             _shell(directory, "404.html", manifest),
             manifest.api_origin,
             manifest.openapi,
+            blake2b(shell, digest_size=8).hexdigest(),
             dict(_files(directory)),
         )
     except (FileNotFoundError, NotADirectoryError, KeyError, ValueError):

@@ -15,12 +15,14 @@ from serve_app.api import connections
 from serve_app.api.errors import TITLES, Problem
 from serve_app.api.openapi import document
 from serve_app.api.routing import ROUTES
+from serve_app.site import atom, sitemap
 from serve_app.site.pages import PATHS
 
 # Built through JSON: what clients get.
 DOCUMENT: dict[str, Any] = msgspec.json.decode(
     msgspec.json.encode(document(ROUTES, "serai_refresh_8000"))
 )
+_FOR_READERS: Final = {route.path for route in (*sitemap.ROUTES, *atom.ROUTES)}
 _CONNECTIONS: Final = {route.path for route in connections.ROUTES}
 
 
@@ -42,7 +44,7 @@ def test_every_route_is_documented_and_nothing_else() -> None:
     }
     assert documented == shown
     hidden = {route.path for route in ROUTES if route.hidden and route.access != "api_key"}
-    assert hidden == {"/api/docs/{asset}", *PATHS.values(), *_CONNECTIONS}
+    assert hidden == {"/api/docs/{asset}", *PATHS.values(), *_FOR_READERS, *_CONNECTIONS}
 
 
 def test_routes_are_unique_and_writes_are_for_members() -> None:

@@ -1,0 +1,167 @@
+"""What previews and search engines read, and that nobody's text can become more than text."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.content import Author, Comment, CommentPermalink, Post
+from actors.messages import ReadComment, ReadPost, Reply
+from config.errors import AppError
+from serve_app.site import described
+from serve_app.site.head import Head, excerpt, plain_text, render_head, render_text
+from serve_app.site.pages import PATHS
+
+ORIGIN = "https://www.example.org"
+POST = UUID("0192f5a6-7c3e-7d2b-8b1a-9c7d5e3f1a2c")
+COMMENT = UUID("0192f5a6-7c3e-7d2b-8b1a-9c7d5e3f1a2d")
+AUTHOR = Author(UUID("0192f5a6-7c3e-7d2b-8b1a-9c7d5e3f1a2b"), "amina", "Amina")
+HOSTILE = "\"></title></script><script>alert(1)</script><!-- '\u2028"
+
+
+def post(**changes: Any) -> Post:
+    made = Post(
+        POST, POST, "DE", "student", AUTHOR, "How long?", "Long.", "<p>Long &amp; hard.</p>", "en",
+        (), 3, 1, 2, 4, "2026-11-20T08:15:30.123Z", None, False, False, None, False,
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **changes)
+
+
+def answer(**changes: Any) -> CommentPermalink:
+    made = Comment(
+        COMMENT, POST, None, 0, AUTHOR, "8 weeks", "<p>8 weeks</p>", "en", 5, 0, 5,
+        "2026-11-20T09:15:30.123Z", None, False, 0,
+    )  # fmt: skip
+    fields = {name: getattr(made, name) for name in made.__struct_fields__} | changes
+    return CommentPermalink(**fields, permalink="", post_permalink="", ancestor_ids=(), context=())
+
+
+class Backends:
+    def __init__(self, shown: Post, accepted: CommentPermalink | None = None) -> None:
+        self._shown, self._accepted = shown, accepted
+
+    async def thread_read(self, request: Any) -> Reply:
+        if isinstance(request, ReadPost):
+            return Reply(body=msgspec.json.encode(self._shown), public=True, channel="thread:x")
+        assert isinstance(request, ReadComment)
+        if self._accepted is None:
+            raise AppError("not_found")
+        return Reply(body=msgspec.json.encode(self._accepted), public=True)
+
+
+async def head_of(shown: Post, accepted: CommentPermalink | None = None) -> Head:
+    call: Any = SimpleNamespace(backends=Backends(shown, accepted), uuid=lambda name: POST)
+    head, reply = await described.thread(call, ORIGIN)
+    assert reply is not None and reply.channel == "thread:x"
+    return head
+
+
+class Tags(HTMLParser):
+    """Elements that a browser would make, and the text of scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.scripts: list[str] = []
+        self.attributes: list[dict[str, str | None]] = []
+        self._in_script = False
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.append(dict(attrs))
+        self._in_script = tag == "script"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_script:
+            self.scripts.append(data)
+
+
+def data_of(head: Head) -> dict[str, Any]:
+    [script] = Tags(render_head(head, ORIGIN)).scripts
+    data: dict[str, Any] = json.loads(script)
+    return data
+
+
+async def test_a_question_with_an_accepted_answer_is_a_page_of_question_and_answer() -> None:
+    head = await head_of(post(accepted_comment_id=COMMENT), answer())
+    data = data_of(head)
+    assert data["@type"] == "QAPage"
+    question = data["mainEntity"]
+    assert (question["name"], question["text"]) == ("How long?", "Long & hard.")
+    assert question["acceptedAnswer"]["text"] == "8 weeks"
+    assert question["acceptedAnswer"]["url"] == f"{ORIGIN}/posts/{POST}/comments/{COMMENT}"
+    html = render_head(head, ORIGIN)
+    assert "<title>How long? · Serai</title>" in html
+    assert f'<link rel="canonical" href="{ORIGIN}/posts/{POST}">' in html
+
+
+@pytest.mark.parametrize("accepted", [None, answer(deleted=True)])
+async def test_without_an_answer_that_is_there_it_is_a_discussion(
+    accepted: CommentPermalink | None,
+) -> None:
+    data = data_of(await head_of(post(accepted_comment_id=COMMENT), accepted))
+    assert data["@type"] == "DiscussionForumPosting"
+    assert (data["headline"], data["commentCount"]) == ("How long?", 4)
+
+
+async def test_what_was_removed_is_not_described() -> None:
+    head = await head_of(post(deleted=True, author=None, title="", body_html=""))
+    assert render_head(head, ORIGIN) == (
+        '<title>Serai</title><meta name="robots" content="noindex">'
+    )
+    assert render_text(head) == ""
+
+
+@given(st.text(), st.sampled_from(["", ORIGIN]))
+def test_no_text_becomes_markup(text: str, origin: str) -> None:
+    for hostile in (text, HOSTILE + text, text + HOSTILE):
+        plain = Head("a", "a", "/a", feed=("/f", "a"), data={"name": "a"})
+        made = Head(hostile, hostile, "/a", feed=("/f", hostile), data={"name": hostile})
+        tags = Tags(render_head(made, origin)).tags
+        # An empty description leaves its element out.
+        assert set(tags) <= set(Tags(render_head(plain, origin)).tags)
+        assert tags.count("script") == 1
+        assert len(tags) <= len(Tags(render_head(plain, origin)).tags)
+
+
+async def test_hostile_titles_and_handles_stay_text_in_the_readable_page() -> None:
+    author = msgspec.structs.replace(AUTHOR, handle=HOSTILE)
+    text = render_text(await head_of(post(title=HOSTILE, author=author, language='"x')))
+    assert "script" not in Tags(text).tags
+    assert data_of(await head_of(post(title=HOSTILE)))["headline"] == HOSTILE
+
+
+def test_excerpts_are_cut_between_words() -> None:
+    html = "<p>One <b>two</b></p><script>no</script><p>three&nbsp;four</p>"
+    assert plain_text(html) == "One two three four"
+    assert excerpt(html, 9) == "One two…"
+    assert excerpt("<p>abcdefghij</p>", 5) == "abcde…"
+
+
+def test_addresses_that_are_described_are_those_of_the_app() -> None:
+    templates = {
+        "home": "/",
+        "explore": "/explore",
+        "community": "/communities/{community}",
+        "thread": "/posts/{post}",
+        "comment": "/posts/{post}/comments/{comment}",
+        "guide": "/guides/{guide}",
+    }
+    assert set(described.DESCRIBED) == set(templates)
+    for name, template in templates.items():
+        assert PATHS.get(name, template) == template
+    assert all(re.fullmatch(r"/|(/[a-z-]+|/\{[a-z]+\})+", path) for path in PATHS.values())
