@@ -2,6 +2,7 @@
 export type Sections = {
   shell: typeof import("./messages/shell/en.json");
   feed: typeof import("./messages/feed/en.json");
+  thread: typeof import("./messages/thread/en.json");
   account: typeof import("./messages/account/en.json");
   landing: typeof import("./messages/landing/en.json");
 };

@@ -14,6 +14,8 @@ export const PAGES: Record<PageName, LazyExoticComponent<PageComponent>> = {
   home: page(() => import("@/screens/Front"), "landing", "feed"),
   explore: page(() => import("@/screens/Explore"), "landing"),
   community: page(() => import("@/screens/Community"), "feed"),
+  thread: page(() => import("@/screens/Thread"), "thread", "feed"),
+  comment: page(() => import("@/screens/Thread"), "thread", "feed"),
   login: page(() => import("@/screens/SignIn"), "account"),
   register: page(() => import("@/screens/Register"), "account"),
 };

@@ -1,0 +1,229 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import {
+  Bell,
+  BellOff,
+  Bookmark,
+  CircleCheck,
+  Ellipsis,
+  Link2,
+  Lock,
+  Pencil,
+  Pin,
+  Trash2,
+} from "lucide-react";
+import { useState } from "react";
+import { answer, api, type Post } from "@/api/client";
+import { Problem } from "@/api/problem";
+import { communityBySlug } from "@/content/communities";
+import { useMark } from "@/content/marks";
+import { useCommunityName } from "@/content/names";
+import { Votes } from "@/content/Votes";
+import { languageName } from "@/i18n/dates";
+import { useI18n } from "@/i18n/i18n";
+import { Link } from "@/routing/Link";
+import { maybeTo, navigate, to } from "@/routing/router";
+import { useSession } from "@/session/session";
+import { PageHeading } from "@/shell/PageHeading";
+import { Avatar } from "@/ui/Avatar";
+import { Badge } from "@/ui/Badge";
+import { Button } from "@/ui/Button";
+import { Dialog } from "@/ui/Dialog";
+import { Menu, type MenuItem } from "@/ui/Menu";
+import { problemText } from "@/ui/States";
+import { Time } from "@/ui/Time";
+import { toast } from "@/ui/Toasts";
+import { copyLink, setSaved } from "./keeping";
+import { PollBox } from "./PollBox";
+
+const ICON = { size: 18, "aria-hidden": true } as const;
+
+/** The post that a thread is about. */
+export function PostArticle({ post, onJump }: { post: Post; onJump: (comment: string) => void }) {
+  const { t, language } = useI18n();
+  const community = useQuery(communityBySlug(post.community_id));
+  const nameOf = useCommunityName();
+  const where = community.data;
+  return (
+    <article className="grid gap-3">
+      <p className="flex flex-wrap items-center gap-x-2 gap-y-1 text-sm text-ink-soft">
+        {where && (
+          <Link
+            href={to("community", { community: where.slug })}
+            className="inline-flex min-h-8 items-center font-semibold text-tile hover:underline"
+          >
+            {nameOf(where)}
+          </Link>
+        )}
+        {post.pinned && (
+          <Badge tone="clay" icon={<Pin size={12} aria-hidden="true" />}>
+            {t("feed.pinned")}
+          </Badge>
+        )}
+        {post.locked && (
+          <Badge icon={<Lock size={12} aria-hidden="true" />}>{t("feed.locked")}</Badge>
+        )}
+        {post.language !== language && post.language !== "und" && (
+          <Badge>{languageName(post.language, language)}</Badge>
+        )}
+      </p>
+      <PageHeading
+        title={post.deleted ? t("feed.removed") : post.title}
+        className="text-2xl font-bold sm:text-3xl"
+      >
+        {post.deleted ? undefined : (
+          <span dir="auto" lang={post.language} className="block">
+            {post.title}
+          </span>
+        )}
+      </PageHeading>
+      {post.author && (
+        <p className="flex flex-wrap items-center gap-2 text-sm text-ink-soft">
+          <Avatar handle={post.author.handle} size="small" />
+          <bdi className="font-semibold text-ink">@{post.author.handle}</bdi>
+          <Time at={post.created_at} />
+          {post.edited_at && <span>{t("thread.edited")}</span>}
+        </p>
+      )}
+      {post.deleted ? (
+        <p className="text-ink-soft">{post.deleted_reason ?? t("thread.deleted")}</p>
+      ) : (
+        <>
+          <div
+            className="prose"
+            dir="auto"
+            lang={post.language}
+            // biome-ignore lint/security/noDangerouslySetInnerHtml: sanitised by the server
+            dangerouslySetInnerHTML={{ __html: post.body_html }}
+          />
+          {post.poll && <PollBox post={post.id} poll={post.poll} closed={post.locked} />}
+          {post.tags.length > 0 && (
+            <ul className="flex flex-wrap gap-1.5">
+              {post.tags.map((tag) => (
+                <li key={tag}>
+                  <Badge>#{tag}</Badge>
+                </li>
+              ))}
+            </ul>
+          )}
+          <div className="flex flex-wrap items-center gap-2">
+            <Votes kind="post" id={post.id} score={post.score} />
+            {post.accepted_comment_id && (
+              <Button
+                size="small"
+                className="min-h-10"
+                icon={<CircleCheck {...ICON} className="text-leaf" />}
+                onClick={() => post.accepted_comment_id && onJump(post.accepted_comment_id)}
+              >
+                {t("thread.to_accepted")}
+              </Button>
+            )}
+            <PostMenu post={post} />
+          </div>
+        </>
+      )}
+    </article>
+  );
+}
+
+function PostMenu({ post }: { post: Post }) {
+  const { t } = useI18n();
+  const session = useSession();
+  const queries = useQueryClient();
+  const { saved } = useMark(post.id);
+  const [removing, setRemoving] = useState(false);
+  const [follows, setFollows] = useState<boolean | null>(null);
+  const isMember = session.status === "member";
+  const marks = useQuery({
+    queryKey: ["follows", post.id],
+    queryFn: () => answer(api.GET("/api/v1/me/marks", { params: { query: { ids: post.id } } })),
+    enabled: isMember,
+  });
+  const level = marks.data?.follows[post.id];
+  const isFollowed = follows ?? (level !== undefined && level !== "none");
+
+  async function follow(wanted: boolean) {
+    setFollows(wanted);
+    try {
+      const params = { path: { post_id: post.id } };
+      await answer(
+        api.PUT("/api/v1/posts/{post_id}/follow", {
+          params,
+          body: { level: wanted ? "all" : "none" },
+        }),
+      );
+      toast(t(wanted ? "thread.followed" : "thread.unfollowed"));
+    } catch (error) {
+      setFollows(!wanted);
+      toast(problemText(Problem.from(error), t), { tone: "danger" });
+    }
+  }
+
+  async function remove() {
+    setRemoving(false);
+    try {
+      await answer(
+        api.DELETE("/api/v1/posts/{post_id}", { params: { path: { post_id: post.id } } }),
+      );
+      await queries.invalidateQueries({ queryKey: ["feed"] });
+      navigate(to("community", { community: post.community_id }), { replace: true });
+    } catch (error) {
+      toast(problemText(Problem.from(error), t), { tone: "danger" });
+    }
+  }
+
+  const items: MenuItem[] = [
+    {
+      kind: "action",
+      label: t("thread.copy_link"),
+      icon: <Link2 {...ICON} />,
+      onSelect: () => void copyLink("thread", { post: post.id }, t),
+    },
+  ];
+  if (isMember)
+    items.push(
+      {
+        kind: "action",
+        label: t(saved ? "thread.unsave" : "thread.keep"),
+        icon: <Bookmark {...ICON} fill={saved ? "currentColor" : "none"} />,
+        onSelect: () => void setSaved("post", post.id, !saved, t),
+      },
+      {
+        kind: "action",
+        label: t(isFollowed ? "thread.unfollow" : "thread.follow"),
+        icon: isFollowed ? <BellOff {...ICON} /> : <Bell {...ICON} />,
+        onSelect: () => void follow(!isFollowed),
+      },
+    );
+  if (post.author && post.author.id === session.account?.id) {
+    const edit = maybeTo("edit", { post: post.id });
+    if (edit)
+      items.push({ kind: "link", href: edit, icon: <Pencil {...ICON} />, label: t("thread.edit") });
+    items.push({
+      kind: "action",
+      label: t("thread.delete"),
+      icon: <Trash2 {...ICON} />,
+      danger: true,
+      onSelect: () => setRemoving(true),
+    });
+  }
+  return (
+    <>
+      <Menu
+        label={t("thread.more")}
+        trigger={<Ellipsis size={20} aria-hidden="true" />}
+        items={items}
+        align="start"
+        className="inline-flex size-10 items-center justify-center rounded-full bg-sunken text-ink-soft hover:text-ink"
+      />
+      <Dialog open={removing} title={t("thread.delete_title")} onClose={() => setRemoving(false)}>
+        <p>{t("thread.delete_text")}</p>
+        <span className="flex justify-end gap-2">
+          <Button onClick={() => setRemoving(false)}>{t("thread.cancel")}</Button>
+          <Button look="danger" onClick={() => void remove()}>
+            {t("thread.delete")}
+          </Button>
+        </span>
+      </Dialog>
+    </>
+  );
+}
