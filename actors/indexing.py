@@ -1,7 +1,7 @@
 """The jobs that keep the search index: 'index' for what changed, 'fill_search' for all there is.
 
-What hangs on a text (its index, later what is computed from it) begins at the job 'index'. It reads
-nothing of the text itself: the Search deployment reads what stands and writes it under one lock.
+Nothing of a text is read here: the Search deployment reads what stands and writes it under one
+lock. What models make of texts is enqueued here as well (storage/search/derived.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 from actors.search_messages import Filled, IndexContent
 from config.errors import AppError
 from storage.postgres import Pool, acquire, in_transaction
+from storage.search.derived import enqueue_derived
 from storage.search.documents import comments_of, posts_of
 from storage.search.index_jobs import IndexJob, enqueue_index
 
@@ -61,6 +62,7 @@ class Indexer:
             await self._comments(thread)
         for community in job.communities:
             await self._community(community, job.after or _LAST)
+        await in_transaction(self._pool, lambda connection: enqueue_derived(connection, job))
 
     async def fill(self, _: bytes) -> None:
         """Until the index holds everything; goes on where an earlier run has ended."""

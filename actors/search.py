@@ -20,6 +20,7 @@ from actors.search_messages import (
     SuggestTitles,
 )
 from actors.search_pages import Searcher
+from config.settings import Guides
 from storage.postgres import Pool
 from storage.search.engine import SearchEngine
 
@@ -29,8 +30,8 @@ _encode: Final = msgspec.json.Encoder().encode
 class Search:
     """One replica where the engine is embedded, any number with a server."""
 
-    def __init__(self, pool: Pool, engine: SearchEngine) -> None:
-        self._searcher = Searcher(pool, engine)
+    def __init__(self, pool: Pool, engine: SearchEngine, guides: Guides | None = None) -> None:
+        self._searcher = Searcher(pool, engine, guides or Guides())
         self._indexer = SearchIndexer(pool, engine)
         self._settling: asyncio.Task[None] | None = None
 

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PAGE: Final = 500
-_KINDS: Final[tuple[Kind, ...]] = ("post", "comment")
+_KINDS: Final[tuple[Kind, ...]] = ("guide", "post", "comment")
 _KINDS_AFTER: Final = dict(zip(_KINDS, (*_KINDS[1:], None), strict=True))
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -90,13 +90,14 @@ class SearchIndexer:
         threads = {id for request in requests for id in request.threads}
         posts = {id for request in requests for id in request.posts} | threads
         comments = {id for request in requests for id in request.comments}
+        guides = {id for request in requests for id in request.guides}
 
         async def work(connection: Connection) -> None:
             await generations.lock(connection)
             targets = await generations.read(connection, self._engine.name)
-            documents = await read_documents(connection, list(posts), list(comments))
+            documents = await read_documents(connection, list(posts), list(comments), list(guides))
             standing = {document.id for document in documents}
-            gone = [id for id in posts | comments if id not in standing]
+            gone = [id for id in posts | comments | guides if id not in standing]
             changes = Changes(documents, gone, list(threads))
             for target in targets:
                 await self._apply(target, changes)

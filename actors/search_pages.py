@@ -20,8 +20,10 @@ from actors.content import Author, alpha2
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
 from actors.messages import GUEST, Reply
 from actors.search_messages import SearchContent, SearchKind, SuggestTitles
+from actors.staleness import is_stale
 from config.errors import AppError
 from config.reference import countries_by_alpha2
+from config.settings import Guides
 from storage.identity import country_of
 from storage.postgres import Connection, Pool, acquire
 from storage.search.engine import (
@@ -63,7 +65,8 @@ class FacetValue(msgspec.Struct, frozen=True):
 class SearchItem(msgspec.Struct, frozen=True):
     """`title`: of a comment that of its thread. `title_html` and `snippet_html` are escaped text
     with `<mark>` around what was asked for. `url`: a path of this site. A guide has no author,
-    community and thread."""
+    community and thread, but the name of an authority, its page and the day that its facts are of;
+    `stale`: that day is too long ago."""
 
     kind: SearchKind
     id: UUID
@@ -81,6 +84,10 @@ class SearchItem(msgspec.Struct, frozen=True):
     score: int
     comment_count: int
     created_at: str
+    authority: str | None
+    source_url: str | None
+    as_of: date | None
+    stale: bool
 
 
 class SearchFacets(msgspec.Struct, frozen=True):
@@ -146,9 +153,10 @@ class _Chosen(msgspec.Struct, frozen=True):
 class Searcher:
     """Reads the primary: what a replica does not know yet of a removal would be shown."""
 
-    def __init__(self, pool: Pool, engine: SearchEngine) -> None:
+    def __init__(self, pool: Pool, engine: SearchEngine, rule: Guides) -> None:
         self._pool = pool
         self._engine = engine
+        self._rule = rule
 
     async def search(self, request: SearchContent) -> Reply:
         begun = time.perf_counter()
@@ -189,7 +197,7 @@ class Searcher:
         return Reply(
             body=_encode(
                 SearchResults(
-                    [_item(found, marker) for found in chosen.found],
+                    [self._item(found, marker) for found in chosen.found],
                     cursor,
                     chosen.page.total,
                     _facets(chosen.page),
@@ -261,6 +269,36 @@ class Searcher:
             _failures.inc()
             raise
 
+    def _item(self, found: Found, marker: Highlighter) -> SearchItem:
+        author, stale = None, False
+        if found.author_id is not None:
+            author = Author(found.author_id, found.handle, found.display_name)
+        if found.as_of is not None and found.last_checked is not None:
+            today = datetime.now(UTC).date()
+            stale = is_stale(found.as_of, found.last_checked, today, self._rule)
+        return SearchItem(
+            kind=found.kind,
+            id=found.id,
+            post_id=found.post_id,
+            title=found.title,
+            title_html=marker.whole(found.title),
+            snippet_html=marker.snippet(plain_text(found.body_html)),
+            url=_url(found),
+            community_id=found.community_id,
+            community=found.community_slug,
+            country=alpha2(country_of(found.id)),
+            visa_type=found.visa_type,
+            language=found.language,
+            author=author,
+            score=found.score,
+            comment_count=found.comment_count,
+            created_at=rfc3339(found.created_at),
+            authority=found.authority,
+            source_url=found.source_url,
+            as_of=found.as_of,
+            stale=stale,
+        )
+
 
 def _not_ready() -> AppError:
     return AppError("unavailable", "The search index is being made.", retry_after_seconds=1.0)
@@ -291,27 +329,6 @@ def _midnight(day: date | None, *, days: int = 0) -> int | None:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) + days * 86_400
 
 
-def _item(found: Found, marker: Highlighter) -> SearchItem:
-    return SearchItem(
-        kind=found.kind,
-        id=found.id,
-        post_id=found.post_id,
-        title=found.title,
-        title_html=marker.whole(found.title),
-        snippet_html=marker.snippet(plain_text(found.body_html)),
-        url=_url(found),
-        community_id=found.community_id,
-        community=found.community_slug,
-        country=alpha2(country_of(found.id)),
-        visa_type=found.visa_type,
-        language=found.language,
-        author=Author(found.author_id, found.handle, found.display_name),
-        score=found.score,
-        comment_count=found.comment_count,
-        created_at=rfc3339(found.created_at),
-    )
-
-
 def _suggestion(found: Found, marker: Highlighter) -> Suggestion:
     return Suggestion(
         found.kind,
@@ -325,6 +342,8 @@ def _suggestion(found: Found, marker: Highlighter) -> Suggestion:
 
 
 def _url(found: Found) -> str:
+    if found.kind == "guide":
+        return f"/guides/{found.id}"
     path = f"/posts/{found.post_id}"
     return path if found.kind == "post" else f"{path}/comments/{found.id}"
 

@@ -271,6 +271,9 @@ class Search(_Section, frozen=True):
     meilisearch_url: str = ""
     """Empty: the embedded engine, in the folder `search` of the data directory."""
     meilisearch_key: str = ""
+    index_by_country: bool = False
+    """Of Meilisearch: an index for each group of countries instead of one. With another value the
+    next start has the index made anew."""
 
     def __post_init__(self) -> None:
         _check_urls("meilisearch_url", (self.meilisearch_url,), ("http", "https"))
@@ -327,16 +330,15 @@ class Settings(_Section, frozen=True):
             self.realtime.api_key,
         ):
             raise ValueError("auth.secret: must differ from the secrets of the realtime section")
+        search = self.deployments.search
+        if not self.search.meilisearch_url and max(search.replicas, search.max_replicas) > 1:
+            raise ValueError("deployments.search: the embedded engine has one owner, name a server")
         if self.realtime.personal_channels and "default" not in self.channels:
             raise ValueError("realtime.personal_channels: needs the namespace channels.default")
 
 
 # What the contract names and nothing reads yet; `unused` tells who sets it nevertheless.
-_NOT_READ: Final = (
-    "search.meilisearch_url",
-    "search.meilisearch_key",
-    "mail.url",
-)
+_NOT_READ: Final = ("mail.url",)
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

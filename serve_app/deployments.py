@@ -174,7 +174,7 @@ class SearchDeployment:
             settings.postgres.url, settings.postgres, application_name="search"
         )
         self._engine = open_engine(settings)
-        self._search = Search(self._pool, self._engine)
+        self._search = Search(self._pool, self._engine, settings.guides)
         self._search.start()
         self._decoder = msgspec.msgpack.Decoder(list[SearchRequest])
 

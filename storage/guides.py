@@ -18,6 +18,7 @@ import msgspec
 from storage.feed_keys import Languages
 from storage.identity import lowest_id_at
 from storage.postgres import Connection
+from storage.search.index_jobs import IndexJob, enqueue_index
 
 _HASH_MASK: Final = (1 << 62) - 1
 
@@ -154,16 +155,21 @@ async def write_guides(connection: Connection, guides: Sequence[GuideToImport]) 
         columns = [[getattr(guide, name) for guide in good] for name in _COLUMNS]
         await connection.execute(_KEEP_FORMER, *columns)
         written = await connection.fetch(_WRITE, *columns)
+        if written:
+            job = IndexJob(guides=[row["id"] for row in written])
+            await enqueue_index(connection, job)
     return WrittenGuides([row["id"] for row in written], sorted(foreign))
 
 
 async def withdraw(connection: Connection, reference: str) -> UUID | None:
-    """None: no such guide is shown."""
+    """In the caller's transaction. None: no such guide is shown."""
     id: UUID | None = await connection.fetchval(
         "update guide set withdrawn_at = clock_timestamp(), updated_at = clock_timestamp()"
         " where reference = $1 and withdrawn_at is null returning id",
         reference,
     )
+    if id is not None:
+        await enqueue_index(connection, IndexJob(guides=[id]))
     return id
 
 

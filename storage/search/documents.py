@@ -21,6 +21,9 @@ _POST_COLUMNS: Final = """
 _COMMENT_COLUMNS: Final = """
     c.id, c.post_id, p.community_id, p.visa_type, c.language, c.body_html,
     y.visibility = 'public' as public"""
+_GUIDE_COLUMNS: Final = """
+    g.id, g.country_id, g.visa_type, g.language, g.title, g.body_html,
+    extract(epoch from g.as_of)::bigint as created_at"""
 _POSTS: Final = f"""
     select {_POST_COLUMNS}
     from unnest($1::smallint[], $2::uuid[]) i (country, id)
@@ -34,6 +37,9 @@ _COMMENTS: Final = f"""
     join post p on p.country_id = c.country_id and p.id = c.post_id
     join community y on y.id = p.community_id
     where c.deleted_at is null and p.deleted_at is null"""
+
+_GUIDES: Final = f"""
+    select {_GUIDE_COLUMNS} from guide g where g.id = any ($1::uuid[]) and g.withdrawn_at is null"""
 
 # Pages of everything, by primary key through all partitions: removed rows are passed over here, not
 # left out of the page, or a page might be looked for in vain through millions of them.
@@ -50,6 +56,11 @@ _COMMENT_PAGE: Final = f"""
     join post p on p.country_id = c.country_id and p.id = c.post_id
     join community y on y.id = p.community_id order by c.country_id, c.id"""
 
+# Some thousand rows.
+_GUIDE_PAGE: Final = f"""
+    select {_GUIDE_COLUMNS}, g.withdrawn_at is null as stands
+    from guide g where (g.country_id, g.id) > ($1, $2) order by g.country_id, g.id limit $3"""
+
 # Of threads, for those that are indexed anew as a whole: by comment_post, then by post_new.
 _COMMENTS_OF: Final = """
     select c.id from comment c
@@ -62,7 +73,10 @@ _POSTS_OF: Final = """
 
 
 async def read_documents(
-    connection: Connection, posts: Sequence[UUID], comments: Sequence[UUID]
+    connection: Connection,
+    posts: Sequence[UUID],
+    comments: Sequence[UUID],
+    guides: Sequence[UUID],
 ) -> list[SearchDocument]:
     """What of it stands."""
     documents: list[SearchDocument] = []
@@ -74,6 +88,8 @@ async def read_documents(
             _COMMENTS, [country_of(id) for id in comments], list(comments)
         )
         documents += [_of_comment(row) for row in rows]
+    if guides:
+        documents += [_of_guide(row) for row in await connection.fetch(_GUIDES, list(guides))]
     return documents
 
 
@@ -145,4 +161,25 @@ def _of_comment(row: asyncpg.Record) -> SearchDocument:
     )
 
 
-_PAGES: Final = {"post": (_POST_PAGE, _of_post), "comment": (_COMMENT_PAGE, _of_comment)}
+def _of_guide(row: asyncpg.Record) -> SearchDocument:
+    return SearchDocument(
+        id=row["id"],
+        kind="guide",
+        post_id=row["id"],
+        community_id=None,
+        public=True,
+        country=row["country_id"],
+        visa_type=row["visa_type"],
+        language=row["language"],
+        title=row["title"],
+        tags=(),
+        text=plain_text(row["body_html"]),
+        created_at=row["created_at"],
+    )
+
+
+_PAGES: Final = {
+    "post": (_POST_PAGE, _of_post),
+    "comment": (_COMMENT_PAGE, _of_comment),
+    "guide": (_GUIDE_PAGE, _of_guide),
+}

@@ -10,6 +10,13 @@ from storage.search.engine import SearchEngine
 
 def open_engine(settings: Settings) -> SearchEngine:
     """Does nothing yet: neither a folder nor a server is looked at. Close it with `close`."""
+    search = settings.search
+    if search.meilisearch_url:
+        from storage.search.meilisearch_engine import MeilisearchEngine
+
+        return MeilisearchEngine(
+            search.meilisearch_url, search.meilisearch_key, by_country=search.index_by_country
+        )
     from storage.search.tantivy_engine import TantivyEngine
 
     return TantivyEngine(Path(settings.data_dir).resolve() / "search")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -37,15 +37,16 @@ async def scope_of(connection: Connection, engine: str, account_id: UUID | None)
 
 
 class Found(msgspec.Struct, frozen=True):
-    """`title`: of a comment that of its thread. `body_html` is sanitised."""
+    """`title`: of a comment that of its thread. `body_html` is sanitised. Guides have what follows
+    `created_at` and no thread, community and author; of others that is None."""
 
     id: UUID
     kind: Kind
-    post_id: UUID
-    community_id: UUID
-    community_slug: str
+    post_id: UUID | None
+    community_id: UUID | None
+    community_slug: str | None
     visa_type: str | None
-    author_id: UUID
+    author_id: UUID | None
     handle: str
     display_name: str
     title: str
@@ -54,6 +55,10 @@ class Found(msgspec.Struct, frozen=True):
     score: int
     comment_count: int
     created_at: datetime
+    authority: str | None
+    source_url: str | None
+    as_of: date | None
+    last_checked: date | None
 
 
 _MAY_READ: Final = """
@@ -64,7 +69,7 @@ _MAY_READ: Final = """
 _POSTS: Final = f"""
     select p.id, 'post', p.id, p.community_id, y.slug, p.visa_type, p.author_id, a.handle,
            a.display_name, p.title, p.body_html, p.language, p.up - p.down, p.comment_count,
-           p.created_at
+           p.created_at, null::text, null::text, null::date, null::date
     from unnest($1::smallint[], $2::uuid[]) i (country, id)
     join post p on p.country_id = i.country and p.id = i.id
     join community y on y.id = p.community_id
@@ -73,14 +78,19 @@ _POSTS: Final = f"""
 _COMMENTS: Final = f"""
     select c.id, 'comment', p.id, p.community_id, y.slug, p.visa_type, c.author_id, a.handle,
            a.display_name, p.title, c.body_html, c.language, c.up - c.down, p.comment_count,
-           c.created_at
+           c.created_at, null, null, null, null
     from unnest($4::smallint[], $5::uuid[]) i (country, id)
     join comment c on c.country_id = i.country and c.id = i.id
     join post p on p.country_id = c.country_id and p.id = c.post_id
     join community y on y.id = p.community_id
     join account a on a.id = c.author_id
     {_MAY_READ} and c.deleted_at is null"""
-_FOUND: Final = f"{_POSTS} union all {_COMMENTS}"
+_GUIDES: Final = """
+    select g.id, 'guide', null, null, null, g.visa_type, null, '', '', g.title, g.body_html,
+           g.language, 0, 0, g.as_of::timestamp at time zone 'UTC', g.authority, g.source_url,
+           g.as_of, g.last_checked
+    from guide g where g.id = any ($6::uuid[]) and g.withdrawn_at is null"""
+_FOUND: Final = f"{_POSTS} union all {_COMMENTS} union all {_GUIDES}"
 
 
 async def read_found(
@@ -94,5 +104,6 @@ async def read_found(
         _FOUND,
         [country_of(id) for id in posts], posts, account_id,
         [country_of(id) for id in comments], comments,
+        [hit.id for hit in hits if hit.kind == "guide"],
     )  # fmt: skip
     return {row[0]: Found(*row) for row in rows}

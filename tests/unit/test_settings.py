@@ -16,8 +16,6 @@ from config.settings import (
 
 # Names that the contract fixes for parts that do not exist yet.
 OF_LATER_PARTS = {
-    "SERAI_SEARCH__MEILISEARCH_URL": "http://search:7700",
-    "SERAI_SEARCH__MEILISEARCH_KEY": "hunter2",
     "SERAI_MAIL__URL": "smtp://mail.example.org",
 }
 
@@ -69,6 +67,7 @@ def test_settings_of_later_parts_are_accepted_and_named_as_unused() -> None:
         ("SERAI_SHARDS__COUNT", "0", "SERAI_SHARDS__COUNT"),
         ("SERAI_DEPLOYMENTS__RATE_LIMIT__REPLICAS", "2", r"^deployments\.rate_limit: one replica"),
         ("SERAI_DEPLOYMENTS__RATE_LIMIT__MAX_REPLICAS", "2", "rate_limit"),
+        ("SERAI_DEPLOYMENTS__SEARCH__REPLICAS", "2", r"deployments\.search: .* one owner"),
         ("SERAI_PROFILE", "../profiles/laptop", "no profile"),
         ("SERAI_PROFILE", "/nowhere/mine.toml", "No such file"),
         ("SERAI_LLM__ENGINE", "hal", "SERAI_LLM__ENGINE"),
@@ -135,6 +134,8 @@ SECRETS = {
     "SERAI_LLM__MODEL": "any",
     "SERAI_LLM__ENDPOINT": "http://u:hunter2@h",
     "SERAI_LLM__API_KEY": "hunter2",
+    "SERAI_SEARCH__MEILISEARCH_URL": "http://u:hunter2@h:7700",
+    "SERAI_SEARCH__MEILISEARCH_KEY": "hunter2",
 }
 
 
