@@ -27,11 +27,12 @@ WEB_SOURCES = $(shell find $(WEB)/src $(WEB)/scripts $(WEB)/public -type f ! -na
 	$(addprefix $(WEB)/,next.config.ts postcss.config.mjs tsconfig.json)
 API_SOURCES = $(wildcard serve_app/api/*.py actors/*.py config/*.py)
 NODE := .tools/.node
+VLLM := .tools/vllm
 BROWSER := .tools/.browser
 WITH_NODE = PATH="$(CURDIR)/.tools/node/bin:$$PATH"; export PATH
 
 .PHONY: help run demo test test-unit test-property test-integration test-e2e test-fault coverage \
-	check lint types check-site site format lock bench install install-dev clean
+	test-vllm check lint types check-site site format lock bench install install-dev clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +68,9 @@ test-e2e: $(VENV)/.dev $(NODE_MODULES) $(SITE) $(BROWSER) ## A real server and r
 test-fault: $(VENV)/.dev $(NODE_MODULES) ## Kill, pause and corrupt parts of a running server
 	@exec $(PY) -m pytest tests/fault $(ARGS)
 
+test-vllm: $(VLLM)/.installed ## vLLM itself, on a CPU: Linux, Python 3.11, 5 GB in .tools/vllm, 6 GB of memory
+	@exec $(VLLM)/bin/python -m pytest --confcutdir=tests/vllm -W default tests/vllm $(ARGS)
+
 coverage: $(VENV)/.dev $(NODE_MODULES) $(SITE) $(BROWSER) ## Run the tests and report branch coverage
 	@status=0; \
 	$(PY) -m coverage run -m pytest $(ARGS) || status=$$?; \
@@ -100,6 +104,9 @@ lock: $(VENV)/.uv ## Pin what changed in requirements*.in; ARGS=--upgrade moves 
 	$(COMPILE) $(ARGS) requirements.in -o requirements.lock
 	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.lock
 	$(COMPILE) --override requirements-gpu-overrides.txt $(ARGS) requirements-gpu.in -o requirements-gpu.lock
+	$(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--python-platform x86_64-manylinux_2_28 --override tests/vllm/overrides.txt $(ARGS) \
+		tests/vllm/requirements.in -o tests/vllm/requirements.lock
 
 bench: $(VENV)/.dev ## Measure the performance bars; ARGS="..." chooses
 	@exec $(PY) -m benchmarks $(ARGS)
@@ -150,6 +157,13 @@ $(VENV)/.runtime: $(VENV)/.uv requirements.lock
 $(VENV)/.dev: $(VENV)/.uv requirements-dev.lock
 	@echo "Installing requirements-dev.lock"
 	@$(UV) pip sync --python $(PY) --require-hashes --quiet requirements-dev.lock
+	@touch $@
+
+# vLLM and what it needs would not fit beside what the server needs.
+$(VLLM)/.installed: $(VENV)/.uv tests/vllm/requirements.lock
+	@echo "Installing tests/vllm/requirements.lock into $(VLLM)"
+	@$(UV) venv --quiet --clear --python $(PY) $(VLLM)
+	@$(UV) pip sync --quiet --python $(VLLM)/bin/python --require-hashes tests/vllm/requirements.lock
 	@touch $@
 
 # The send loop of the fan-out. Without a C compiler gateways run it in Python.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.stores import PostgresForTests
+
+# Only where `make test-vllm` has installed it.
+collect_ignore = [] if find_spec("vllm") else ["vllm"]
 
 # No test is judged by the clock: on a busy machine any example may take long.
 settings.register_profile("serai", deadline=None)

@@ -102,6 +102,11 @@ class LlamaCpp:
     def statistics(self) -> EngineStatistics:
         return EngineStatistics(self.health(), self._running, self._starts)
 
+    async def address(self) -> tuple[str, str]:
+        """Endpoint and key of the child that runs, for who wants to ask it directly."""
+        server = await self._wait_server()
+        return server.endpoint, server.api_key
+
     async def close(self) -> None:
         if self._supervisor is not None:
             self._supervisor.cancel()

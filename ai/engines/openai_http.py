@@ -66,9 +66,9 @@ class OpenAiHttp:
     ) -> None:
         """`endpoint` up to and with /v1; a server that sends nothing for `silence_seconds` has
         failed."""
-        self._url = endpoint.rstrip("/") + "/chat/completions"
+        self.endpoint: Final = endpoint.rstrip("/")
+        self.api_key: Final = api_key
         self._model = model
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._silence_seconds = silence_seconds
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -135,10 +135,13 @@ class OpenAiHttp:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
             )
+        headers = {"Content-Type": "application/json"}
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key}"
         return await self._session.post(
-            self._url,
+            f"{self.endpoint}/chat/completions",
             data=msgspec.json.encode(self._body(generation)),
-            headers={"Content-Type": "application/json", **self._headers},
+            headers=headers,
             timeout=aiohttp.ClientTimeout(
                 total=generation.deadline_seconds,
                 sock_connect=_CONNECT_SECONDS,

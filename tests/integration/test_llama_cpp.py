@@ -64,10 +64,10 @@ async def text_of(engine: LlamaCpp, generation: Generation) -> str:
 
 async def requests_processing(engine: LlamaCpp) -> int:
     """What llama.cpp says of itself."""
-    server = await engine._wait_server()
+    endpoint, key = await engine.address()
     async with (
-        aiohttp.ClientSession(headers=server._headers) as session,
-        session.get(server._url.replace("/v1/chat/completions", "/metrics")) as response,
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session,
+        session.get(endpoint.replace("/v1", "/metrics")) as response,
     ):
         lines = (await response.text()).splitlines()
     [line] = [line for line in lines if line.startswith("llamacpp:requests_processing ")]
@@ -90,10 +90,12 @@ async def test_the_child_holds_no_secret_of_ours(engine: LlamaCpp) -> None:
     await engine.start()
     process = Path(f"/proc/{engine.child_pid}")
     shown = process.joinpath("environ").read_bytes() + process.joinpath("cmdline").read_bytes()
-    key = (await engine._wait_server())._headers["Authorization"].removeprefix("Bearer ")
+    endpoint, key = await engine.address()
     assert key.encode() not in shown and b"SERAI_" not in shown
-    url = (await engine._wait_server())._url
-    async with aiohttp.ClientSession() as stranger, stranger.post(url, json={}) as response:
+    async with (
+        aiohttp.ClientSession() as stranger,
+        stranger.post(f"{endpoint}/chat/completions", json={}) as response,
+    ):
         assert response.status == 401
 
 

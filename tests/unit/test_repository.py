@@ -15,6 +15,7 @@ LOCKS = {
     "requirements.in": "requirements.lock",
     "requirements-dev.in": "requirements-dev.lock",
     "requirements-gpu.in": "requirements-gpu.lock",
+    "tests/vllm/requirements.in": "tests/vllm/requirements.lock",
     "requirements-node.in": "requirements-node.lock",
     "requirements-uv.in": "requirements-uv.lock",
 }
