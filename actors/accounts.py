@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 
 from actors.channel_access import authorize
+from actors.checklist_progress import Progress
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
 from actors.group_messages import GroupRequest
 from actors.groups import Groups
@@ -50,7 +51,7 @@ from actors.profile import Profile
 from actors.shard_messages import Publication
 from actors.sign_in import SignIn
 from actors.timelines import Timelines
-from actors.visa_messages import VisaWrite
+from actors.visa_messages import ProgressRequest, TimelineWrite
 from config.errors import AppError
 from config.settings import Auth
 from storage import memberships, notifications
@@ -91,6 +92,7 @@ class Accounts:
         self._own_data = OwnData(pool, secret, self._passwords, self._publish_events, clock)
         self._groups = Groups(pool, self._publish_events)
         self._timelines = Timelines(pool, clock)
+        self._progress = Progress(pool)
         self._sign_in = SignIn(pool, settings, secret, self._passwords, self._publish_events, clock)
 
     async def handle_batch(self, requests: Sequence[PeopleRequest]) -> list[Outcome]:
@@ -115,8 +117,10 @@ class Accounts:
     async def _answer(self, request: PeopleRequest) -> Reply:
         if isinstance(request, GroupRequest):
             return await self._groups.answer(request)
-        if isinstance(request, VisaWrite):
+        if isinstance(request, TimelineWrite):
             return await self._timelines.answer(request)
+        if isinstance(request, ProgressRequest):
+            return await self._progress.answer(request)
         match request:
             case Register():
                 return await self._sign_in.register(request)

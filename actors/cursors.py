@@ -50,9 +50,12 @@ class CursorKind(enum.IntEnum):
     # 60 and up: what is said about content, and guides.
     GUIDES = 60
     GUIDE_HISTORY = 61
+    SEARCH = 70
     # 80 and up: visa tools.
     TIMELINES = 80
-    SEARCH = 70
+    CHECKLISTS = 81
+    BEGUN_CHECKLISTS = 82
+    OFFICIAL_LINKS = 83
 
 
 def encode_cursor(kind: CursorKind, scope: str, value: object) -> str:

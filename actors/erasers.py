@@ -215,6 +215,7 @@ ERASERS: Final[tuple[Eraser, ...]] = (
     _deleting("community_mute"),
     _deleting("read_position"),
     _deleting("poll_vote"),
+    _deleting("checklist_progress"),
     _deleting("notification"),
     Eraser("notification.actor_id", _notices),
     Eraser("", _groups),

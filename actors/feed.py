@@ -38,14 +38,13 @@ from actors.messages import (
     Reply,
 )
 from actors.outcomes import answer, settle
-from actors.processing import ProcessingReader
 from actors.public_messages import PublicRead
 from actors.shard_messages import StreamPosition
 from actors.sitemap_reads import SitemapReader
-from actors.timeline_reads import TimelineReader
 from actors.top_reads import SLOW_SECONDS, TopPage, TopReader, TopRequest
-from actors.visa_messages import ProcessingRead, TimelineRead
-from config.settings import Guides
+from actors.visa_messages import VisaRead
+from actors.visa_reads import VisaReader
+from config.settings import Guides, OfficialLinks
 from storage import feeds
 from storage.communities import not_found
 from storage.directory import Directory
@@ -71,6 +70,7 @@ class Feed:
         orders: FeedOrders | None = None,
         slow_seconds: float = SLOW_SECONDS,
         guides: Guides | None = None,
+        links: OfficialLinks | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """`orders` None: without Redis, into which goes the order of queries that take
@@ -82,8 +82,7 @@ class Feed:
         self._sitemap = SitemapReader(self._readers)
         self._home = HomeReader(self._readers, clock_ms)
         self._tops = TopReader(orders, clock_ms, slow_seconds)
-        self._timelines = TimelineReader(self._readers, clock_ms)
-        self._processing = ProcessingReader(self._readers, clock_ms)
+        self._visa = VisaReader(self._readers, links or OfficialLinks(), clock_ms)
         self._clock_ms = clock_ms
 
     async def handle_batch(self, requests: Sequence[PublicRead]) -> list[Outcome]:
@@ -116,10 +115,8 @@ class Feed:
                 outcomes[place] = outcome
 
     async def _dispatch(self, request: PublicRead) -> Reply:
-        if isinstance(request, TimelineRead):
-            return await self._timelines.answer(request)
-        if isinstance(request, ProcessingRead):
-            return await self._processing.answer(request)
+        if isinstance(request, VisaRead):
+            return await self._visa.answer(request)
         match request:
             case ReadFeed():
                 return await self._read_feed(request)

@@ -6,8 +6,8 @@ from actors.group_messages import GroupRead, GroupWrite
 from actors.media.messages import MediaWrite, ReadMedia
 from actors.member_messages import MemberRead, MemberWrite
 from actors.messages import AccountsRead, AccountsWrite
-from actors.visa_messages import VisaWrite
+from actors.visa_messages import ProgressRead, VisaWrite
 
-PeopleRead = AccountsRead | MemberRead | GroupRead | ReadMedia
+PeopleRead = AccountsRead | MemberRead | GroupRead | ReadMedia | ProgressRead
 PeopleWrite = AccountsWrite | MemberWrite | GroupWrite | MediaWrite | VisaWrite
 PeopleRequest = PeopleRead | PeopleWrite

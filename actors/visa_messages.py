@@ -79,8 +79,52 @@ class ReadProcessing(Read, frozen=True):
     as_csv: bool = False
 
 
+class ListChecklists(Read, frozen=True):
+    """`languages` (BCP 47), empty: all."""
+
+    country: str | None  # alpha-2
+    visa_type: str | None
+    languages: tuple[str, ...]
+    limit: int
+    cursor: str | None
+
+
+class ReadChecklist(Read, frozen=True):
+    checklist_id: str
+
+
+class ListOfficialLinks(Read, frozen=True):
+    country: str | None  # alpha-2
+    visa_type: str | None
+    limit: int
+    cursor: str | None
+
+
+class ListBegunChecklists(Message, frozen=True):
+    """On which the caller has done something."""
+
+    caller: Caller
+    limit: int
+    cursor: str | None
+
+
+class ReadChecklistProgress(Message, frozen=True):
+    caller: Caller
+    checklist_id: str
+
+
+class SetChecklistItem(Message, frozen=True):
+    caller: Caller
+    checklist_id: str
+    item_id: str
+    done: bool
+
+
 TimelineWrite = CreateTimeline | EditTimeline | DeleteTimeline
 TimelineRead = ReadTimeline | ReadTimelineHistory | ListTimelines | ListConsulates
 ProcessingRead = ReadProcessing | ReadTimelinePosition
-VisaRead = TimelineRead | ProcessingRead
-VisaWrite = TimelineWrite
+ChecklistRead = ListChecklists | ReadChecklist | ListOfficialLinks
+ProgressRead = ListBegunChecklists | ReadChecklistProgress
+ProgressRequest = ProgressRead | SetChecklistItem
+VisaRead = TimelineRead | ProcessingRead | ChecklistRead
+VisaWrite = TimelineWrite | SetChecklistItem

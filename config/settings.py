@@ -258,6 +258,36 @@ class Guides(_Section, frozen=True):
     """Since somebody compared it with its source."""
 
 
+class OfficialLinks(_Section, frozen=True):
+    """Pages of authorities that visa types, guides and checklists name (docs/official-links.md)."""
+
+    check: bool = False
+    """Whether this server looks at them from time to time. It then asks other people's servers, so
+    that an operator decides it; without it every page counts as stale."""
+    contact: str = ""
+    """An address of the operator, told to those servers."""
+    every_hours: Annotated[int, Meta(ge=1, le=8_760)] = 24
+    stale_after_days: Days = 14
+    """Since a page was reached and answered."""
+    host_pause_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 10.0
+    """Between two requests to one host."""
+    timeout_seconds: Timeout = 30.0
+    """Of one page, redirects included."""
+    max_bytes: Bytes = 4 * 1024 * 1024
+    """What is longer is compared by its beginning."""
+    allowed_networks: tuple[str, ...] = ()
+    """Networks (CIDR) that may be asked although they are not public."""
+
+    def __post_init__(self) -> None:
+        for network in self.allowed_networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(f"allowed_networks: {network!r} is no network (CIDR)") from None
+        if not self.contact.isascii() or not self.contact.isprintable():
+            raise ValueError("contact: must be printable ASCII")
+
+
 class Jobs(_Section, frozen=True):
     """How many workers there are where `deployments.worker_….max_replicas` is above `replicas`."""
 
@@ -315,6 +345,7 @@ class Settings(_Section, frozen=True):
     streams: Streams = Streams()
     content: Content = Content()
     guides: Guides = Guides()
+    official_links: OfficialLinks = OfficialLinks()
     jobs: Jobs = Jobs()
     search: Search = Search()
     embedding: Embedding = Embedding()

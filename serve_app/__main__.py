@@ -65,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     brought.add_argument("file", type=Path)
     withdrawn = guide_actions.add_parser("withdraw", help="show a guide to nobody any more")
     withdrawn.add_argument("reference", help="its id in the file")
+    checklists = commands.add_parser("checklists", help="bring checklists, or withdraw one")
+    actions = checklists.add_subparsers(dest="action", required=True, metavar="ACTION")
+    brought = actions.add_parser("import", help="JSON Lines; a known id replaces, progress stays")
+    brought.add_argument("file", type=Path)
+    withdrawn = actions.add_parser("withdraw", help="show a checklist to nobody any more")
+    withdrawn.add_argument("id")
     grant = commands.add_parser("grant", help="give a member a role")
     grant.add_argument("handle")
     grant.add_argument("role", choices=("member", "moderator", "admin"))
@@ -162,6 +168,10 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
         from serve_app.guides_command import import_guides
 
         return await import_guides(options.file, url)
+    if options.command == "checklists" and options.action == "import":
+        from serve_app.checklists_command import import_checklists
+
+        return await import_checklists(options.file, url)
     pool = await connect(url, settings.postgres, application_name="command")
     try:
         match options.command:
@@ -188,6 +198,10 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
                 from serve_app.guides_command import withdraw_guide
 
                 await withdraw_guide(options.reference, pool)
+            case "checklists":
+                from serve_app.checklists_command import withdraw_checklist
+
+                await withdraw_checklist(options.id, pool)
             case "jobs":
                 from serve_app.jobs_command import run
 

@@ -96,6 +96,7 @@ class FeedDeployment:
             readers=self._readers,
             orders=FeedOrders(self._redis),
             guides=settings.guides,
+            links=settings.official_links,
         )
         self._decoder = msgspec.msgpack.Decoder(list[PublicRead])
 

@@ -129,7 +129,7 @@ def parse_account(line: bytes) -> AccountToImport:
         account.joined_at.year, account.joined_at.month, account.joined_at.day, tzinfo=UTC
     )
     at_ms = _milliseconds("joined_at", joined_at)
-    id = _id(NO_COUNTRY, at_ms, "account", account.handle)
+    id = dump_id(NO_COUNTRY, at_ms, "account", account.handle)
     return AccountToImport(
         id=id,
         reference=account.handle,
@@ -152,7 +152,7 @@ def parse_thread(line: bytes) -> ThreadDraft:
         require_plain(path, text)
     at_ms = _milliseconds("created_at", thread.created_at)
     draft = ThreadDraft(
-        _id(place.country_id, at_ms, "post", thread.id),
+        dump_id(place.country_id, at_ms, "post", thread.id),
         thread,
         place,
         render(thread.body_markdown),
@@ -267,7 +267,7 @@ def _comment_row(
         depth = min(parent.depth + 1, MAX_DEPTH)
     at_ms = _milliseconds("created_at", line.created_at)
     return CommentToImport(
-        id=_id(draft.place.country_id, at_ms, "comment", draft.line.id, line.id),
+        id=dump_id(draft.place.country_id, at_ms, "comment", draft.line.id, line.id),
         parent_id=parent_id,
         depth=depth,
         author_id=authors[line.author],
@@ -320,7 +320,7 @@ def _milliseconds(path: str, moment: datetime) -> int:
     return at_ms
 
 
-def _id(country_id: int, at_ms: int, *names: str) -> UUID:
+def dump_id(country_id: int, at_ms: int, *names: str) -> UUID:
     """A UUIDv7 of storage/identity.py whose random bits are a hash."""
     digest = hashlib.blake2b(msgspec.json.encode(names), digest_size=8).digest()
     bits = int.from_bytes(digest) & _HASH_MASK

@@ -17,9 +17,13 @@ Item = TypeVar("Item")
 
 
 class DumpFiles(NamedTuple):
-    accounts: list[Path]
-    threads: list[Path]
-    guides: list[Path]
+    """By their names' beginnings: `accounts*.jsonl` and so on."""
+
+    accounts: Sequence[Path] = ()
+    threads: Sequence[Path] = ()
+    guides: Sequence[Path] = ()
+    checklists: Sequence[Path] = ()
+    timelines: Sequence[Path] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -43,12 +47,10 @@ def find_files(directory: Path) -> DumpFiles:
     """In the order of their names. Raises AppError `invalid` where there are none."""
     if not directory.is_dir():
         raise AppError("invalid", f"{directory} is not a folder.")
-    files = DumpFiles(
-        *(sorted(directory.glob(f"{name}*.jsonl")) for name in ("accounts", "threads", "guides"))
-    )
+    files = DumpFiles(*(sorted(directory.glob(f"{name}*.jsonl")) for name in DumpFiles._fields))
     if not any(files):
-        found = "accounts*.jsonl, threads*.jsonl nor guides*.jsonl"
-        raise AppError("invalid", f"{directory} holds neither {found}.")
+        *others, last = (f"{name}*.jsonl" for name in DumpFiles._fields)
+        raise AppError("invalid", f"{directory} holds neither {', '.join(others)} nor {last}.")
     return files
 
 

@@ -16,7 +16,7 @@ async def import_guides(file: Path, url: str) -> int:
     """The exit code: 1 where lines were refused."""
     if not await asyncio.to_thread(file.is_file):
         raise AppError("invalid", f"{file} is not a file.")
-    summary = await import_files(DumpFiles([], [], [file]), url)
+    summary = await import_files(DumpFiles(guides=[file]), url)
     tally = summary.guides
     print(
         f"{tally.read} read: {tally.written} new or changed, {tally.there} as they were,"

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Protocol, TextIO
 MAX_REFUSALS_KEPT: Final = 1_000
 _DRAWN_EACH_SECONDS: Final = 0.2
 _WIDTH: Final = 30
+_KINDS: Final = ("accounts", "posts", "comments", "guides", "checklists", "timelines")
 
 
 class Refusal(NamedTuple):
@@ -40,15 +41,17 @@ class Summary:
     posts: Tally = field(default_factory=Tally)
     comments: Tally = field(default_factory=Tally)
     guides: Tally = field(default_factory=Tally)
+    checklists: Tally = field(default_factory=Tally)
+    timelines: Tally = field(default_factory=Tally)
     problems: int = 0
     refusals: list[Refusal] = field(default_factory=list)
 
     def __str__(self) -> str:
         columns = ("read", "written", "there", "refused")
-        lines = [" " * 8 + "".join(f"{column:>12}" for column in columns)]
-        for name in ("accounts", "posts", "comments", "guides"):
+        lines = [" " * 10 + "".join(f"{column:>12}" for column in columns)]
+        for name in _KINDS:
             tally = getattr(self, name)
-            lines.append(f"{name:8}" + "".join(f"{getattr(tally, c):>12,}" for c in columns))
+            lines.append(f"{name:10}" + "".join(f"{getattr(tally, c):>12,}" for c in columns))
         return "\n".join(lines)
 
 
@@ -75,10 +78,7 @@ class ProgressLine:
         self._drawn = now
         part = done_bytes / total_bytes if total_bytes else 1.0
         filled = round(part * _WIDTH)
-        read = sum(
-            tally.read
-            for tally in (summary.accounts, summary.posts, summary.comments, summary.guides)
-        )
+        read = sum(getattr(summary, name).read for name in _KINDS)
         rate = read / max(now - self._began, 1e-9)
         bar = "#" * filled + "." * (_WIDTH - filled)
         end = "\n" if ended else ""

@@ -1,7 +1,7 @@
 """`python -m serve_app import DIR`: a community dump into the database.
 
-    accounts*.jsonl, threads*.jsonl, guides*.jsonl ─▶ dump_files.batches ─▶ dump.place_thread
-                                                   ─▶ storage/importing, one transaction
+    accounts*.jsonl, threads*.jsonl, guides*.jsonl, checklists*.jsonl, timelines*.jsonl
+        ─▶ dump_files.batches ─▶ dump.place_thread ─▶ storage/importing, one transaction
 
 The next batch is parsed and rendered while Postgres writes the one before. Killed at any moment,
 the import goes on when it is started again: what a batch has committed is found and left alone. A
@@ -37,12 +37,16 @@ from serve_app.import_report import (
     ProgressLine,
     Refusal,
     Summary,
+    Tally,
 )
+from serve_app.visa_lines import parse_checklist, parse_timeline
 from storage import chunk_generations
 from storage import importing as tables
+from storage.checklists import Checklist, write_checklists
 from storage.guides import GuideToImport, write_guides
 from storage.importing import AccountToImport, PostToImport
 from storage.postgres import CONNECT_TIMEOUT_SECONDS, Connection, translate
+from storage.visa_importing import TimelineToImport, write_timelines
 
 LOCK_PATIENCE_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 5
@@ -102,8 +106,14 @@ class _Import:
         self._seen.clear()
         parse = partial(parse_guide, today=datetime.now(UTC).date())
         await self._each(batches(self._files.guides, parse), self._write_guides)
+        self._seen.clear()
+        await self._each(batches(self._files.checklists, parse_checklist), self._write_checklists)
+        self._seen.clear()
+        parse_at = partial(parse_timeline, now=datetime.now(UTC))
+        await self._each(batches(self._files.timelines, parse_at), self._write_timelines)
         summary = self._summary
-        if summary.accounts.written or summary.posts.written or summary.comments.written:
+        written = (summary.accounts, summary.posts, summary.comments, summary.timelines)
+        if any(tally.written for tally in written):
             await tables.analyze(self._connection)
         async with self._connection.transaction():
             generation = await chunk_generations.serving(self._connection)
@@ -237,6 +247,52 @@ class _Import:
                 line, guide = part[place]
                 self._report(line, f"country: {guide.reference!r} is a guide of another country")
 
+    # ------------------------------------------------------------ checklists, timelines
+
+    async def _write_checklists(self, batch: Batch[Checklist]) -> None:
+        await self._write_named(self._summary.checklists, batch, _id_of, write_checklists)
+
+    async def _write_timelines(self, batch: Batch[TimelineToImport]) -> None:
+        names = {timeline.reference for _, timeline in batch.items}
+        known = await tables.find_authors(self._connection, list(names))
+        good: list[tuple[Line, TimelineToImport]] = []
+        refused = list(batch.refused)
+        for line, timeline in batch.items:
+            if timeline.reference in known:
+                good.append((line, timeline))
+            else:
+                reason = f"account: no imported account {timeline.reference!r}"
+                refused.append((line, Refused(reason)))
+        batch = batch._replace(items=good, refused=refused)
+        await self._write_named(self._summary.timelines, batch, _id_of, write_timelines)
+
+    async def _write_named(
+        self,
+        tally: Tally,
+        batch: Batch[Item],
+        name: Callable[[Item], str],
+        write: Write[Item, int],
+    ) -> None:
+        """Of two of one name the first; `write` says how many were new or changed."""
+        tally.read += len(batch.items) + len(batch.refused)
+        tally.refused += len(batch.refused)
+        for line, error in batch.refused:
+            self._report(line, str(error))
+        good: list[tuple[Line, Item]] = []
+        for line, item in batch.items:
+            if self._is_first(name(item)):
+                good.append((line, item))
+            else:
+                tally.refused += 1
+                self._report(line, f"{name(item)!r} is there twice")
+        for part, result in await self._commit(good, write):
+            if isinstance(result, Refused):
+                tally.refused += len(part)
+                self._report(part[0][0], str(result))
+            else:
+                tally.written += result
+                tally.there += len(part) - result
+
     # ------------------------------------------------------------ common
 
     async def _commit(
@@ -272,3 +328,7 @@ class _Import:
         if len(self._summary.refusals) < MAX_REFUSALS_KEPT:
             self._summary.refusals.append(refusal)
         self._progress.refused(refusal)
+
+
+def _id_of(item: Checklist | TimelineToImport) -> str:
+    return str(item.id)

@@ -128,6 +128,16 @@ PARTS: Final[tuple[Part, ...]] = (
             "edited_at",
         ) + ", 'country', (select c.alpha2 from country c where c.id = t.country_id)",
     ),
+    Part(
+        "checklists", "checklist_progress.account_id",
+        # A member has few hundred of them: sorted by a key of a page's type.
+        "select k.key, jsonb_build_object('checklist', t.checklist_id, 'item', t.item_id,"
+        " 'text', (select i ->> 'text' from checklist c, jsonb_array_elements(c.items) i"
+        " where c.id = t.checklist_id and i ->> 'id' = t.item_id), 'done_at', t.done_at)::text"
+        " as data from checklist_progress t"
+        " cross join lateral (select md5(t.checklist_id || '/' || t.item_id)::uuid as key) k"
+        " where t.account_id = $1 and k.key > $2 order by k.key limit $3",
+    ),
     _part(
         "files", "media.owner_id", "id",
         _fields("id", "file_name", "content_type", "size_bytes", "state", "created_at"),

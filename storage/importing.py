@@ -357,4 +357,4 @@ def _json(texts: Sequence[str]) -> str:
 
 async def analyze(connection: Connection) -> None:
     """Fresh tables have no statistics yet, and the first feeds would be planned blindly."""
-    await connection.execute("analyze account, stream, community, post, comment")
+    await connection.execute("analyze account, stream, community, post, comment, timeline")

@@ -21,6 +21,8 @@ Json = dict[str, Any]
 _PARAMETERS: Final[dict[str, Json]] = {
     "community": {"type": "string"},
     "asset": {"type": "string"},
+    "checklist_id": {"type": "string"},
+    "item_id": {"type": "string"},
     "size": {"type": "integer", "enum": list(THUMBNAIL_SIZES)},
 }
 

@@ -18,6 +18,7 @@ from config.settings import Settings
 from serve_app.api import (
     admissions,
     auth,
+    checklists,
     comments,
     communities,
     connections,
@@ -91,6 +92,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     *mutes.ROUTES,
     *media.ROUTES,
     *timelines.ROUTES,
+    *checklists.ROUTES,
     *notifications.ROUTES,
     *realtime.ROUTES,
     *docs.ROUTES,

@@ -155,6 +155,10 @@ async def _keep(content: Content, me: UUID, ben: UUID | None, post_id: UUID) -> 
         SECRET,
         FORMER,
     )
+    await content.pool.execute(
+        "insert into checklist_progress (account_id, checklist_id, item_id) values ($1, 'c', 'i')",
+        me,
+    )
     mutes = "insert into account_mute (account_id, muted_id) values ($1, $2), ($2, $1)"
     await content.pool.execute(mutes, me, ben)
 

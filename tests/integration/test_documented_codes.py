@@ -67,6 +67,7 @@ BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "events": [{"kind": "application_submitted", "date": "2026-03-01"}],
     },
     ("PATCH", "/api/v1/timelines/{timeline_id}"): {"consulate": "Accra", "revision": 1},
+    ("PUT", "/api/v1/me/checklists/{checklist_id}/items/{item_id}"): {"done": True},
 }  # fmt: skip
 # What ends its caller, or is opened by what only an answer has: asked in a test of its own.
 ASIDE: Final = {
@@ -80,6 +81,8 @@ QUERIES: Final = {
     "/api/v1/communities": "?joined=true",
     # Another page for each request, or the edge cache would answer.
     "/api/v1/guides": "?visa_type={guide_id}",
+    "/api/v1/checklists": "?visa_type={guide_id}",
+    "/api/v1/official-links": "?visa_type={guide_id}",
     "/api/v1/realtime/token": "?channel=thread:{post_id}",
     "/api/v1/timelines": "?country=DE&consulate={post_id}",
     "/api/v1/timelines/consulates": "?country=DE&visa_type=student",
@@ -213,7 +216,8 @@ class Scene:
             id = str(new_id(276))
             values = {"community": "nowhere", "post_id": id, "comment_id": id}
             other = {"draft_id": id, "account": "nobody_here", "other_post_id": str(new_id(276))}
-            return values | other | {"guide_id": id, "timeline_id": id}
+            visa = {"timeline_id": id, "checklist_id": "none", "item_id": "i1"}
+            return values | other | {"guide_id": id} | visa
         author = self.callers["author"]
         assert author is not None
         slugs = {"private": "closed", "archived": "archived", "full": "elsewhere"}
@@ -249,10 +253,27 @@ class Scene:
         )
         other_post_id = await self._world.post(self._ids[slug], author)
         values = {"community": slug, "post_id": str(post_id), "comment_id": str(comment_id)}
-        timeline_id = await self._timeline(author, state)
-        other = {"draft_id": str(draft_id), "account": "other", "timeline_id": timeline_id}
+        other = {"draft_id": str(draft_id), "account": "other"}
+        visa = {
+            "timeline_id": await self._timeline(author, state),
+            "checklist_id": await self._checklist(),
+            "item_id": "i1",
+        }
         guide_id = await self._guide()
-        return values | other | {"other_post_id": str(other_post_id), "guide_id": str(guide_id)}
+        other |= {"other_post_id": str(other_post_id), "guide_id": str(guide_id)}
+        return values | other | visa
+
+    async def _checklist(self) -> str:
+        """Another one for each request, or the edge cache would answer."""
+        id = f"c-{new_id(276)}"
+        item = '[{"id": "i1", "text": "A passport", "source_url": "https://example.org/"}]'
+        await self._world.pool.execute(
+            "insert into checklist (id, country_id, visa_type, language, title, items)"
+            " values ($1, 276, 'student', 'en', 'What to do', $2)",
+            id,
+            item,
+        )
+        return id
 
     async def _timeline(self, author: Person, state: str) -> str:
         """Changed on another device where content is locked, decided where it is archived."""

@@ -83,7 +83,7 @@ async def test_the_zip_holds_what_is_the_members_and_nothing_else(
     assert parts["drafts"][0]["body_markdown"] == SECRET
     kept = ("saves", "followed_threads", "followed_communities", "muted_members",
             "muted_communities", "read_positions", "invitations", "join_requests",
-            "timelines")  # fmt: skip
+            "timelines", "checklists")  # fmt: skip
     assert [len(parts[name]) for name in kept] == [1] * len(kept)
     assert parts["sessions"][0]["user_agent"] == SECRET
     assert "Thanks." not in str(parts)  # of others nothing

@@ -73,7 +73,7 @@ async def bring(directory: Path, url: str, *lines: Any) -> tuple[Summary, Silent
     file = directory / "guides.jsonl"
     file.write_text("".join(f"{x if isinstance(x, str) else json.dumps(x)}\n" for x in lines))
     silent = Silent()
-    return await import_files(DumpFiles([], [], [file]), url, silent), silent
+    return await import_files(DumpFiles(guides=[file]), url, silent), silent
 
 
 async def ask(feed: Feed, request: Any) -> Any:

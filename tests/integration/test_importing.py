@@ -18,7 +18,10 @@ from storage.postgres import Pool, connect
 from storage.seed import seed
 
 STARTER = Path(__file__).parents[2] / "config" / "starter"
-TABLES = ("account", "community", "post", "comment", "stream", "guide", "stream_event", "pgqueuer")
+TABLES = (
+    "account", "community", "post", "comment", "stream", "guide", "checklist", "timeline",
+    "stream_event", "pgqueuer",
+)  # fmt: skip
 
 
 class Silent:
@@ -46,8 +49,8 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 async def contents(pool: Pool) -> dict[str, list[asyncpg.Record]]:
     return {
-        table: await pool.fetch(f"select * from {table} order by id") for table in TABLES[:6]
-    } | {table: await pool.fetch(f"select * from {table}") for table in TABLES[6:]}
+        table: await pool.fetch(f"select * from {table} order by id") for table in TABLES[:8]
+    } | {table: await pool.fetch(f"select * from {table}") for table in TABLES[8:]}
 
 
 def account(handle: str, **changes: Any) -> dict[str, Any]:
@@ -82,7 +85,10 @@ def write(directory: Path, **files: list[Any]) -> None:
 async def run(directory: Path, url: str) -> tuple[Summary, Silent]:
     silent = Silent()
     summary = await import_dump(directory, url, silent)
-    for tally in (summary.accounts, summary.posts, summary.comments, summary.guides):
+    for tally in (
+        summary.accounts, summary.posts, summary.comments, summary.guides, summary.checklists,
+        summary.timelines,
+    ):  # fmt: skip
         assert tally.read == tally.written + tally.there + tally.refused
     return summary, silent
 
@@ -96,6 +102,7 @@ async def test_the_starter_content_is_complete_and_comes_once(
         551, 153, 580,
     )  # fmt: skip
     assert summary.guides.written == 62
+    assert (summary.checklists.written, summary.timelines.written) == (31, 603)
     done, total = silent.advanced[-1]
     assert done == total > 0
     first = await contents(pool)

@@ -109,6 +109,12 @@ STATEMENTS: Final[dict[str, int]] = {
     "GET /api/v1/search": 1,  # one more where anything is found
     "GET /api/v1/search/suggest": 1,  # as well
     "POST /api/v1/posts/{post_id}/restore": 6,
+    "GET /api/v1/checklists": 2,
+    "GET /api/v1/checklists/{checklist_id}": 3,
+    "GET /api/v1/me/checklists": 1,
+    "GET /api/v1/me/checklists/{checklist_id}": 2,
+    "PUT /api/v1/me/checklists/{checklist_id}/items/{item_id}": 7,
+    "GET /api/v1/official-links": 2,
     "POST /api/v1/timelines": 7,
     "GET /api/v1/timelines": 2,
     "GET /api/v1/timelines/consulates": 0,
