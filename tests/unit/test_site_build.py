@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
 
 import pytest
 
+from serve_app.api import write_document
 from serve_app.site.build import BUILT, Site, read_build
 from serve_app.site.security import page_headers
 
+needs_build = pytest.mark.skipif(
+    read_build() is None, reason="the frontend is not built: make site"
+)
 SHELL = "<html><head><!--head--><title>Serai</title><!--head--></head><body>page</body></html>"
 
 
@@ -83,7 +88,20 @@ def test_policy_allows_what_a_build_needs_and_nothing_else(built: Path) -> None:
     )
 
 
-@pytest.mark.skipif(read_build() is None, reason="the frontend is not built: make site")
+@needs_build
+def test_types_of_the_build_are_those_of_the_api(tmp_path: Path) -> None:
+    build = read_build()
+    assert build is not None
+    document = tmp_path / "openapi.json"
+    assert write_document.main([str(document)]) == 0
+    digest = hashlib.sha256(document.read_bytes()).hexdigest()
+    assert build.openapi == digest, "the API has changed since the frontend was built: make site"
+    written_at = document.stat().st_mtime_ns
+    write_document.main([str(document)])
+    assert document.stat().st_mtime_ns == written_at, "make would build the frontend again"
+
+
+@needs_build
 def test_the_build_here_is_whole() -> None:
     build = read_build()
     assert build is not None

@@ -38,6 +38,15 @@ export const countries = () =>
     staleTime: Number.POSITIVE_INFINITY,
   });
 
+/** The communities of a country: its own and one for each visa type. */
+export const communitiesOfCountry = (country: string) =>
+  queryOptions({
+    queryKey: ["communities", "country", country],
+    queryFn: () =>
+      answer(api.GET("/api/v1/communities", { params: { query: { country, limit: 100 } } })),
+    staleTime: 5 * 60_000,
+  });
+
 export const visaTypes = (country: string) =>
   queryOptions({
     queryKey: ["visa-types", country],

@@ -52,9 +52,13 @@ export const PostCard = memo(function PostCard({
             {nameOf(community)}
           </Link>
         )}
-        {post.author && <bdi>@{post.author.handle}</bdi>}
-        <span aria-hidden="true">·</span>
-        <Time at={post.created_at} />
+        <span className="inline-flex flex-wrap items-center gap-x-2">
+          {post.author && <bdi>@{post.author.handle}</bdi>}
+          <span className="inline-flex gap-2">
+            <span aria-hidden="true">·</span>
+            <Time at={post.created_at} />
+          </span>
+        </span>
         {post.pinned && (
           <Badge tone="clay" icon={<Pin size={12} aria-hidden="true" />}>
             {t("feed.pinned")}

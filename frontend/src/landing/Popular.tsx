@@ -17,7 +17,7 @@ export function Popular() {
           <li key={code}>
             <Link
               href={to("community", { community: code.toLowerCase() })}
-              className="card flex min-h-16 items-center gap-3 px-3 py-2 font-semibold hover:border-tile hover:text-tile"
+              className="card flex h-full min-h-16 items-center gap-3 px-3 py-2 font-semibold hover:border-tile hover:text-tile"
             >
               <Arch country={code} name={code} />
               <span className="min-w-0 hyphens-auto">{countryName(code, language)}</span>

@@ -5,6 +5,7 @@ import { Problem } from "@/api/problem";
 import { communityBySlug, useMembership } from "@/content/communities";
 import { useCommunityName } from "@/content/names";
 import { CommunityTabs } from "@/feed/CommunityTabs";
+import { CountryParts } from "@/feed/CountryParts";
 import { Feed } from "@/feed/Feed";
 import type { FeedSort } from "@/feed/feedQuery";
 import { SortChoice, useSort } from "@/feed/SortChoice";
@@ -61,6 +62,7 @@ function CommunityView({
         </div>
         <JoinButton community={community} />
       </header>
+      <CountryParts community={community} />
       <CommunityTabs community={community} current="posts" />
       <div className="flex flex-wrap items-center justify-between gap-3">
         <SortChoice sort={sort} onChange={setSort} />

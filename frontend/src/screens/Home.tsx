@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { joinedCommunities } from "@/content/communities";
+import { joinedCommunities, useCommunitiesOf } from "@/content/communities";
 import { Feed } from "@/feed/Feed";
 import { SortChoice, useSort } from "@/feed/SortChoice";
 import { useFeed } from "@/feed/useFeed";
@@ -15,17 +15,29 @@ export function Home() {
   const joined = useQuery(joinedCommunities());
   const feed = useFeed(null, sort, joined.data?.items);
   const byId = new Map(joined.data?.items.map((community) => [community.id, community]));
+  // Who has joined nothing yet is shown everything, so that the inn is not empty on the first evening.
+  const isNew = joined.data?.items.length === 0;
+  const strangers = useCommunitiesOf(feed.posts.filter((post) => !byId.has(post.community_id)));
+  const title = t(isNew ? "feed.home_all_title" : "feed.home_title");
   return (
     <div className="mx-auto grid max-w-3xl gap-4">
       <div className="flex flex-wrap items-center justify-between gap-3">
-        <PageHeading title={t("feed.home_title")} className="text-2xl font-bold sm:text-3xl" />
+        <PageHeading title={title} className="text-2xl font-bold sm:text-3xl" />
         <SortChoice sort={sort} onChange={setSort} />
       </div>
+      {isNew && (
+        <p className="card flex flex-wrap items-center justify-between gap-3 bg-lamp-wash px-5 py-4">
+          {t("feed.home_join_hint")}
+          <ButtonLink href={to("explore")} look="primary" size="small">
+            {t("shell.find_community")}
+          </ButtonLink>
+        </p>
+      )}
       <Feed
         id={`home ${sort}`}
-        label={t("feed.home_title")}
+        label={title}
         feed={feed}
-        communityOf={(id) => byId.get(id)}
+        communityOf={(id) => byId.get(id) ?? strangers(id)}
         empty={
           <EmptyState
             title={t("feed.home_empty_title")}
