@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 
 import pytest
 from playwright.async_api import expect
@@ -56,19 +57,19 @@ async def test_joining_survives_a_reload(visit: Visit) -> None:
 
 async def test_new_posts_are_announced_and_nothing_moves(visit: Visit, api: ApiClient) -> None:
     community = (await api.get("/communities/jp")).expect(200)["id"]
-    first = await api.post(community, title="The first of this page")
+    first = await api.post(community, title=f"The first {secrets.token_hex(4)}")
     reader = await visit(width=390)
     page = reader.page
     await reader.open("/communities/jp?sort=new")
     await expect(page.get_by_role("link", name=first["title"])).to_be_visible()
     before = await page.get_by_role("link", name=first["title"]).bounding_box()
-    await api.post(community, title="What came while it was read")
+    second = await api.post(community, title=f"What came {secrets.token_hex(4)}")
     pill = page.get_by_role("button", name=re.compile("1 new post"))
     await expect(pill).to_be_visible()
     assert await page.get_by_role("link", name=first["title"]).bounding_box() == before
     await reader.look("community-new-post")
     await pill.click()
-    await expect(page.get_by_role("link", name="What came while it was read")).to_be_visible()
+    await expect(page.get_by_role("link", name=second["title"])).to_be_visible()
     await expect(pill).to_be_hidden()
 
 
