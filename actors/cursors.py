@@ -50,6 +50,7 @@ class CursorKind(enum.IntEnum):
     # 60 and up: what is said about content, and guides.
     GUIDES = 60
     GUIDE_HISTORY = 61
+    SIGNALS = 62
     SEARCH = 70
     # 80 and up: visa tools.
     TIMELINES = 80

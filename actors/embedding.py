@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import msgspec
@@ -24,6 +24,9 @@ from storage import chunks as stored
 from storage.chunk_generations import FillStep, Generation
 from storage.chunks import EmbedJob, Piece, Source
 from storage.postgres import Connection, Pool, acquire, in_transaction
+
+if TYPE_CHECKING:
+    from ai.embedder import Vectors
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +62,20 @@ class Embedders:
 def _of_process(settings: Embedding) -> Embedders:
     """Handlers are made anew with each connection to the database; a model is loaded once."""
     return Embedders(settings, in_background=True)
+
+
+class ServingModel:
+    """The model whose vectors are searched, for jobs that compare texts with each other."""
+
+    def __init__(self, pool: Pool, settings: Embedding, embedders: Embedders | None = None) -> None:
+        self._pool = pool
+        self._embedders = embedders or _of_process(settings)
+
+    async def passages(self, texts: Sequence[str]) -> tuple[str, list[Vectors]]:
+        """Its name, and the vector of each text. Raises as `Embedder.passages`."""
+        async with acquire(self._pool) as connection:
+            generation = await chunk_generations.serving(connection)
+        return generation.model, await self._embedders.of(generation).passages(texts)
 
 
 class EmbeddingJobs:

@@ -26,6 +26,7 @@ from actors.messages import (
     ListCommunities,
     ListCountries,
     ListGuides,
+    ListSignals,
     ListSitemap,
     ListTags,
     ListVisaTypes,
@@ -40,6 +41,7 @@ from actors.messages import (
 from actors.outcomes import answer, settle
 from actors.public_messages import PublicRead
 from actors.shard_messages import StreamPosition
+from actors.signal_reads import SignalReader
 from actors.sitemap_reads import SitemapReader
 from actors.top_reads import SLOW_SECONDS, TopPage, TopReader, TopRequest
 from actors.visa_messages import VisaRead
@@ -79,6 +81,7 @@ class Feed:
         self._directory = directory
         self._reader = DirectoryReader(self._readers, directory)
         self._guides = GuideReader(self._readers, guides or Guides())
+        self._signals = SignalReader(self._readers, directory)
         self._sitemap = SitemapReader(self._readers)
         self._home = HomeReader(self._readers, clock_ms)
         self._tops = TopReader(orders, clock_ms, slow_seconds)
@@ -132,6 +135,8 @@ class Feed:
                 return await self._reader.list_tags(request)
             case ReadCommunity():
                 return await self._reader.read_community(request)
+            case ListSignals():
+                return await self._signals.list_signals(request)
             case ListSitemap():
                 return await self._sitemap.list_part(request)
             case ListGuides():

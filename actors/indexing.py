@@ -1,7 +1,8 @@
 """The jobs that keep the search index: 'index' for what changed, 'fill_search' for all there is.
 
 Nothing of a text is read here: the Search deployment reads what stands and writes it under one
-lock. What models make of texts is enqueued here as well (storage/search/derived.py).
+lock. What else is made of texts begins here as well: their vectors (storage/search/derived.py) and
+the job 'derive' (storage/derive_jobs.py), which does not wait for a search engine that is away.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from actors.search_messages import Filled, IndexContent
 from config.errors import AppError
+from storage.derive_jobs import DeriveJob, enqueue_derive
 from storage.postgres import Pool, acquire, in_transaction
 from storage.search.derived import enqueue_derived
 from storage.search.documents import comments_of, posts_of
@@ -55,6 +57,8 @@ class Indexer:
     async def run(self, payload: bytes) -> None:
         """Idempotent. Raises msgspec.DecodeError, AppError."""
         job = _decode(payload)
+        derive = DeriveJob(job.posts, job.comments, job.threads)
+        await in_transaction(self._pool, lambda connection: enqueue_derive(connection, derive))
         if job.posts or job.comments or job.guides:
             await self._in_parts(job)
         for thread in job.threads:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
-from actors.embedding import EmbeddingJobs
+from actors.deriving import Deriver
+from actors.embedding import EmbeddingJobs, ServingModel
 from actors.erasing import AccountEraser
 from actors.exporting import AccountExporter, ExportExpiry
 from actors.indexing import Indexer
@@ -18,12 +19,23 @@ from actors.maintenance import Maintenance
 from actors.media.jobs import MediaJobs
 from actors.media.processing import AT_ONCE
 from actors.notifying import Notifier
+from actors.summarising import Summariser
+from actors.translating import Translator
 from storage.jobs import Handler
 from storage.schedule import Recurring
 
 # ai: what loads a model, or waits for one. It runs in processes of its own, so that a queue of
 # embeddings keeps nobody's notification waiting.
 WorkerKind = Literal["light", "ai"]
+
+
+def _summariser(tools: JobTools) -> Summariser:
+    model = ServingModel(tools.pool, tools.settings.embedding)
+    return Summariser(tools.pool, model, tools.publish_ephemeral, tools.writer)
+
+
+def _translator(tools: JobTools) -> Translator:
+    return Translator(tools.pool, tools.publish_ephemeral, tools.writer)
 
 
 def _embedding(tools: JobTools) -> EmbeddingJobs:
@@ -49,6 +61,7 @@ ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
     Entrypoint("notify", lambda tools: Notifier(tools.pool, tools.publish).run),
     Entrypoint("index", lambda tools: Indexer(tools.pool, tools.search).run),
     Entrypoint("fill_search", lambda tools: Indexer(tools.pool, tools.search).fill, at_once=1),
+    Entrypoint("derive", lambda tools: Deriver(tools.pool).run),
     Entrypoint("erase_account", lambda tools: AccountEraser(tools).run, at_once=4),
     Entrypoint("export_account", lambda tools: AccountExporter(tools).run, at_once=4),
     Entrypoint("expire_exports", lambda tools: ExportExpiry(tools).run),
@@ -64,6 +77,8 @@ ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
     Entrypoint("trim_jobs", lambda tools: Maintenance(tools).trim_jobs),
     Entrypoint("embed", lambda tools: _embedding(tools).embed, worker="ai"),
     Entrypoint("fill_embeddings", lambda tools: _embedding(tools).fill, worker="ai"),
+    Entrypoint("summarise", lambda tools: _summariser(tools).run, worker="ai", at_once=2),
+    Entrypoint("translate", lambda tools: _translator(tools).run, worker="ai", at_once=4),
 )
 
 # Enqueued by the light workers, each tick by one of them.

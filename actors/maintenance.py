@@ -18,6 +18,7 @@ MAINTENANCE_LOCK: Final = 0x5E7A1
 SESSIONS_KEPT_DAYS: Final = 30
 NOTIFICATIONS_KEPT_DAYS: Final = 90
 RECORDS_KEPT_DAYS: Final = 365
+TRANSLATIONS_KEPT_DAYS: Final = 90
 _BATCH: Final = 10_000
 # Each holds its rows, and a file's, until the commit.
 _EMPTIED_AT_ONCE: Final = 200
@@ -78,7 +79,8 @@ class Maintenance:
                 pass
 
     async def forget_records(self, payload: bytes) -> None:
-        """Notifications that were read, admissions that were refused, logs of communities.
+        """Notifications that were read, admissions that were refused, logs of communities, and
+        translations.
 
         An erasure finds the events of a notification by its row, which therefore outlives them.
         """
@@ -88,6 +90,7 @@ class Maintenance:
             "join_request": RECORDS_KEPT_DAYS,
             "invitation": RECORDS_KEPT_DAYS,
             "community_log": RECORDS_KEPT_DAYS,
+            "translation": TRANSLATIONS_KEPT_DAYS,
         }
         for table, days in kept.items():
 

@@ -268,6 +268,27 @@ class ReadPoll(Read, frozen=True):
     post_id: UUID
 
 
+class ReadSummary(Read, frozen=True):
+    caller: Caller
+    post_id: UUID
+
+
+class ReadTranslation(Read, frozen=True):
+    """`language` (BCP 47): that of the translation."""
+
+    caller: Caller
+    kind: TargetKind
+    target_id: UUID
+    language: str
+
+
+class AskTranslation(Message, frozen=True):
+    caller: Caller
+    kind: TargetKind
+    target_id: UUID
+    language: str
+
+
 ThreadWrite = (
     CreatePost
     | EditPost
@@ -283,6 +304,7 @@ ThreadWrite = (
     | DeleteComment
     | RestoreComment
     | CastVote
+    | AskTranslation
 )
 ThreadRead = (
     ReadPost
@@ -292,6 +314,8 @@ ThreadRead = (
     | ReadCommentHistory
     | ReadMarks
     | ReadPoll
+    | ReadSummary
+    | ReadTranslation
 )
 ThreadRequest = ThreadWrite | ThreadRead
 
@@ -374,6 +398,18 @@ class ReadGuideHistory(Read, frozen=True):
     cursor: str | None
 
 
+class ListSignals(Read, frozen=True):
+    """`community` (id or slug) None: all. Scores below `least` are left out, of `kind` or, where it
+    is None, the worst."""
+
+    caller: Caller
+    community: str | None
+    kind: Literal["scam", "spam", "language", "off_topic"] | None
+    least: float
+    limit: int
+    cursor: str | None
+
+
 class ListSitemap(Read, frozen=True):
     """What is public, for search engines. `part`: "" lists the parts, `communities` or an alpha-2
     code (`groups` for no country) what is in one."""
@@ -385,7 +421,9 @@ class ListSitemap(Read, frozen=True):
 ReferenceRead = (
     ListCountries | ListVisaTypes | ListGuides | ReadGuide | ReadGuideHistory | ListSitemap
 )
-FeedRequest = ReadFeed | ReadHome | ListTags | ListCommunities | ReadCommunity | ReferenceRead
+FeedRequest = (
+    ReadFeed | ReadHome | ListTags | ListCommunities | ReadCommunity | ListSignals | ReferenceRead
+)
 
 
 # ---------------------------------------------------------------- Accounts: who, and what they may

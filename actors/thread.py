@@ -11,6 +11,7 @@ from typing import Final, TypeVar, get_args
 from actors.group_commit import Publisher
 from actors.messages import (
     AcceptComment,
+    AskTranslation,
     CastVote,
     CreateComment,
     CreatePost,
@@ -30,6 +31,8 @@ from actors.messages import (
     ReadPoll,
     ReadPost,
     ReadPostHistory,
+    ReadSummary,
+    ReadTranslation,
     Reply,
     RestoreComment,
     RestorePost,
@@ -40,10 +43,12 @@ from actors.messages import (
 )
 from actors.outcomes import answer, settle, settle_all
 from actors.polls import Polls
+from actors.summary_reads import SummaryReader
 from actors.thread_edits import ThreadEditor
 from actors.thread_moves import ThreadMover
 from actors.thread_reads import ThreadReader
 from actors.thread_writes import ThreadWriter
+from actors.translations import Translations
 from actors.vote_writes import cast_votes
 from storage import comments as comment_table
 from storage import posts as post_table
@@ -66,8 +71,10 @@ class Thread:
         publisher: Publisher,
         *,
         readers: Readers | None = None,
+        can_translate: bool = False,
     ) -> None:
-        """Reads use `readers`, where there are none they share the pool of the writes."""
+        """Reads use `readers`, where there are none they share the pool of the writes.
+        `can_translate`: the jobs' model does."""
         self._pool = pool
         self._publisher = publisher
         readers = readers or Readers(pool)
@@ -76,6 +83,8 @@ class Thread:
         self._edits = ThreadEditor(pool, publisher)
         self._moves = ThreadMover(pool, directory, publisher)
         self._polls = Polls(pool, readers, publisher)
+        self._summaries = SummaryReader(readers)
+        self._translations = Translations(pool, readers, can_translate=can_translate)
 
     async def warm_up(self, connections: int) -> None:
         """Opens the pool's connections and has each plan the write functions, which takes tens of
@@ -133,6 +142,12 @@ class Thread:
                 return await self._reads.read_comment_history(request)
             case ReadComment():
                 return await self._reads.read_comment(request)
+            case ReadSummary():
+                return await self._summaries.read(request)
+            case ReadTranslation():
+                return await self._translations.read(request)
+            case AskTranslation():
+                return await self._translations.ask(request)
             case ReadPoll():
                 return await self._polls.read(request)
             case EditPost():

@@ -11,8 +11,9 @@ from prometheus_client import Gauge
 
 from actors.indexing import NOWHERE, Index
 from actors.job_table import ENTRYPOINTS, RECURRING, Entrypoint, WorkerKind, entrypoints_of
-from actors.job_tools import JobTools
+from actors.job_tools import JobTools, PublishEphemeral, tell_nobody
 from actors.notifying import Publish
+from actors.writing import Writer
 from config.errors import AppError
 from config.settings import Settings
 from storage import jobs, schedule
@@ -65,10 +66,14 @@ class Worker:
         entrypoints: Sequence[Entrypoint] = ENTRYPOINTS,
         recurring: Sequence[Recurring] = RECURRING,
         search: Index = NOWHERE,
+        publish_ephemeral: PublishEphemeral = tell_nobody,
+        writer: Writer | None = None,
     ) -> None:
         self._settings = settings
         self._publish = publish
         self._search = search
+        self._publish_ephemeral = publish_ephemeral
+        self._writer = writer
         self._entrypoints = entrypoints_of(kind, entrypoints)
         self._recurring = recurring if kind == "light" else ()
         self._stop = asyncio.Event()
@@ -146,7 +151,14 @@ class Worker:
         )
 
     async def _work(self, pools: _Pools) -> None:
-        tools = JobTools(pools.of_jobs, self._publish, self._settings, self._search)
+        tools = JobTools(
+            pools.of_jobs,
+            self._publish,
+            self._settings,
+            self._search,
+            self._publish_ephemeral,
+            self._writer,
+        )
         await jobs.work(
             self._settings.postgres.url,
             pools.own,

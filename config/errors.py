@@ -24,6 +24,7 @@ HTTP_STATUS: Final[dict[str, int]] = {
     "locked": 423,
     "rate_limited": 429,
     "internal": 500,
+    "not_supported": 501,
     "overloaded": 503,
     "unavailable": 503,
 }

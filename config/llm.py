@@ -30,6 +30,9 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trusted: bool | None = None
     """Whether its answers are shown where they pass verification. Not set: those of every model but
     the one that comes along, which is for trying out alone."""
+    translates: bool = False
+    """Whether it is good enough to translate what members ask it to. The model that comes along is
+    not, whatever this says."""
     context_tokens: Annotated[int, Meta(ge=512, le=1 << 20)] = 4_096
     """Prompt and answer of one stream together; longer ones are refused."""
     parallel: Annotated[int, Meta(ge=1, le=1_024)] = 2
@@ -73,6 +76,10 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def is_built_in(self) -> bool:
         return self.engine in ("", "llama_cpp") and not self.model
+
+    @property
+    def can_translate(self) -> bool:
+        return self.translates and not self.is_built_in
 
     @property
     def is_trusted(self) -> bool:

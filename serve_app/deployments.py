@@ -26,6 +26,7 @@ from storage.postgres import connect
 if TYPE_CHECKING:
     from actors.community import CommunityShard
     from actors.job_table import WorkerKind
+    from actors.writing import Writer
     from storage.postgres import Pool
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -62,7 +63,11 @@ class ThreadDeployment:
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
         self._readers = await open_readers(settings.postgres, application_name="thread reads")
         self._thread = Thread(
-            self._pool, Directory(self._pool), self._publisher, readers=self._readers
+            self._pool,
+            Directory(self._pool),
+            self._publisher,
+            readers=self._readers,
+            can_translate=settings.llm.can_translate,
         )
         await self._thread.warm_up(settings.postgres.pool_size)
         self._decoder = msgspec.msgpack.Decoder(list[ThreadRequest])
@@ -232,6 +237,12 @@ class LlmDeployment:
         await self._redis.close()
 
 
+def _writer(settings: Settings) -> Writer:
+    from serve_app.llm_client import LlmClient, deployment_stream
+
+    return LlmClient(settings.llm, deployment_stream(_handle("llm")))
+
+
 class WorkerDeployment:
     """Of one kind of jobs: nobody calls it, it takes its work from Postgres."""
 
@@ -243,7 +254,14 @@ class WorkerDeployment:
         _start_logging(settings)
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
         self._search = SearchClient(deployment_sender(_handle("search")))
-        self._worker = Worker(settings, self._publisher.publish, kind, search=self._search)
+        self._worker = Worker(
+            settings,
+            self._publisher.publish,
+            kind,
+            search=self._search,
+            publish_ephemeral=self._publisher.publish_ephemeral,
+            writer=_writer(settings) if kind == "ai" else None,
+        )
         await self._worker.start()
 
     def check_health(self) -> None:

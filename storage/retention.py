@@ -53,14 +53,15 @@ async def purge(
     return len(ids)
 
 
-Records = Literal["notification", "join_request", "invitation", "community_log"]
+Records = Literal["notification", "join_request", "invitation", "community_log", "translation"]
 
-# Each by the index of its name in migrations/0018_retention.sql.
+# Each by an index of migrations/0018_retention.sql or, the last, 0028_derived.sql.
 _SINCE: Final[dict[Records, str]] = {
     "notification": "read_at",
     "join_request": "refused_at",
     "invitation": "declined_at",
     "community_log": "created_at",
+    "translation": "asked_at",
 }
 
 

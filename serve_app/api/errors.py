@@ -30,6 +30,7 @@ TITLES: Final[dict[str, str]] = {
     "unsupported_media_type": "Send application/json",
     "locked": "The thread is locked",
     "rate_limited": "Too many requests",
+    "not_supported": "This server is not set up for it",
     "internal": "Something went wrong in the server",
     "overloaded": "The server is busy",
     "unavailable": "A part of the server is not available",

@@ -35,6 +35,34 @@ async def _notify(content: Content) -> object:
     return {"comments": [{"id": comment["id"]}], "posts": [UUID(post["id"])]}
 
 
+async def _derive(content: Content) -> object:
+    ana = await content.member("ana")
+    post = await content.post(ana, body="Guaranteed visa, we sell slots. Pay 200 USDT on Telegram.")
+    comment = await content.comment(ana, post["id"], body="DM me, pay by Western Union today!!!")
+    return {"posts": [post["id"]], "comments": [comment["id"]]}
+
+
+async def _summarise(content: Content) -> object:
+    ana = await content.member("ana")
+    post = await content.post(ana)
+    for n in range(10):
+        await content.comment(ana, post["id"], body=f"It took {n} weeks until the visa came.")
+    return {"post_id": post["id"]}
+
+
+async def _translate(content: Content) -> object:
+    """Of a text that is gone: there is nothing to ask a model."""
+    ana = await content.member("ana")
+    id = UUID((await content.post(ana))["id"])
+    await content.pool.execute("update post set deleted_at = now()")
+    await content.pool.execute(
+        "insert into translation (target_id, language, revision, state)"
+        " values ($1, 'de', 1, 'pending')",
+        id,
+    )
+    return {"target_id": id, "is_post": True, "language": "de", "account_id": ana.account_id}
+
+
 async def _maintain_streams(content: Content) -> object:
     await content.pool.execute(
         "create table stream_event_20200101 (like stream_event including defaults)"
@@ -141,6 +169,9 @@ async def _fill_embeddings(content: Content) -> object:
 
 CASES: Final[dict[str, Case]] = {
     "notify": _notify,
+    "derive": _derive,
+    "summarise": _summarise,
+    "translate": _translate,
     "erase_account": _erase_account,
     "export_account": _export_account,
     "expire_exports": _expire_exports,
