@@ -98,7 +98,7 @@ class Llm:
         self._engine = engine
         self._settings = settings
         self._budget = budget
-        self._turns = asyncio.Semaphore(settings.parallel)
+        self._turns = asyncio.Semaphore(settings.turns)
         self.depth: int = 0
         """Streams that run and that wait: what autoscaling goes by."""
         self._running = 0
@@ -186,7 +186,7 @@ class Llm:
         )
 
     def _refuse_if_full(self) -> None:
-        if self.depth >= self._settings.parallel + self._settings.max_waiting:
+        if self.depth >= self._settings.turns + self._settings.max_waiting:
             OUTCOMES.labels("rate_limited").inc()
             raise AppError(
                 "rate_limited",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -10,6 +10,7 @@ from msgspec import Meta
 
 BUILT_IN_MODEL: Final = "SmolLM2-135M-Instruct"
 
+_PARALLEL: Final = {"": 2, "llama_cpp": 2, "openai": 16, "vllm": 64}
 _SECRETS: Final = frozenset({"endpoint", "api_key"})
 _Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 _Timeout = Annotated[float, Meta(ge=0.001, le=86_400)]
@@ -35,8 +36,9 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not, whatever this says."""
     context_tokens: Annotated[int, Meta(ge=512, le=1 << 20)] = 4_096
     """Prompt and answer of one stream together; longer ones are refused."""
-    parallel: Annotated[int, Meta(ge=1, le=1_024)] = 2
-    """Streams that the engine of a replica works on at the same time; further ones wait."""
+    parallel: Annotated[int, Meta(ge=0, le=1_024)] = 0
+    """Streams that the engine of a replica works on at the same time; further ones wait. 0: what
+    suits the engine, 2 for llama_cpp, 16 for openai, 64 for vllm."""
     max_waiting: Annotated[int, Meta(ge=0, le=10_000)] = 16
     """At a replica; further ones are answered 429."""
     max_tokens: Annotated[int, Meta(ge=1, le=65_536)] = 512
@@ -51,12 +53,12 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """After so many failures one after the other nobody asks the engine for `open_seconds`."""
     open_seconds: _Timeout = 10.0
     threads: Annotated[int, Meta(ge=0, le=1_024)] = 0
-    """llama_cpp: threads that compute; 0: one a core."""
+    """llama_cpp: threads that compute; 0: one fewer than there are cores."""
     gpu_layers: Annotated[int, Meta(ge=-1, le=10_000)] = -1
     """llama_cpp built for GPUs: layers that lie there; -1: as many as fit."""
-    streams_per_replica: Annotated[int, Meta(ge=1, le=10_000)] = 4
+    streams_per_replica: Annotated[int, Meta(ge=0, le=10_000)] = 0
     """Where `deployments.llm.max_replicas` is above `replicas`: one more replica for each so many
-    streams, running and waiting."""
+    streams, running and waiting. 0: twice `parallel`."""
     scale_up_seconds: _Seconds = 10.0
     scale_down_seconds: _Seconds = 600.0
 
@@ -70,8 +72,20 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("model: the engine vllm needs one")
         if self.engine != "openai" and (self.endpoint or self.api_key):
             raise ValueError("endpoint: is for the engine openai, and so is api_key")
+        if self.api_key and "@" in self.endpoint:
+            raise ValueError("endpoint: holds a user or password beside the api_key, one too many")
         if self.max_tokens >= self.context_tokens:
             raise ValueError("max_tokens: must leave room for a prompt in context_tokens")
+
+    @property
+    def turns(self) -> int:
+        """`parallel`, decided."""
+        return self.parallel or _PARALLEL[self.engine]
+
+    @property
+    def full_replica(self) -> int:
+        """`streams_per_replica`, decided."""
+        return self.streams_per_replica or 2 * self.turns
 
     @property
     def is_built_in(self) -> bool:
@@ -80,6 +94,12 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def can_translate(self) -> bool:
         return self.translates and not self.is_built_in
+
+    @property
+    def model_file(self) -> Path | None:
+        """What llama.cpp shall read; None where it is not named, or another engine is."""
+        named = self.engine in ("", "llama_cpp") and self.model
+        return Path(self.model) if named else None
 
     @property
     def is_trusted(self) -> bool:
@@ -91,7 +111,7 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.is_built_in:
             return BUILT_IN_MODEL
         name = self.model.rstrip("/")
-        return PurePath(name).name.removesuffix(".gguf") if self.engine != "openai" else name
+        return Path(name).name.removesuffix(".gguf") if self.engine != "openai" else name
 
     def __repr__(self) -> str:
         shown = ", ".join(

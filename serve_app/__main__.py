@@ -230,6 +230,7 @@ async def _doctor(settings: Settings, data_dir: Path) -> int:
         data_dir=data_dir,
         postgres_url=settings.postgres.url or None,
         redis_url=settings.redis.url or None,
+        model=settings.llm.model_file,
     )
     for finding in findings:
         print(f"{finding.level:8} {finding.what}")

@@ -171,7 +171,7 @@ def _llm(settings: Settings) -> Any:
                 max_replicas=size.max_replicas,
                 policy=AutoscalingPolicy(  # type: ignore[no-untyped-call]
                     policy_function=QueuesPolicy,
-                    policy_kwargs={"per_replica": llm.streams_per_replica},
+                    policy_kwargs={"per_replica": llm.full_replica},
                 ),
                 metrics_interval_s=_METRICS_SECONDS,
                 look_back_period_s=2 * _METRICS_SECONDS,

@@ -38,6 +38,8 @@ REQUIRED_PACKAGES: Final = (
 DISK_WARNING_BYTES: Final = 1 << 30
 DISK_ERROR_BYTES: Final = 256 << 20
 
+_GGUF: Final = b"GGUF"
+
 Level = Literal["ok", "warning", "error"]
 
 
@@ -57,13 +59,16 @@ async def diagnose(
     data_dir: Path,
     postgres_url: str | None = None,
     redis_url: str | None = None,
+    model: Path | None = None,
 ) -> list[Finding]:
-    """Runs all checks. A URL of None means the embedded server, whose needs are checked instead."""
+    """Runs all checks. A URL of None means the embedded server, whose needs are checked instead.
+    `model`: the file that llama.cpp shall read, where one is named."""
     local = await asyncio.to_thread(
         _check_machine, host, port, data_dir, postgres_url is None, redis_url is None
     )
     return [
         *local,
+        *([] if model is None else [check_model(model)]),
         *([] if postgres_url is None else await check_postgres(postgres_url)),
         *([] if redis_url is None else await check_redis(redis_url)),
     ]
@@ -145,6 +150,18 @@ def _executable(program: Path, name: str) -> Finding:
         f"the {name} cannot be executed: {program}",
         "install the requirements again into a folder on a disk that allows programs (no noexec)",
     )
+
+
+def check_model(file: Path) -> Finding:
+    """No error: on a cluster it lies where the model runs, and without it there are extracts."""
+    try:
+        with file.open("rb") as opened:
+            if opened.read(len(_GGUF)) == _GGUF:
+                return Finding("ok", f"the model {file.name} is here")
+        what = f"{file} is no GGUF file"
+    except OSError as error:
+        what = f"the model {file} can't be read here: {error.strerror}"
+    return Finding("warning", what, "correct SERAI_LLM__MODEL, or leave it out")
 
 
 def check_socket_path() -> Finding:

@@ -5,8 +5,6 @@ Each is imported only where it is chosen: vLLM takes seconds and gigabytes, and 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ai.engines.engine import Engine
 from config.llm import Llm
 
@@ -28,15 +26,15 @@ def chosen_engine(settings: Llm, *, gpus: float = 0) -> Engine:
         return VllmEngine(
             settings.model,
             context_tokens=settings.context_tokens,
-            parallel=settings.parallel,
+            parallel=settings.turns,
             gpus=gpus,
         )
     from ai.engines.llama_cpp import LlamaCpp, built_in_weights
 
     return LlamaCpp(
-        Path(settings.model) if settings.model else built_in_weights(),
+        settings.model_file or built_in_weights(),
         context_tokens=settings.context_tokens,
-        parallel=settings.parallel,
+        parallel=settings.turns,
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,
         silence_seconds=settings.first_token_seconds,

@@ -30,6 +30,7 @@ _HEAD_BYTES: Final = 256 * 1024
 _LAST_BYTES_SECONDS: Final = 0.1
 _MAX_RETRY_SECONDS: Final = 60.0
 _SOMETHING_ELSE: Final = "The model's server answers something else."
+_TOO_LONG: Final = "maximum context length"  # what vLLM's server says, with a code for everything
 _TOO_LONG_CODES: Final = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 
 
@@ -50,6 +51,7 @@ class _Chunk(msgspec.Struct):
 class _Error(msgspec.Struct):
     type: str | int | None = None
     code: str | int | None = None
+    message: str | None = None
 
 
 class _Refusal(msgspec.Struct):
@@ -211,7 +213,9 @@ async def _check(response: aiohttp.ClientResponse) -> None:
     if status == 429:
         seconds = _seconds(response.headers.get("Retry-After", ""))
         raise AppError("overloaded", "The model is busy.", retry_after_seconds=seconds)
-    if status == 413 or _means_too_long(await _head(response, _MAX_ERROR_BYTES)):
+    if status == 413 or (
+        status in (400, 422) and _means_too_long(await _head(response, _MAX_ERROR_BYTES))
+    ):
         raise AppError("too_large", "That is more than the model reads at once.")
     _log.error("the model's server answers %d, %s", status, response.content_type)
     if status in (400, 422):
@@ -232,7 +236,8 @@ def _means_too_long(body: bytes) -> bool:
         error = _decode_refusal(body).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
-    return error.code in _TOO_LONG_CODES or error.type in _TOO_LONG_CODES
+    said = str(error.message).lower()
+    return error.code in _TOO_LONG_CODES or error.type in _TOO_LONG_CODES or _TOO_LONG in said
 
 
 def _seconds(text: str) -> float:

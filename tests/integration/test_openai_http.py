@@ -103,6 +103,10 @@ MISBEHAVIOURS: dict[str, tuple[Behaviour, str]] = {
     "busy": (answers(429, **{"Retry-After": "7"}), "overloaded"),
     "refused": (answers(400, '{"error":{"code":"no_such_field"}}'), "invalid"),
     "too long": (answers(400, '{"error":{"code":"context_length_exceeded"}}'), "too_large"),
+    "too long for vLLM": (
+        answers(400, '{"error":{"code":400,"message":"The maximum context length is 5 tokens"}}'),
+        "too_large",
+    ),
     "too long for llama.cpp": (
         answers(400, '{"error":{"code":400,"type":"exceed_context_size_error"}}'),
         "too_large",

@@ -127,6 +127,15 @@ def test_missing_programs_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert finding.level == "error" and "cannot be executed" in finding.what
 
 
+async def test_a_model_that_is_not_there_is_said(tmp_path: Path) -> None:
+    model = tmp_path / "model.gguf"
+    assert doctor.check_model(model).level == "warning"
+    model.write_bytes(b"<html>")
+    assert "no GGUF" in doctor.check_model(model).what
+    model.write_bytes(b"GGUF\x03")
+    assert doctor.check_model(model).level == "ok"
+
+
 async def test_unreachable_servers_are_named_without_their_passwords(tmp_path: Path) -> None:
     with bound() as listener:
         port = listener.getsockname()[1]

@@ -132,7 +132,7 @@ SECRETS = {
     "SERAI_MAIL__URL": "smtp://u:hunter2@h",
     "SERAI_LLM__ENGINE": "openai",
     "SERAI_LLM__MODEL": "any",
-    "SERAI_LLM__ENDPOINT": "http://u:hunter2@h",
+    "SERAI_LLM__ENDPOINT": "http://h",
     "SERAI_LLM__API_KEY": "hunter2",
     "SERAI_SEARCH__MEILISEARCH_URL": "http://u:hunter2@h:7700",
     "SERAI_SEARCH__MEILISEARCH_KEY": "hunter2",
@@ -141,6 +141,19 @@ SECRETS = {
 
 def test_secrets_do_not_show() -> None:
     assert "hunter2" not in repr(load(SECRETS))
+    in_address = SECRETS | {"SERAI_LLM__ENDPOINT": "http://u:hunter2@h", "SERAI_LLM__API_KEY": ""}
+    assert "hunter2" not in repr(load(in_address))
+    both = in_address | {"SERAI_LLM__API_KEY": "hunter2"}
+    with pytest.raises(SettingsError, match=r"^llm\.endpoint: holds a user") as refused:
+        load(both)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_the_number_of_turns_follows_the_engine_until_it_is_set() -> None:
+    assert (load({}).llm.turns, load({}).llm.full_replica) == (2, 4)
+    vllm = {"SERAI_LLM__ENGINE": "vllm", "SERAI_LLM__MODEL": "m"}
+    assert load(vllm).llm.turns == 64
+    assert load(vllm | {"SERAI_LLM__PARALLEL": "8"}).llm.full_replica == 16
 
 
 @pytest.mark.parametrize(
