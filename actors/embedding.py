@@ -41,6 +41,7 @@ class Embedders:
     """The models of the generations that there are, each loaded at its first use."""
 
     def __init__(self, settings: Embedding, *, in_background: bool) -> None:
+        self.same_title_from: Final = settings.same_title_from
         self._settings = settings
         self._in_background = in_background
         self._known: dict[tuple[str, int], Embedder] = {}

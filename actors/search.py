@@ -11,15 +11,20 @@ import msgspec
 
 from actors.messages import Failure, Outcome, Reply
 from actors.outcomes import settle, settle_all
+from actors.retrieval import Retriever
+from actors.retrieval_messages import RetrievalQuery
 from actors.search_indexer import SearchIndexer
 from actors.search_messages import (
     FillIndex,
+    FindSimilar,
     IndexContent,
     SearchContent,
     SearchRequest,
     SuggestTitles,
 )
 from actors.search_pages import Searcher
+from actors.similar_posts import find_similar
+from config.errors import AppError
 from config.settings import Guides
 from storage.postgres import Pool
 from storage.search.engine import SearchEngine
@@ -28,10 +33,19 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Search:
-    """One replica where the engine is embedded, any number with a server."""
+    """One replica where the engine is embedded, any number with a server. Without a retriever
+    nothing is found by meaning."""
 
-    def __init__(self, pool: Pool, engine: SearchEngine, guides: Guides | None = None) -> None:
-        self._searcher = Searcher(pool, engine, guides or Guides())
+    def __init__(
+        self,
+        pool: Pool,
+        engine: SearchEngine,
+        guides: Guides | None = None,
+        retriever: Retriever | None = None,
+    ) -> None:
+        self._pool = pool
+        self._retriever = retriever
+        self._searcher = Searcher(pool, engine, guides or Guides(), retriever)
         self._indexer = SearchIndexer(pool, engine)
         self._settling: asyncio.Task[None] | None = None
 
@@ -83,9 +97,18 @@ class Search:
                 return await self._searcher.search(request)
             case SuggestTitles():
                 return await self._searcher.suggest(request)
+            case FindSimilar():
+                return await find_similar(self._pool, self._by_meaning(), request)
+            case RetrievalQuery():
+                return Reply(body=_encode(await self._by_meaning().find(request)))
             case FillIndex():
                 return Reply(body=_encode(await self._indexer.fill()))
             case IndexContent():
                 (outcome,) = await self._index([request])
                 assert isinstance(outcome, Reply)
                 return outcome
+
+    def _by_meaning(self) -> Retriever:
+        if self._retriever is None:
+            raise AppError("unavailable", "Nothing is found by meaning here.")
+        return self._retriever

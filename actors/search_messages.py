@@ -9,13 +9,15 @@ from uuid import UUID
 import msgspec
 
 from actors.messages import Caller, Message
+from actors.retrieval_messages import RetrievalQuery
 
 SearchKind = Literal["post", "comment", "guide"]
 SearchSort = Literal["relevance", "new"]
 
 
 class SearchContent(Message, frozen=True):
-    """`country` is alpha-2. `since`, `until`: days in UTC, both inclusive. `kinds` empty: all."""
+    """`country` is alpha-2. `since`, `until`: days in UTC, both inclusive. `kinds` empty: all.
+    `meaning`: also what says it in other words, or in another language."""
 
     caller: Caller
     q: str
@@ -28,6 +30,7 @@ class SearchContent(Message, frozen=True):
     since: date | None = None
     until: date | None = None
     sort: SearchSort = "relevance"
+    meaning: bool = False
 
 
 class SuggestTitles(Message, frozen=True):
@@ -38,6 +41,15 @@ class SuggestTitles(Message, frozen=True):
     limit: int
     country: str | None = None
     visa_type: str | None = None
+
+
+class FindSimilar(Message, frozen=True):
+    """Posts whose titles ask the same as `title`, in the country of `community` (id or slug)."""
+
+    caller: Caller
+    title: str
+    community: str
+    limit: int
 
 
 class IndexContent(Message, frozen=True):
@@ -61,4 +73,17 @@ class Filled(msgspec.Struct, frozen=True):
     documents: int
 
 
-SearchRequest = SearchContent | SuggestTitles | IndexContent | FillIndex
+SearchRequest = (
+    SearchContent | SuggestTitles | FindSimilar | RetrievalQuery | IndexContent | FillIndex
+)
+
+
+def takes_a_model(request: SearchRequest) -> bool:
+    """Its answer waits for a model, some hundred times as long as others."""
+    match request:
+        case FindSimilar() | RetrievalQuery():
+            return True
+        case SearchContent():
+            return request.meaning
+        case _:
+            return False

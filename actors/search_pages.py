@@ -19,11 +19,14 @@ from prometheus_client import Counter, Histogram
 from actors.content import Author, alpha2
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
 from actors.messages import GUEST, Reply
+from actors.retrieval import Retriever
 from actors.search_messages import SearchContent, SearchKind, SuggestTitles
 from actors.staleness import is_stale
+from ai.fusion import reciprocal_ranks
 from config.errors import AppError
 from config.reference import countries_by_alpha2
 from config.settings import Guides
+from storage.chunk_search import ChunkFilter
 from storage.identity import country_of
 from storage.postgres import Connection, Pool, acquire
 from storage.search.engine import (
@@ -153,13 +156,23 @@ class _Chosen(msgspec.Struct, frozen=True):
 class Searcher:
     """Reads the primary: what a replica does not know yet of a removal would be shown."""
 
-    def __init__(self, pool: Pool, engine: SearchEngine, rule: Guides) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        engine: SearchEngine,
+        rule: Guides,
+        retriever: Retriever | None = None,
+    ) -> None:
         self._pool = pool
         self._engine = engine
         self._rule = rule
+        self._retriever = retriever
 
     async def search(self, request: SearchContent) -> Reply:
         begun = time.perf_counter()
+        if request.meaning and request.sort != "relevance":
+            reason = "what is found by meaning has an order of its own"
+            raise AppError("invalid", f"sort: {reason}.", errors=(("sort", reason),))
         country = _country(request.country)
         key = _key(request)
         shown = _Shown(True, b"")
@@ -178,7 +191,7 @@ class Searcher:
                 since=_midnight(request.since),
                 until=_midnight(request.until, days=1),
                 sort=request.sort,
-                every_word=shown.every_word,
+                every_word=shown.every_word and not request.meaning,
                 facets=True,
             )
             chosen = await self._choose(connection, scope, query, request, shown)
@@ -247,7 +260,7 @@ class Searcher:
         wanted = len(shown) + limit + _SPARE
         found: list[Found] = []
         for _ in range(_ROUNDS):
-            page = await self._ask(scope, msgspec.structs.replace(query, limit=wanted))
+            page = await self._page(request, scope, msgspec.structs.replace(query, limit=wanted))
             rest = shown.rest_of(page.hits)
             there = await read_found(connection, rest, request.caller.account_id) if rest else {}
             _withheld.inc(len(rest) - len(there))
@@ -257,6 +270,31 @@ class Searcher:
                 break
             wanted *= 2
         return _Chosen(found[:limit], len(found) > limit, page)
+
+    async def _page(
+        self, request: SearchContent | SuggestTitles, scope: Scope, query: SearchQuery
+    ) -> SearchPage:
+        by_words = await self._ask(scope, query)
+        if not (isinstance(request, SearchContent) and request.meaning and request.q):
+            return by_words
+        if self._retriever is None:
+            raise AppError("unavailable", "Nothing is found by meaning here.")
+        wanted = ChunkFilter(
+            request.caller.account_id,
+            query.country,
+            query.visa_type,
+            query.kinds or None,
+            visa_type_alone=True,
+            language=query.language,
+            since=query.since,
+            until=query.until,
+        )
+        near = await self._retriever.nearest(request.q, wanted, query.limit)
+        kinds = {hit.id: hit.kind for hit in by_words.hits} | {id: kind for kind, id in near}
+        scores = reciprocal_ranks([[hit.id for hit in by_words.hits], [id for _, id in near]])
+        best = sorted(scores, key=lambda id: (-scores[id], id))[: query.limit]
+        hits = [Hit(id, kinds[id], scores[id]) for id in best]
+        return msgspec.structs.replace(by_words, hits=hits)
 
     async def _ask(self, scope: Scope, query: SearchQuery) -> SearchPage:
         assert scope.generation is not None

@@ -76,16 +76,23 @@ class Embedder:
 
     async def query(self, text: str) -> Vectors:
         """(dimension,). Raises AppError `unavailable`."""
-        known = self._recent.get(text)
-        _queries.labels("computed" if known is None else "cached").inc()
-        if known is not None:
+        return (await self.queries([text]))[0]
+
+    async def queries(self, texts: Sequence[str]) -> list[Vectors]:
+        """(dimension,) for each. Raises as `query`."""
+        fresh = list(dict.fromkeys(text for text in texts if text not in self._recent))
+        _queries.labels("computed").inc(len(fresh))
+        _queries.labels("cached").inc(len(texts) - len(fresh))
+        found = {text: self._recent[text] for text in texts if text in self._recent}
+        for start in range(0, len(fresh), _AT_ONCE):
+            part = fresh[start : start + _AT_ONCE]
+            found.update(zip(part, await self._encode(part, "query"), strict=True))
+        for text in texts:
+            self._recent[text] = found[text]
             self._recent.move_to_end(text)
-            return known
-        vector = (await self._encode([text], "query"))[0]
-        self._recent[text] = vector
-        if len(self._recent) > _CACHED_QUERIES:
+        while len(self._recent) > _CACHED_QUERIES:
             self._recent.popitem(last=False)
-        return vector
+        return [found[text] for text in texts]
 
     async def passages(self, texts: Sequence[str]) -> list[Vectors]:
         """(dimension,) for each. Cancelled, it stops after a few texts. Raises as `query`."""

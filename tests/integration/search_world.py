@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 
+from actors.by_words import EngineWords
 from actors.indexing import Indexer
 from actors.messages import GUEST, Caller, Failure, Reply
+from actors.retrieval import Retriever
 from actors.search import Search
 from actors.search_messages import (
     Filled,
@@ -20,10 +22,12 @@ from actors.search_messages import (
     SearchRequest,
     SuggestTitles,
 )
+from config.settings import Guides
 from storage.postgres import Pool
 from storage.search.engine import SearchEngine
 from storage.search.index_jobs import ENTRYPOINT, FILL_ENTRYPOINT
 from storage.search.tantivy_engine import TantivyEngine
+from tests.embedding_models import WordEmbedders
 from tests.integration.content import Content, content_on
 
 
@@ -94,7 +98,9 @@ async def search_on(content: Content, directory: Path) -> AsyncIterator[SearchWo
 @asynccontextmanager
 async def search_actor(pool: Pool, directory: Path) -> AsyncIterator[tuple[Search, TantivyEngine]]:
     engine = TantivyEngine(directory)
-    search = Search(pool, engine)
+    embedders = WordEmbedders()
+    retriever = Retriever(pool, embedders, EngineWords(pool, engine), Guides())
+    search = Search(pool, engine, retriever=retriever)
     try:
         search.start()
         await search.wait_settled()
@@ -102,6 +108,7 @@ async def search_actor(pool: Pool, directory: Path) -> AsyncIterator[tuple[Searc
     finally:
         await search.close()
         await engine.close()
+        embedders.close()
 
 
 @asynccontextmanager

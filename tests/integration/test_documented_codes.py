@@ -95,6 +95,7 @@ QUERIES: Final = {
     "/api/v1/moderation/signals": "?community={community}",
     "/api/v1/posts/{post_id}/translation": "?to=de",
     "/api/v1/comments/{comment_id}/translation": "?to=de",
+    "/api/v1/posts/similar": "?title=title&community_id={community}",
 }
 
 

@@ -28,9 +28,7 @@ from config.errors import AppError
 from serve_app import embeddings_command
 from storage import chunk_generations, guides
 from storage.chunk_generations import FillStep
-from storage.chunks import EmbedJob, enqueue_embed
 from storage.guides import GuideToImport
-from storage.identity import country_of
 from storage.postgres import Pool, in_transaction
 from tests.conditions import wait_until
 from tests.embedding_models import WordEmbedders
@@ -303,17 +301,6 @@ async def test_a_rebuild_that_is_given_up_leaves_nothing(world: World) -> None:
     await world.fill()
     assert await world.pool.fetchval("select to_regclass('chunk_2') is null")
     assert await world.chunks(post) == ["I applied in May."]
-
-
-async def test_jobs_are_enqueued_in_parts(world: World) -> None:
-    ids = [UUID(int=n) for n in range(20)]
-    job = EmbedJob(posts=[*ids, *ids], guides=ids[:1])
-    await in_transaction(world.pool, lambda connection: enqueue_embed(connection, job))
-    rows = await world.pool.fetch("select payload from pgqueuer where entrypoint = 'embed'")
-    parts = [msgspec.json.decode(row["payload"], type=EmbedJob) for row in rows]
-    assert sorted(len(part.posts) for part in parts) == [0, 4, 16]
-    assert {id for part in parts for id in part.posts} == set(ids)
-    assert country_of(ids[0]) == 0
 
 
 async def test_the_command(world: World, capsys: pytest.CaptureFixture[str]) -> None:

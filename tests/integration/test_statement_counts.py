@@ -112,6 +112,7 @@ STATEMENTS: Final[dict[str, int]] = {
     "GET /api/v1/communities/{community}/tags": 3,
     "GET /api/v1/search": 1,  # one more where anything is found
     "GET /api/v1/search/suggest": 1,  # as well
+    "GET /api/v1/posts/similar": 3,  # one more where anything is found
     "POST /api/v1/posts/{post_id}/restore": 6,
     "GET /api/v1/checklists": 2,
     "GET /api/v1/checklists/{checklist_id}": 3,
