@@ -15,6 +15,7 @@ from actors.erasing import AccountEraser
 from actors.exporting import AccountExporter, ExportExpiry
 from actors.indexing import Indexer
 from actors.job_tools import JobTools
+from actors.links.checking import LinkChecker
 from actors.maintenance import Maintenance
 from actors.media.jobs import MediaJobs
 from actors.media.processing import AT_ONCE
@@ -75,6 +76,7 @@ ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
     Entrypoint("purge_removed", lambda tools: Maintenance(tools).purge_removed),
     Entrypoint("forget_records", lambda tools: Maintenance(tools).forget_records),
     Entrypoint("trim_jobs", lambda tools: Maintenance(tools).trim_jobs),
+    Entrypoint("check_links", lambda tools: LinkChecker(tools).run, at_once=1),
     Entrypoint("embed", lambda tools: _embedding(tools).embed, worker="ai"),
     Entrypoint("fill_embeddings", lambda tools: _embedding(tools).fill, worker="ai"),
     Entrypoint("summarise", lambda tools: _summariser(tools).run, worker="ai", at_once=2),
@@ -91,6 +93,7 @@ RECURRING: Final[tuple[Recurring, ...]] = (
     Recurring("trim_jobs", 60),
     Recurring("expire_exports", 3_600),
     Recurring("tidy_files", 3_600),
+    Recurring("check_links", 900),
 )
 
 

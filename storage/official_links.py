@@ -82,3 +82,111 @@ async def states(connection: Connection, urls: Sequence[str]) -> list[LinkRow]:
         list(urls),
     )
     return [LinkRow(*row) for row in rows]
+
+
+# ---------------------------------------------------------------- what the job keeps
+
+
+class DueLink(msgspec.Struct, frozen=True):
+    id: int
+    url: str
+    final_url: str | None
+    etag: str | None
+    last_modified: str | None
+    content_hash: bytes | None
+    failures: int
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a look at a page brought. `content_hash` None: its text is as it was, or unknown."""
+
+    status: str
+    http_status: int | None
+    reason: str | None
+    final_url: str | None
+    etag: str | None
+    last_modified: str | None
+    content_hash: bytes | None
+    next_in: dt.timedelta
+
+
+class ChangedLink(msgspec.Struct, frozen=True):
+    """A change that nobody was told of. `places`: what names the page, (country, visa type or None
+    for the country as a whole, what it is called there)."""
+
+    id: int
+    url: str
+    last_changed_at: dt.datetime
+    places: list[tuple[int, str | None, str]]
+
+
+_SYNC: Final = """
+    with gone as (
+        delete from official_link l
+         where not exists (select from official_source s where s.url = l.url))
+    insert into official_link (url)
+    select distinct url from official_source order by url on conflict do nothing"""
+
+
+async def sync(connection: Connection) -> None:
+    """A row for each page that is named anywhere, and no others. What is as it should be is not
+    written."""
+    await connection.execute(_SYNC)
+
+
+async def due(connection: Connection, limit: int) -> list[DueLink]:
+    """Those that wait longest come first. By official_link_due."""
+    rows = await connection.fetch(
+        f"select {', '.join(DueLink.__struct_fields__)} from official_link"
+        " where next_check_at <= clock_timestamp() order by next_check_at limit $1",
+        limit,
+    )
+    return [DueLink(*row) for row in rows]
+
+
+_SAVE: Final = """
+    update official_link set
+           status = $2, http_status = $3, reason = $4, final_url = $5, etag = $6,
+           last_modified = $7, last_checked_at = now(),
+           last_changed_at = case when content_hash <> $8 then now()
+                                  else last_changed_at end,
+           content_hash = coalesce($8, content_hash),
+           last_ok_at = case when $2 = 'ok' then now() else last_ok_at end,
+           failures = case when $2 = 'ok' then 0 else failures + 1 end,
+           next_check_at = now() + $9
+     where id = $1"""
+
+
+async def save(connection: Connection, id: int, seen: Seen) -> None:
+    await connection.execute(
+        _SAVE, id, seen.status, seen.http_status, seen.reason, seen.final_url, seen.etag,
+        seen.last_modified, seen.content_hash, seen.next_in,
+    )  # fmt: skip
+
+
+_UNTOLD: Final = """
+    select l.id, l.url, l.last_changed_at, s.country_id, s.visa_type, s.title
+      from official_link l join official_source s on s.url = l.url
+     where l.id in (
+           select id from official_link
+            where last_changed_at is distinct from announced_at
+              and (announced_at is null or announced_at < clock_timestamp() - $1::interval)
+            order by last_changed_at limit $2)
+     order by l.id, s.country_id, s.visa_type, s.kind desc, s.reference"""
+
+
+async def untold(connection: Connection, quiet: dt.timedelta, limit: int) -> list[ChangedLink]:
+    """Changes of pages whose last one was told longer ago than `quiet`. By official_link_untold."""
+    found: dict[int, ChangedLink] = {}
+    for row in await connection.fetch(_UNTOLD, quiet, limit):
+        link = found.setdefault(
+            row["id"], ChangedLink(row["id"], row["url"], row["last_changed_at"], [])
+        )
+        link.places.append((row["country_id"], row["visa_type"], row["title"]))
+    return list(found.values())
+
+
+async def told(connection: Connection, id: int, changed_at: dt.datetime) -> None:
+    await connection.execute(
+        "update official_link set announced_at = $2 where id = $1", id, changed_at
+    )

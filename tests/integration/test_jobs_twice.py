@@ -167,6 +167,12 @@ async def _fill_embeddings(content: Content) -> object:
     return {"generation": 1, "step": 0}
 
 
+async def _check_links(content: Content) -> object:
+    """Nobody is asked: what is done is bookkeeping."""
+    await content.pool.execute("insert into official_link (url) values ('https://gone.example/')")
+    return None
+
+
 CASES: Final[dict[str, Case]] = {
     "notify": _notify,
     "derive": _derive,
@@ -183,6 +189,7 @@ CASES: Final[dict[str, Case]] = {
     "trim_jobs": _trim_jobs,
     "media": _media,
     "tidy_files": _tidy_files,
+    "check_links": _check_links,
     "embed": _embed,
     "fill_embeddings": _fill_embeddings,
     "index": _index,

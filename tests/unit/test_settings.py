@@ -84,6 +84,8 @@ def test_settings_of_later_parts_are_accepted_and_named_as_unused() -> None:
         ("SERAI_GATEWAY__EDGE_CACHE_BYTES", "-5", "SERAI_GATEWAY__EDGE_CACHE_BYTES"),
         ("SERAI_GATEWAY__DRAIN_SECONDS", "inf", "SERAI_GATEWAY__DRAIN_SECONDS"),
         ("SERAI_GATEWAY__DRAIN_SECONDS", "nan", "SERAI_GATEWAY__DRAIN_SECONDS"),
+        ("SERAI_OFFICIAL_LINKS__ALLOWED_NETWORKS", "10.0.0.1/8", r"^official_links\.allowed_netw"),
+        ("SERAI_OFFICIAL_LINKS__CONTACT", "a\nb", r"^official_links\.contact: "),
         ("SERAI_LOG_LEVEL", "bogus", "SERAI_LOG_LEVEL"),
         ("SERAI_DATA_DIR", "", "SERAI_DATA_DIR"),
         ("SERAI_REALTIME__MAX_CHANNELS", "-1", "SERAI_REALTIME__MAX_CHANNELS"),
