@@ -4,7 +4,8 @@ deploys."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -22,12 +23,12 @@ from actors.search_messages import (
     SearchRequest,
     SuggestTitles,
 )
-from actors.search_pages import Searcher
+from actors.search_pages import Searcher, being_made
 from actors.similar_posts import find_similar
 from config.errors import AppError
 from config.settings import Guides
 from storage.postgres import Pool
-from storage.search.engine import SearchEngine
+from storage.search.engine import SearchEngine, UnknownGeneration
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -47,21 +48,28 @@ class Search:
         self._retriever = retriever
         self._searcher = Searcher(pool, engine, guides or Guides(), retriever)
         self._indexer = SearchIndexer(pool, engine)
-        self._settling: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
 
     def start(self) -> None:
         """Returns at once: neither the database nor the engine need answer yet."""
-        self._settling = asyncio.create_task(self._indexer.keep_settled(), name="search-settling")
+        work = self._indexer.keep(self._settled.set)
+        self._keeping = asyncio.create_task(work, name="search-keeping")
 
     async def wait_settled(self) -> None:
         """Until there is an index; it may still be filled."""
-        assert self._settling is not None, "not started"
-        await asyncio.shield(self._settling)
+        await self._settled.wait()
+
+    def check_health(self) -> None:
+        """Raises RuntimeError when the index is kept no longer, for whatever reason but a missing
+        database or engine."""
+        if self._keeping is not None and self._keeping.done() and not self._keeping.cancelled():
+            raise RuntimeError("the index is not kept any more") from self._keeping.exception()
 
     async def close(self) -> None:
-        if self._settling is not None:
-            self._settling.cancel()
-            await asyncio.gather(self._settling, return_exceptions=True)
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
 
     async def handle_batch(self, requests: Sequence[SearchRequest]) -> list[Outcome]:
         """One outcome a request, in order. What is to be indexed goes to the engine as one
@@ -91,12 +99,22 @@ class Search:
         await self._indexer.index(requests)
         return [Reply(204)] * len(requests)
 
+    async def _found(self, ask: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Once more where another index has taken the place of the one that was asked; where the
+        engine has lost it, another is made."""
+        with suppress(UnknownGeneration):
+            return await ask()
+        with suppress(UnknownGeneration):
+            return await ask()
+        await self._indexer.settle()
+        raise being_made()
+
     async def _answer(self, request: SearchRequest) -> Reply:
         match request:
             case SearchContent():
-                return await self._searcher.search(request)
+                return await self._found(lambda: self._searcher.search(request))
             case SuggestTitles():
-                return await self._searcher.suggest(request)
+                return await self._found(lambda: self._searcher.suggest(request))
             case FindSimilar():
                 return await find_similar(self._pool, self._by_meaning(), request)
             case RetrievalQuery():

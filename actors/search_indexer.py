@@ -36,6 +36,7 @@ _KINDS: Final[tuple[Kind, ...]] = ("guide", "post", "comment")
 _KINDS_AFTER: Final = dict(zip(_KINDS, (*_KINDS[1:], None), strict=True))
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 5.0
+_RENEW_SECONDS: Final = 3_600.0
 
 _indexed = Counter("serai_search_indexed", "Documents written to or taken out of the index")
 
@@ -68,12 +69,19 @@ class SearchIndexer:
 
         await in_transaction(self._pool, work)
 
-    async def keep_settled(self) -> None:
-        """`settle`, again until it has succeeded."""
+    async def keep(self, on_settled: Callable[[], None]) -> None:
+        """`settle`, again until it has succeeded; then, each hour, `renew`. Ends when cancelled."""
+        await self._insist(self.settle)
+        on_settled()
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            await self._insist(self.renew)
+
+    async def _insist(self, work: Callable[[], Awaitable[None]]) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return await self.settle()
+                return await work()
             except AppError as error:
                 _log.warning("the search index is not ready: %s", error)
             await asyncio.sleep(pause)
@@ -119,9 +127,7 @@ class SearchIndexer:
         try:
             return await in_transaction(self._pool, work)
         except UnknownGeneration as error:
-            raise AppError(
-                "unavailable", "The search index is being made.", retry_after_seconds=1.0
-            ) from error
+            raise AppError("unavailable", "The search index is being made.") from error
 
     # ------------------------------------------------------------ all of it
 
@@ -141,6 +147,19 @@ class SearchIndexer:
             return await self._fill(connection, target)
 
         return await self._run(work)
+
+    async def renew(self) -> None:
+        """Begins a rebuild where the files of the live index hold words of removed texts, and it is
+        a day old: so those are gone a day later. Raises AppError."""
+
+        async def work(connection: Connection) -> None:
+            await generations.lock(connection)
+            known = await generations.read(connection, self._engine.name)
+            for one in known:
+                if one.live and one.is_old and await self._engine.has_remains(one.number):
+                    await generations.begin_rebuild(connection, self._engine.name)
+
+        await self._run(work)
 
     async def _fill(self, connection: Connection, target: Generation) -> Filled:
         kind, after = _place(target)
@@ -162,12 +181,3 @@ def _place(target: Generation) -> tuple[Kind | None, tuple[int, UUID]]:
     kind = next(kind for kind in _KINDS if kind == target.after_kind)
     assert target.after_country is not None and target.after_id is not None
     return kind, (target.after_country, target.after_id)
-
-
-async def begin_rebuild(connection: Connection, engine: str) -> None:
-    """A new index beside the live one, unless one is being filled already; the job that fills
-    it."""
-    known = await generations.read(connection, engine)
-    if all(one.finished for one in known):
-        await generations.add(connection, engine, live=not known)
-    await enqueue_fill(connection)

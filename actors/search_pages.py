@@ -53,7 +53,7 @@ _seconds = Histogram(
     ["kind"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0),
 )
-_failures = Counter("serai_search_failures", "Searches that found the engine away")
+_failures = Counter("serai_search_failures", "Questions that the engine did not answer")
 _withheld = Counter(
     "serai_search_withheld", "Hits that Postgres said must not be shown, or not any more"
 )
@@ -169,6 +169,7 @@ class Searcher:
         self._retriever = retriever
 
     async def search(self, request: SearchContent) -> Reply:
+        """Raises AppError; UnknownGeneration where the engine has lost the index."""
         begun = time.perf_counter()
         if request.meaning and request.sort != "relevance":
             reason = "what is found by meaning has an order of its own"
@@ -220,6 +221,7 @@ class Searcher:
         )
 
     async def suggest(self, request: SuggestTitles) -> Reply:
+        """Raises as `search`."""
         begun = time.perf_counter()
         country = _country(request.country)
         async with acquire(self._pool) as connection:
@@ -243,7 +245,7 @@ class Searcher:
     async def _scope(self, connection: Connection, account_id: UUID | None) -> Scope:
         scope = await scope_of(connection, self._engine.name, account_id)
         if scope.generation is None:
-            raise _not_ready()
+            raise being_made()
         return scope
 
     async def _choose(
@@ -300,10 +302,7 @@ class Searcher:
         assert scope.generation is not None
         try:
             return await self._engine.search(scope.generation, query)
-        except UnknownGeneration as error:
-            _failures.inc()
-            raise _not_ready() from error
-        except AppError:
+        except (UnknownGeneration, AppError):
             _failures.inc()
             raise
 
@@ -338,7 +337,7 @@ class Searcher:
         )
 
 
-def _not_ready() -> AppError:
+def being_made() -> AppError:
     return AppError("unavailable", "The search index is being made.", retry_after_seconds=1.0)
 
 

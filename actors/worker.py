@@ -45,6 +45,12 @@ _held = Gauge(
     ["entrypoint"],
     multiprocess_mode="livemostrecent",
 )
+_waited = Gauge(
+    "serai_jobs_waited_seconds",
+    "How long the oldest job that is not done has waited: of 'index', how far search is behind",
+    ["entrypoint"],
+    multiprocess_mode="livemostrecent",
+)
 
 
 class _Pools(NamedTuple):
@@ -173,6 +179,7 @@ class Worker:
         for name, depth in depths.items():
             _due.labels(name).set(depth.due)
             _held.labels(name).set(depth.held)
+            _waited.labels(name).set(depth.waited_seconds)
         self.depth = sum(depth.due for depth in depths.values())
         await self._pause(_DEPTH_SECONDS)
 

@@ -88,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     erase.add_argument("--content", action="store_true", help="the texts of posts and comments too")
     jobs = commands.add_parser("jobs", help="see and settle jobs that failed for good")
     _add_job_commands(jobs)
+    search = commands.add_parser("search", help="the index of the search engine")
+    of_search = search.add_subparsers(dest="action", required=True, metavar="ACTION")
+    of_search.add_parser("status", help="what is searched, and how far it is behind")
+    of_search.add_parser("rebuild", help="a new one beside it, while the server runs")
     embeddings = commands.add_parser("embeddings", help="vectors of texts, and their model")
     of_embeddings = embeddings.add_subparsers(dest="action", required=True, metavar="ACTION")
     of_embeddings.add_parser("status", help="which model they are of, and what is missing")
@@ -206,6 +210,10 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
                 from serve_app.jobs_command import run
 
                 await run(options, pool)
+            case "search":
+                from serve_app import search_command
+
+                await search_command.run(options, pool, settings)
             case "embeddings":
                 from serve_app import embeddings_command
 
@@ -213,6 +221,19 @@ async def _with_database(options: argparse.Namespace, settings: Settings, url: s
     finally:
         await pool.close()
     return 0
+
+
+async def _behind(settings: Settings, data_dir: Path) -> str:
+    from serve_app.offline import database
+    from serve_app.search_command import behind
+    from storage.postgres import connect
+
+    async with database(settings, data_dir) as url:
+        pool = await connect(url, settings.postgres, application_name="doctor", size=1)
+        try:
+            return await behind(pool)
+        finally:
+            await pool.close()
 
 
 async def _doctor(settings: Settings, data_dir: Path) -> int:
@@ -223,6 +244,10 @@ async def _doctor(settings: Settings, data_dir: Path) -> int:
         running = await read_processes(data_dir)
         pid = next(entry["pid"] for entry in running if entry["role"] == "up")
         print(f"ok       Serai runs on {data_dir} (pid {pid}, {len(running)} processes)")
+        try:
+            print(f"ok       search: {await _behind(settings, data_dir)}")
+        except AppError as error:
+            print(f"warning  search: {error.detail}")
         return 0
     findings = await diagnose(
         host=settings.gateway.host,

@@ -200,6 +200,9 @@ class SearchDeployment:
     async def call(self, payload: bytes) -> bytes:
         return encode(await self._search.handle_batch(self._decoder.decode(payload)))
 
+    def check_health(self) -> None:
+        self._search.check_health()
+
     async def __del__(self) -> None:
         await self._search.close()
         await self._engine.close()

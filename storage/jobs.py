@@ -42,6 +42,7 @@ POLL_SECONDS: Final = 0.25
 HEARTBEAT_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 2.0
 MAX_DEPTH: Final = 10_000
+_LOOKED_AT: Final = 100
 _QUERY_SECONDS: Final = 15.0
 _BATCH: Final = 10
 _CONCURRENT: Final = 20
@@ -291,10 +292,12 @@ async def forget_attempts(pool: Pool, job_id: int) -> None:
 
 
 class Depth(NamedTuple):
-    """Jobs of one entrypoint: those that could run now, and those that are held."""
+    """Jobs of one entrypoint: those that could run now, and those that are held; for how many
+    seconds the oldest that is not done has waited, a store that is away included."""
 
     due: int
     held: int
+    waited_seconds: float
 
 
 # Bounded, by indexes pgqueuer_ep_ea_idx and pgqueuer_held: a long queue must not be read to the
@@ -307,15 +310,19 @@ _DEPTHS: Final = """
                 limit $2) due) as due,
            (select count(*) from (
                 select from pgqueuer q where q.status = 'failed' and q.entrypoint = e.name
-                limit $2) held) as held
+                limit $2) held) as held,
+           coalesce((select extract(epoch from now() - min(q.created))::float from (
+                select q.created from pgqueuer q
+                where q.status = 'queued' and q.entrypoint = e.name
+                order by q.execute_after limit $3) q), 0) as waited_seconds
     from unnest($1::text[]) as e (name)"""
 
 
 async def depths(pool: Pool, entrypoints: Sequence[str]) -> dict[str, Depth]:
     """By entrypoint; at most MAX_DEPTH is counted."""
     async with acquire(pool) as connection:
-        rows = await connection.fetch(_DEPTHS, list(entrypoints), MAX_DEPTH)
-    return {row["name"]: Depth(row["due"], row["held"]) for row in rows}
+        rows = await connection.fetch(_DEPTHS, list(entrypoints), MAX_DEPTH, _LOOKED_AT)
+    return {row["name"]: Depth(row["due"], row["held"], row["waited_seconds"]) for row in rows}
 
 
 # By index pgqueuer_log_created.

@@ -23,19 +23,20 @@ _AT_ONCE: Final = 16
 # What stands. A post stands for its accepted answer as well; other comments are not embedded.
 _VERSIONS: Final = """
     select 'posts' as kind, p.id,
-           concat_ws(':', p.id, p.revision, p.deleted_at, p.accepted_comment_id) as version
+           concat_ws(':', p.id, p.revision, p.accepted_comment_id) as version,
+           p.deleted_at is null as stands
     from unnest($1::smallint[], $2::uuid[]) i (country, id)
     join post p on p.country_id = i.country and p.id = i.id
-    where p.deleted_at is null
     union all
-    select 'comments', c.id, concat_ws(':', c.id, c.revision, p.revision)
+    select 'comments', c.id, concat_ws(':', c.id, c.revision, p.revision),
+           p.deleted_at is null and c.deleted_at is null
     from unnest($3::smallint[], $4::uuid[]) i (country, id)
     join comment c on c.country_id = i.country and c.id = i.id
     join post p on p.country_id = c.country_id and p.id = c.post_id
-    where p.accepted_comment_id = c.id and p.deleted_at is null and c.deleted_at is null
+    where p.accepted_comment_id = c.id
     union all
-    select 'guides', g.id, concat_ws(':', g.id, g.version)
-    from guide g where g.id = any ($5::uuid[]) and g.withdrawn_at is null
+    select 'guides', g.id, concat_ws(':', g.id, g.version), g.withdrawn_at is null
+    from guide g where g.id = any ($5::uuid[])
     order by 1, 2"""
 
 
@@ -50,7 +51,9 @@ async def enqueue_derived(connection: Connection, job: IndexJob) -> None:
         job.guides,
     )  # fmt: skip
     for kind in ("posts", "comments", "guides"):
-        await _enqueue_embed(connection, kind, [row for row in rows if row["kind"] == kind])
+        await _enqueue_embed(
+            connection, kind, [row for row in rows if row["kind"] == kind and row["stands"]]
+        )
 
 
 async def _enqueue_embed(

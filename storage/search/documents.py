@@ -24,19 +24,19 @@ _COMMENT_COLUMNS: Final = """
 _GUIDE_COLUMNS: Final = """
     g.id, g.country_id, g.visa_type, g.language, g.title, g.body_html,
     extract(epoch from g.as_of)::bigint as created_at"""
+# Whether a row stands is a column and no condition: as a condition it would have the planner take a
+# partial index of every partition for the primary key of one, as long as tables are small.
 _POSTS: Final = f"""
-    select {_POST_COLUMNS}
+    select {_POST_COLUMNS}, p.deleted_at is null as stands
     from unnest($1::smallint[], $2::uuid[]) i (country, id)
     join post p on p.country_id = i.country and p.id = i.id
-    join community y on y.id = p.community_id
-    where p.deleted_at is null"""
+    join community y on y.id = p.community_id"""
 _COMMENTS: Final = f"""
-    select {_COMMENT_COLUMNS}
+    select {_COMMENT_COLUMNS}, c.deleted_at is null and p.deleted_at is null as stands
     from unnest($1::smallint[], $2::uuid[]) i (country, id)
     join comment c on c.country_id = i.country and c.id = i.id
     join post p on p.country_id = c.country_id and p.id = c.post_id
-    join community y on y.id = p.community_id
-    where c.deleted_at is null and p.deleted_at is null"""
+    join community y on y.id = p.community_id"""
 
 _GUIDES: Final = f"""
     select {_GUIDE_COLUMNS} from guide g where g.id = any ($1::uuid[]) and g.withdrawn_at is null"""
@@ -67,9 +67,9 @@ _COMMENTS_OF: Final = """
     where c.country_id = $1 and c.post_id = $2 and c.id > $3 and c.deleted_at is null
     order by c.id limit $4"""
 _POSTS_OF: Final = """
-    select p.id from post p join community y on y.id = $1 and y.country_id = p.country_id
-    where p.community_id = $1 and p.id < $2 and p.deleted_at is null
-    order by p.id desc limit $3"""
+    select p.id from post p
+    where p.country_id = $1 and p.community_id = $2 and p.id < $3 and p.deleted_at is null
+    order by p.id desc limit $4"""
 
 
 async def read_documents(
@@ -82,12 +82,12 @@ async def read_documents(
     documents: list[SearchDocument] = []
     if posts:
         rows = await connection.fetch(_POSTS, [country_of(id) for id in posts], list(posts))
-        documents += [_of_post(row) for row in rows]
+        documents += [_of_post(row) for row in rows if row["stands"]]
     if comments:
         rows = await connection.fetch(
             _COMMENTS, [country_of(id) for id in comments], list(comments)
         )
-        documents += [_of_comment(row) for row in rows]
+        documents += [_of_comment(row) for row in rows if row["stands"]]
     if guides:
         documents += [_of_guide(row) for row in await connection.fetch(_GUIDES, list(guides))]
     return documents
@@ -122,7 +122,8 @@ async def posts_of(
     connection: Connection, community_id: UUID, before: UUID, limit: int
 ) -> list[UUID]:
     """Ids of the standing posts of a community, newest first."""
-    rows = await connection.fetch(_POSTS_OF, community_id, before, limit)
+    country = country_of(community_id)
+    rows = await connection.fetch(_POSTS_OF, country, community_id, before, limit)
     return [row["id"] for row in rows]
 
 

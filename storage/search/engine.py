@@ -112,6 +112,10 @@ class SearchEngine(Protocol):
     async def search(self, generation: int, query: SearchQuery) -> SearchPage:
         """The best `query.limit`, best first. Raises UnknownGeneration."""
 
+    async def has_remains(self, generation: int) -> bool:
+        """Whether its files still hold words of documents that were removed or replaced. Raises
+        UnknownGeneration."""
+
     async def count(self, generation: int) -> int:
         """Documents. Raises UnknownGeneration."""
 

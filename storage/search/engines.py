@@ -8,6 +8,10 @@ from config.settings import Settings
 from storage.search.engine import SearchEngine
 
 
+def engine_name(settings: Settings) -> str:
+    return "meilisearch" if settings.search.meilisearch_url else "tantivy"
+
+
 def open_engine(settings: Settings) -> SearchEngine:
     """Does nothing yet: neither a folder nor a server is looked at. Close it with `close`."""
     search = settings.search

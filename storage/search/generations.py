@@ -11,13 +11,16 @@ from uuid import UUID
 
 from storage.postgres import Connection
 from storage.search.engine import SHAPE
+from storage.search.index_jobs import enqueue_fill
 
 _LOCK_KEY: Final = int.from_bytes(b"serai-se")
 FIRST: Final = (-1, UUID(int=0))
+OLD_SECONDS: Final = 86_400.0
 
 
 class Generation(NamedTuple):
-    """`after_…`: how far it has been filled; `fits`: it was made for this version and database."""
+    """`after_…`: how far it has been filled, None: not begun; `fits`: it was made for this version
+    and database; `is_old`: filled a day ago or earlier."""
 
     number: int
     live: bool
@@ -27,6 +30,7 @@ class Generation(NamedTuple):
     after_kind: str | None
     after_country: int | None
     after_id: UUID | None
+    is_old: bool
 
 
 async def lock(connection: Connection) -> None:
@@ -37,10 +41,12 @@ async def lock(connection: Connection) -> None:
 async def read(connection: Connection, engine: str) -> list[Generation]:
     rows = await connection.fetch(
         "select generation, live, finished_at is not null, shape = $2 and epoch ="
-        " (select epoch from incarnation), documents, after_kind, after_country, after_id"
+        " (select epoch from incarnation), documents, after_kind, after_country, after_id,"
+        " coalesce(finished_at < now() - make_interval(secs => $3), false)"
         " from search_index where engine = $1 order by generation",
         engine,
         SHAPE,
+        OLD_SECONDS,
     )
     return [Generation(*row) for row in rows]
 
@@ -72,12 +78,14 @@ async def advance(
     )  # fmt: skip
 
 
-async def restart(connection: Connection, number: int) -> None:
-    await connection.execute(
-        "update search_index set after_kind = null, after_country = null, after_id = null,"
-        " documents = 0 where generation = $1",
-        number,
-    )
+async def begin_rebuild(connection: Connection, engine: str) -> bool:
+    """A new index beside the live one, and the job that fills it. False: one is being filled."""
+    known = await read(connection, engine)
+    if not all(one.finished for one in known):
+        return False
+    await add(connection, engine, live=not known)
+    await enqueue_fill(connection)
+    return True
 
 
 async def finish(connection: Connection, engine: str, number: int) -> None:

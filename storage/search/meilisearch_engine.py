@@ -82,6 +82,9 @@ class MeilisearchEngine:
         answer = await self._run(lambda client: client.multi_search(queries))
         return merged(answer["results"], query)
 
+    async def has_remains(self, generation: int) -> bool:
+        return False  # what its store frees is written over, and nothing else can be asked
+
     async def count(self, generation: int) -> int:
         names = self._indexes.of(generation)
         counts = await self._run(

@@ -2,7 +2,7 @@
 
 Nothing but ids is stored: texts that are shown come from Postgres. What was removed is found no
 more after the commit; its words leave the files when their segment is merged, or with the next
-rebuild, which `python -m serve_app search rebuild` and a recurring job begin.
+rebuild, which begins by itself after a day where there are such words.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar, cast
 from uuid import UUID
 
+import msgspec
 import tantivy
 from tantivy import FieldType, Index, IndexWriter, Occur, Query, Schema
 
@@ -47,6 +48,16 @@ _TYPO: Final = 0.25
 _NO_VALUE: Final = "-"
 
 
+class _Segment(msgspec.Struct):
+    deletes: object = None
+
+
+class _Meta(msgspec.Struct):
+    """What is looked at of the library's own list of segments."""
+
+    segments: list[_Segment]
+
+
 class _Opened(NamedTuple):
     of: Index
     writer: IndexWriter
@@ -77,6 +88,7 @@ class TantivyEngine:
         self._directory = directory
         self._schema = _schema()
         self._opened: dict[int, _Opened] = {}
+        self._closed = False
         # One thread writes: so changes of a generation happen one after the other.
         self._writing = ThreadPoolExecutor(1, "search-writer")
         self._reading = ThreadPoolExecutor(_READERS, "search-reader")
@@ -91,7 +103,7 @@ class TantivyEngine:
         await self._write(lambda: self._keep_only(generations))
 
     async def apply(self, generation: int, changes: Changes) -> None:
-        await self._write(lambda: self._apply(self._open(generation), changes))
+        await self._write(lambda: self._apply(generation, changes))
 
     async def search(self, generation: int, query: SearchQuery) -> SearchPage:
         opened = self._opened.get(generation)
@@ -99,14 +111,20 @@ class TantivyEngine:
             opened = await self._write(lambda: self._open(generation))
         return await self._run(self._reading, lambda: self._search(opened.of, query))
 
+    async def has_remains(self, generation: int) -> bool:
+        return await self._write(lambda: self._has_remains(generation))
+
     async def count(self, generation: int) -> int:
         opened = await self._write(lambda: self._open(generation))
         return int(opened.of.searcher().num_docs)
 
     async def close(self) -> None:
-        await self._write(self._close)
-        self._writing.shutdown()
-        self._reading.shutdown()
+        """Once more is nothing."""
+        if not self._closed:
+            self._closed = True
+            await self._write(self._close)
+            self._writing.shutdown()
+            self._reading.shutdown()
 
     # ------------------------------------------------------------ directories
 
@@ -163,10 +181,16 @@ class TantivyEngine:
             opened.writer.wait_merging_threads()
         self._opened.clear()
 
+    def _has_remains(self, generation: int) -> bool:
+        if not self._is_complete(generation):
+            raise UnknownGeneration(generation)
+        meta = msgspec.json.decode((self._path(generation) / "meta.json").read_bytes(), type=_Meta)
+        return any(segment.deletes is not None for segment in meta.segments)
+
     # ------------------------------------------------------------ changes
 
-    def _apply(self, opened: _Opened, changes: Changes) -> None:
-        index, writer = opened
+    def _apply(self, generation: int, changes: Changes) -> None:
+        index, writer = self._open(generation)
         try:
             for post_id in changes.threads:
                 writer.delete_documents_by_term("post_id", str(post_id))
@@ -177,7 +201,8 @@ class TantivyEngine:
                 writer.add_document(_encoded(document))
             writer.commit()
         except BaseException:
-            writer.rollback()
+            # A writer that has failed, on a full disk say, stays so: the next one is opened anew.
+            del self._opened[generation]
             raise
         index.reload()
 
