@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 SITE_NAME: Final = "Serai"
+_PICTURE: Final = "/preview.png"
 DESCRIPTION_CHARACTERS: Final = 200
 # In a script element only these could end it, or begin what a parser treats differently.
 _JSON_ESCAPES: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
@@ -57,7 +58,8 @@ def render_head(head: Head, origin: str) -> str:
         _meta("property", "og:title", head.title or SITE_NAME),
         _meta("property", "og:description", head.description),
         _meta("property", "og:type", head.kind),
-        _meta("name", "twitter:card", "summary"),
+        _meta("property", "og:image", f"{origin}{_PICTURE}"),
+        _meta("name", "twitter:card", "summary_large_image"),
     ]
     if origin:
         parts.append(_meta("property", "og:url", url))

@@ -1,5 +1,6 @@
 import createClient, { type Middleware } from "openapi-fetch";
 import { accessToken, refreshSession } from "@/session/session";
+import { takeEarly } from "./early";
 import { API_ORIGIN } from "./origin";
 import { Problem } from "./problem";
 import type { components, paths } from "./schema";
@@ -29,6 +30,9 @@ const headers: Middleware = {
 
 /** Sends once more with a new token where the old one has expired. */
 async function send(request: Request): Promise<Response> {
+  const early = takeEarly(request);
+  const begun = await early?.catch(() => null);
+  if (begun?.ok) return begun;
   const again = request.clone();
   const response = await fetch(request);
   if (response.status !== 401 || accessToken() === null) return response;

@@ -1,5 +1,6 @@
 import type { Viewport } from "next";
 import type { ReactNode } from "react";
+import { EARLY } from "./early";
 import "./globals.css";
 
 export const viewport: Viewport = {
@@ -9,22 +10,27 @@ export const viewport: Viewport = {
   ],
 };
 
-/* Before the first paint: the theme, and the direction of the language that was chosen. No title and
-   no description here: the server writes those of the page that was asked for (serve_app/site). */
-const EARLY = `try{var d=document.documentElement,s=localStorage,t=s.getItem("serai.theme"),l=s.getItem("serai.language");
-d.dataset.theme=t||(matchMedia("(prefers-color-scheme: dark)").matches?"dark":"light");
-if(l){d.lang=l;if(l=="ar")d.dir="rtl"}}catch(e){}`;
+/* No title and no description here: the server writes those of the page that was asked for
+   (serve_app/site). */
 
 export default function Layout({ children }: { children: ReactNode }) {
   return (
     <html lang="en" data-theme="light" suppressHydrationWarning>
       <head>
-        {/* biome-ignore lint/security/noDangerouslySetInnerHtml: the text above, allowed by its hash. */}
+        {/* biome-ignore lint/security/noDangerouslySetInnerHtml: early.ts, allowed by its hash. */}
         <script dangerouslySetInnerHTML={{ __html: EARLY }} />
         <link rel="icon" href="/icon.svg" type="image/svg+xml" />
+        <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
         <link rel="manifest" href="/manifest.webmanifest" />
       </head>
-      <body>{children}</body>
+      <body>
+        {children}
+        <noscript>
+          <p className="page py-8">
+            Serai needs JavaScript to take part. What is public can be read here without it.
+          </p>
+        </noscript>
+      </body>
     </html>
   );
 }

@@ -45,7 +45,11 @@ export function preferredLanguage(): Language {
 
 /** Resolves when every section that is shown is there in the new language. */
 export async function setLanguage(language: Language, remember = true): Promise<void> {
-  await Promise.all([...wanted].map((section) => load(section, language)));
+  let sections: number;
+  do {
+    sections = wanted.size;
+    await Promise.all([...wanted].map((section) => load(section, language)));
+  } while (wanted.size > sections); // a page was opened meanwhile
   if (remember) write(language);
   document.documentElement.lang = language;
   document.documentElement.dir = RIGHT_TO_LEFT.has(language) ? "rtl" : "ltr";
@@ -55,8 +59,11 @@ export async function setLanguage(language: Language, remember = true): Promise<
 /** Before a page that needs the section is shown. */
 export async function loadSection(section: Section): Promise<void> {
   wanted.add(section);
-  const { language } = state;
-  await load(section, language);
+  let language: Language;
+  do {
+    language = state.language;
+    await load(section, language);
+  } while (language !== state.language);
 }
 
 export type Translate = (key: MessageKey, values?: Values) => string;

@@ -9,7 +9,6 @@ import { realtimeUrl } from "@/api/origin";
 import {
   accessToken,
   currentSession,
-  endSession,
   subscribe as onSession,
   refreshSession,
 } from "@/session/session";
@@ -133,7 +132,12 @@ async function start(): Promise<void> {
     // A guest sends no token at all.
     ...(account !== null && {
       token: accessToken() ?? "",
-      getToken: async () => (await refreshSession()) ?? "",
+      getToken: async () => {
+        const fresh = await refreshSession();
+        // The SDK tries again later; where the session has ended, `restart` follows as a guest.
+        if (fresh === null) throw new Error("no token");
+        return fresh;
+      },
     }),
   });
   made.on("state", ({ newState }) => {
@@ -148,9 +152,8 @@ async function start(): Promise<void> {
 }
 
 function own(event: LiveEvent): void {
-  if (event.type === "session.ended") {
-    void refreshSession().then((token) => token ?? endSession());
-  }
+  // Perhaps another session of this account: the answer to a refresh says whether it was this one.
+  if (event.type === "session.ended") void refreshSession();
   for (const tell of ownFollowers) tell(event);
 }
 

@@ -60,11 +60,13 @@ export function navigate(
     return;
   }
   saveScroll();
+  const before = location;
   const state = { ...window.history.state, seraiKey: options.replace ? location.key : newKey() };
   if (options.replace) window.history.replaceState(state, "", url);
   else window.history.pushState(state, "", url);
   update();
-  if (!options.keepScroll && !options.replace) arrived("new");
+  const isOtherPage = before.path !== location.path;
+  if (isOtherPage || !(options.keepScroll || options.replace)) arrived("new", isOtherPage);
 }
 
 export function back(fallback: string): void {
@@ -73,10 +75,11 @@ export function back(fallback: string): void {
 }
 
 type Arrival = "new" | "back";
-const arrivals = new Set<(how: Arrival) => void>();
+type Arrive = (how: Arrival, isOtherPage: boolean) => void;
+const arrivals = new Set<Arrive>();
 
-/** Told after the address has changed to another page: where to scroll and what to focus. */
-export function onArrival(arrive: (how: Arrival) => void): () => void {
+/** Told after the address has changed: where to scroll, and whether a new heading takes the focus. */
+export function onArrival(arrive: Arrive): () => void {
   arrivals.add(arrive);
   return () => arrivals.delete(arrive);
 }
@@ -136,8 +139,8 @@ function saveScroll(): void {
   }
 }
 
-function arrived(how: Arrival): void {
-  for (const arrive of arrivals) arrive(how);
+function arrived(how: Arrival, isOtherPage: boolean): void {
+  for (const arrive of arrivals) arrive(how, isOtherPage);
 }
 
 function newKey(): string {
@@ -155,11 +158,17 @@ function decode(text: string): string {
 if (typeof window !== "undefined") {
   location = read();
   window.history.scrollRestoration = "manual";
-  window.addEventListener("popstate", () => {
+  window.addEventListener("popstate", (event) => {
     const before = location;
+    if (event.state === null) {
+      // The browser itself followed a link within the page, and has scrolled there.
+      window.history.replaceState({ seraiKey: newKey() }, "");
+      update();
+      return;
+    }
     saveScroll();
     update();
-    if (before.path !== location.path || before.key !== location.key) arrived("back");
+    if (before.key !== location.key) arrived("back", before.path !== location.path);
   });
   window.addEventListener("pagehide", saveScroll);
 }

@@ -47,7 +47,8 @@ export async function startSession(): Promise<void> {
 
 /** The next access token, or null when the session has ended. Callers that come together share it. */
 export function refreshSession(): Promise<string | null> {
-  flight ??= alone(refresh).finally(() => {
+  const stale = told?.token;
+  flight ??= alone(() => refresh(stale)).finally(() => {
     flight = null;
   });
   return flight;
@@ -96,10 +97,9 @@ export function subscribe(listener: () => void): () => void {
 
 const current = () => session;
 
-async function refresh(): Promise<string | null> {
-  const before = told;
+async function refresh(stale: string | undefined): Promise<string | null> {
   // Another tab may have refreshed while this one waited for its turn.
-  if (before !== null && before.until - Date.now() > EARLY_SECONDS * 2000) return before.token;
+  if (told !== null && told.token !== stale) return told.token;
   try {
     share(await post("refresh", {}));
     return accessToken();

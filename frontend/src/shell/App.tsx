@@ -27,7 +27,8 @@ function Running() {
   const [ready, setReady] = useState(false);
   const session = useSession();
   useEffect(() => {
-    void Promise.all([setLanguage(preferredLanguage(), false), startSession()]).then(() =>
+    // Whatever fails of it, there is a page to show: in English, or as a guest.
+    void Promise.allSettled([setLanguage(preferredLanguage(), false), startSession()]).then(() =>
       setReady(true),
     );
   }, []);

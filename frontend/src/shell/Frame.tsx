@@ -9,13 +9,14 @@ import { BottomNavigation } from "./BottomNavigation";
 import { Footer } from "./Footer";
 import { Header } from "./Header";
 import { OfflineBanner } from "./OfflineBanner";
-import { NOT_FOUND, PAGES } from "./pages";
+import { NOT_FOUND, PAGES, preloadPages } from "./pages";
 
 /** What stands around every page. */
 export function Frame() {
   const { path } = useLocation();
   const { t } = useI18n();
   useEffect(startArrivals, []);
+  useEffect(preloadPages, []);
   const found = match(path);
   const Page = found ? PAGES[found.name] : NOT_FOUND;
   // Another community is another page: its heading takes the focus, its state begins anew.

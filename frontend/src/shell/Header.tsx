@@ -34,12 +34,7 @@ export function Header() {
         <span className="flex-1" />
         {isPage("search") && <SearchBox />}
         {!isMember && (
-          <ButtonLink
-            href={to("register")}
-            look="primary"
-            size="small"
-            className="hidden sm:inline-flex"
-          >
+          <ButtonLink href={to("register")} look="primary" size="small">
             {t("shell.join")}
           </ButtonLink>
         )}

@@ -9,7 +9,7 @@ export function Waiting() {
           <Logo />
         </div>
       </div>
-      <div className="page grid gap-4 py-8" aria-hidden="true">
+      <div className="waiting page grid gap-4 py-8" aria-hidden="true">
         <span className="skeleton h-9 w-2/3" />
         <span className="skeleton h-4 w-full" />
         <span className="skeleton h-4 w-4/5" />

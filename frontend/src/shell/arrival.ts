@@ -14,8 +14,11 @@ export function takeFocusWish(): boolean {
 }
 
 export function startArrivals(): () => void {
-  return onArrival((how) => {
-    wantsFocus = true;
+  const [opened] = performance.getEntriesByType("navigation");
+  const how = opened instanceof PerformanceNavigationTiming ? opened.type : "navigate";
+  if (how === "reload" || how === "back_forward") restore(savedScroll());
+  return onArrival((how, isOtherPage) => {
+    wantsFocus = isOtherPage;
     if (how === "new") {
       const target = window.location.hash.slice(1);
       if (!target) window.scrollTo(0, 0);

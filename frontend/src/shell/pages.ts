@@ -5,12 +5,14 @@ import type { Section } from "@/i18n/sections";
 import type { PageName, Params } from "@/routing/router";
 
 type PageComponent = ComponentType<{ params: Params }>;
+type Page = LazyExoticComponent<PageComponent> & { preload: () => Promise<unknown> };
 
-function page(load: () => Promise<{ default: PageComponent }>, ...sections: Section[]) {
-  return lazy(async () => (await Promise.all([load(), ...sections.map(loadSection)]))[0]);
+function page(load: () => Promise<{ default: PageComponent }>, ...sections: Section[]): Page {
+  const fetchAll = async () => (await Promise.all([load(), ...sections.map(loadSection)]))[0];
+  return Object.assign(lazy(fetchAll), { preload: fetchAll });
 }
 
-export const PAGES: Record<PageName, LazyExoticComponent<PageComponent>> = {
+export const PAGES: Record<PageName, Page> = {
   home: page(() => import("@/screens/Front"), "landing", "feed"),
   explore: page(() => import("@/screens/Explore"), "landing"),
   community: page(() => import("@/screens/Community"), "feed"),
@@ -21,3 +23,17 @@ export const PAGES: Record<PageName, LazyExoticComponent<PageComponent>> = {
 };
 
 export const NOT_FOUND = page(() => import("@/screens/NotFound"));
+
+/* Where most readers go next. */
+const SOON: readonly PageName[] = ["community", "thread", "home"];
+
+/** When the first page is there and nothing else is to be done, so that the next one opens at once. */
+export function preloadPages(): void {
+  const connection = (navigator as { connection?: { saveData?: boolean } }).connection;
+  if (connection?.saveData) return;
+  const whenIdle = window.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 2_000));
+  whenIdle(() => {
+    // Failing is no harm: the page itself tries again and says so.
+    for (const name of SOON) PAGES[name].preload().catch(() => undefined);
+  });
+}

@@ -82,3 +82,22 @@ async def test_arabic_is_right_to_left_and_unknown_addresses_say_so(visit: Visit
     reader.allow("404")
     await reader.open("/no/such/page")
     await reader.look("not-found-ar")
+
+
+async def test_what_is_fetched_early_is_what_the_pages_ask_for(
+    visit: Visit, api: ApiClient
+) -> None:
+    """src/app/early.ts repeats addresses of the API: one that differs would be fetched twice."""
+    community = (await api.get("/communities/de-student")).expect(200)["id"]
+    post = await api.post(community, title=f"Early {secrets.token_hex(4)}")
+    guest = await visit()
+    asked: list[str] = []
+    guest.page.on("request", lambda request: asked.append(request.url))
+    for path in ("/", "/communities/de-student", f"/posts/{post['id']}"):
+        asked.clear()
+        await guest.open(path)
+        await guest.page.wait_for_load_state("networkidle")
+        early = [url for url in asked if "/feed" in url or "/posts/" in url or "/countries" in url]
+        early = [url for url in early if "/api/" in url]
+        assert early and len(early) == len(set(early)), asked
+        assert await guest.page.evaluate("Object.keys(window.seraiEarly)") == []
