@@ -113,6 +113,7 @@ class Llm:
         outcome = "cancelled"
         self._refuse_if_full()
         self.depth += 1
+        self._show_depth()
         try:
             async with aclosing(self._admitted(request)) as chunks:
                 async for chunk in chunks:

@@ -5,8 +5,13 @@ Each is imported only where it is chosen: vLLM takes seconds and gigabytes, and 
 
 from __future__ import annotations
 
+from typing import Final
+
 from ai.engines.engine import Engine
 from config.llm import Llm
+
+_IDLE_SECONDS: Final = 300
+"""A laptop gets its memory back (330 MB become 65), and pays a second when somebody asks again."""
 
 
 def chosen_engine(settings: Llm, *, gpus: float = 0) -> Engine:
@@ -37,5 +42,6 @@ def chosen_engine(settings: Llm, *, gpus: float = 0) -> Engine:
         parallel=settings.turns,
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,
+        idle_seconds=_IDLE_SECONDS if settings.is_built_in else -1,
         silence_seconds=settings.first_token_seconds,
     )

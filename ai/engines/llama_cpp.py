@@ -56,6 +56,7 @@ class LlamaCpp:
         parallel: int,
         threads: int = 0,
         gpu_layers: int = -1,
+        idle_seconds: int = -1,
         silence_seconds: float = 30.0,
     ) -> None:
         self._model = model
@@ -63,6 +64,7 @@ class LlamaCpp:
         self._parallel = parallel
         self._threads = threads
         self._gpu_layers = gpu_layers
+        self._idle_seconds = idle_seconds
         self._silence_seconds = silence_seconds
         self._server: asyncio.Future[OpenAiHttp] | None = None
         """Of the child that runs or starts; done with an error while there is none."""
@@ -184,6 +186,7 @@ class LlamaCpp:
             parallel=self._parallel,
             threads=self._threads,
             gpu_layers=self._gpu_layers,
+            idle_seconds=self._idle_seconds,
         )
         child.stdin.write(msgspec.json.encode(parameters) + b"\n")
         try:

@@ -29,6 +29,8 @@ class Parameters(msgspec.Struct, frozen=True):
     threads: int
     """0: one a core but for one, which the rest of the machine keeps."""
     gpu_layers: int
+    idle_seconds: int
+    """After so long without a request the model leaves the memory, until the next; -1: never."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -71,6 +73,7 @@ def _serve(parameters: Parameters) -> str:
     threads = parameters.threads or max(1, (os.cpu_count() or 1) - 1)
     wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = threads
     wanted.cache_ram_mib = 0  # its default keeps up to 8 GiB of old prompts
+    wanted.sleep_idle_seconds = parameters.idle_seconds
     wanted.ui = False
     wanted.endpoint_slots = False
     wanted.endpoint_metrics = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -60,6 +61,10 @@ async def engine() -> AsyncIterator[LlamaCpp]:
 async def text_of(engine: LlamaCpp, generation: Generation) -> str:
     async with aclosing(engine.stream(generation)) as pieces:
         return "".join([piece async for piece in pieces])
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 async def requests_processing(engine: LlamaCpp) -> int:
@@ -148,6 +153,16 @@ async def test_a_file_that_is_no_model_is_said(tmp_path: Path) -> None:
         assert raised.value.code == "unavailable"
         assert engine.health() == "away"
         await engine.close()
+
+
+async def test_idle_it_gives_its_memory_back_and_takes_it_again() -> None:
+    engine = LlamaCpp(built_in_weights(), context_tokens=1_024, parallel=1, idle_seconds=1)
+    assert await text_of(engine, SHORT)
+    full = resident_bytes(engine.child_pid)
+    await wait_until(lambda: 2 * resident_bytes(engine.child_pid) < full, PATIENCE_SECONDS)
+    assert await text_of(engine, SHORT)
+    assert engine.statistics().starts == 1
+    await engine.close()
 
 
 async def test_it_dies_with_whoever_started_it() -> None:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from actors.llm import Llm
 from actors.llm_messages import GenerateText, TextChunk
@@ -21,6 +22,10 @@ from tests.fake_engine import QUESTION, FakeEngine
 
 AWAY = AppError("unavailable", "away")
 ONE_AT_A_TIME = Settings(parallel=1, max_waiting=1, failures_to_open=2, open_seconds=3_600)
+
+
+def shown(metric: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(metric, labels) or 0
 
 
 class Clock:
@@ -72,6 +77,7 @@ async def test_as_many_run_as_have_a_turn_and_further_ones_wait_and_are_refused(
     second = asyncio.create_task(text_of(llm))
     await wait_until(lambda: llm.statistics().waiting == 1)
     assert llm.depth == 2
+    assert [shown("serai_llm_running"), shown("serai_llm_waiting")] == [1, 1]
     with pytest.raises(AppError) as refused:
         await text_of(llm)
     assert refused.value.status == 429 and refused.value.retry_after_seconds
@@ -79,6 +85,7 @@ async def test_as_many_run_as_have_a_turn_and_further_ones_wait_and_are_refused(
     assert list(await asyncio.gather(first, second)) == ["a", "a"]
     assert engine.most_running == 1
     assert (llm.depth, llm.statistics().running) == (0, 0)
+    assert [shown("serai_llm_running"), shown("serai_llm_waiting")] == [0, 0]
 
 
 @pytest.mark.parametrize("how", ["closed", "cancelled"])
@@ -86,6 +93,7 @@ async def test_who_goes_away_ends_the_generation_in_the_engine(how: str) -> None
     engine = FakeEngine("a", "b")
     engine.pause_before = 1
     llm = actor(engine)
+    cancelled = shown("serai_llm_streams_total", outcome="cancelled")
     if how == "closed":
         async with aclosing(ask(llm)) as chunks:
             assert await anext(chunks) == TextChunk("a", 1)
@@ -95,6 +103,7 @@ async def test_who_goes_away_ends_the_generation_in_the_engine(how: str) -> None
         reader.cancel()
         await asyncio.wait([reader])
     assert (engine.running, engine.cut_off, llm.depth) == (0, 1, 0)
+    assert shown("serai_llm_streams_total", outcome="cancelled") == cancelled + 1
     engine.go_on.set()
     assert await text_of(llm) == "ab"  # the turn was given back
 
