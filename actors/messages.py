@@ -165,6 +165,12 @@ class ReadPost(Read, frozen=True):
     post_id: UUID
 
 
+class RenderMarkdown(Read, frozen=True):
+    """Of a text that nobody has sent yet."""
+
+    body_markdown: str
+
+
 class ReadPostHistory(Read, frozen=True):
     caller: Caller
     post_id: UUID
@@ -316,6 +322,7 @@ ThreadRead = (
     | ReadPoll
     | ReadSummary
     | ReadTranslation
+    | RenderMarkdown
 )
 ThreadRequest = ThreadWrite | ThreadRead
 

@@ -33,6 +33,7 @@ from actors.messages import (
     ReadPostHistory,
     ReadSummary,
     ReadTranslation,
+    RenderMarkdown,
     Reply,
     RestoreComment,
     RestorePost,
@@ -47,6 +48,7 @@ from actors.summary_reads import SummaryReader
 from actors.thread_edits import ThreadEditor
 from actors.thread_moves import ThreadMover
 from actors.thread_reads import ThreadReader
+from actors.thread_rendering import preview
 from actors.thread_writes import ThreadWriter
 from actors.translations import Translations
 from actors.vote_writes import cast_votes
@@ -148,6 +150,8 @@ class Thread:
                 return await self._translations.read(request)
             case AskTranslation():
                 return await self._translations.ask(request)
+            case RenderMarkdown():
+                return await preview(request)
             case ReadPoll():
                 return await self._polls.read(request)
             case EditPost():

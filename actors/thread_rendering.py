@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from actors.markdown import render
+from actors.messages import RenderMarkdown, Reply
 from ai.language import detect
 
 # A character of hostile text takes a microsecond: up to this many are rendered on the loop, longer
@@ -37,6 +40,12 @@ async def render_text(markdown: str) -> str:
     if len(markdown) <= MAX_INLINE_CHARACTERS:
         return render(markdown)
     return await asyncio.to_thread(render, markdown)
+
+
+async def preview(request: RenderMarkdown) -> Reply:
+    """As it would be shown, sanitised like all texts."""
+    html = await render_text(request.body_markdown)
+    return Reply(200, msgspec.json.encode({"body_html": html}))
 
 
 def language_of(text: str) -> str:

@@ -46,6 +46,7 @@ pytestmark = pytest.mark.integration
 BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("POST", "/api/v1/posts"): {"community_id": "{community}", "title": "One", "body_markdown": ""},
     ("PATCH", "/api/v1/posts/{post_id}"): {"pinned": True},
+    ("POST", "/api/v1/preview"): {"body_markdown": "*x*"},
     ("PUT", "/api/v1/posts/{post_id}/accepted"): {"comment_id": "{comment_id}"},
     ("POST", "/api/v1/posts/{post_id}/move"): {"community_id": "elsewhere"},
     ("POST", "/api/v1/posts/{post_id}/merge"): {"into": "{other_post_id}"},

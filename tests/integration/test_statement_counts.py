@@ -49,6 +49,7 @@ STATEMENTS: Final[dict[str, int]] = {
     "GET /api/v1/me": 1,
     "PATCH /api/v1/me": 4,
     "GET /api/v1/me/marks": 1,
+    "POST /api/v1/preview": 0,
     "GET /api/v1/countries": 0,
     "GET /api/v1/visa-types": 0,
     "GET /api/v1/moderation/signals": 3,
@@ -207,7 +208,8 @@ class Asking:
         async with self._session.request(route.method, path, json=body, headers=headers) as answer:
             if answer.status != route.status:
                 return await answer.text()
-            is_told = POSITION in answer.headers or route.tag == "auth"
+            # What asked the database nothing has written nothing.
+            is_told = POSITION in answer.headers or route.tag == "auth" or not statements
             assert is_told or route.method == "GET", f"{route.method} {route.path}: no {POSITION}"
             return None
 

@@ -2,7 +2,11 @@
 export type Sections = {
   shell: typeof import("./messages/shell/en.json");
   feed: typeof import("./messages/feed/en.json");
+  compose: typeof import("./messages/compose/en.json");
   thread: typeof import("./messages/thread/en.json");
+  search: typeof import("./messages/search/en.json");
+  notifications: typeof import("./messages/notifications/en.json");
+  settings: typeof import("./messages/settings/en.json");
   account: typeof import("./messages/account/en.json");
   landing: typeof import("./messages/landing/en.json");
 };

@@ -2,11 +2,13 @@ import { useQuery } from "@tanstack/react-query";
 import { ArrowUp } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { answer, api } from "@/api/client";
+import { Prose } from "@/content/Prose";
 import { useI18n } from "@/i18n/i18n";
 import { Link } from "@/routing/Link";
 import { navigate, type Params, to, useSearch } from "@/routing/router";
 import { Discussion } from "@/thread/Discussion";
 import { PostArticle } from "@/thread/PostArticle";
+import { Summary } from "@/thread/Summary";
 import type { CommentOrder } from "@/thread/tree";
 import { useThread } from "@/thread/useThread";
 import { Badge } from "@/ui/Badge";
@@ -43,6 +45,7 @@ export default function ThreadPage({ params }: { params: Params }) {
   return (
     <div className="mx-auto grid max-w-3xl gap-6">
       <PostArticle post={post.data} onJump={jumpTo} />
+      <Summary post={id} comments={post.data.comment_count} />
       {params.comment && pages.isSuccess && !isThere && (
         <Branch post={id} comment={params.comment} />
       )}
@@ -95,13 +98,7 @@ function Branch({ post, comment }: { post: string; comment: string }) {
             <Time at={item.created_at} />
             {item.deleted && <Badge>{t("thread.deleted")}</Badge>}
           </p>
-          <div
-            className="prose"
-            dir="auto"
-            lang={item.language}
-            // biome-ignore lint/security/noDangerouslySetInnerHtml: sanitised by the server
-            dangerouslySetInnerHTML={{ __html: item.body_html }}
-          />
+          <Prose html={item.body_html} language={item.language} />
         </div>
       ))}
       <Link

@@ -1,5 +1,6 @@
 import { LogIn, UserRound } from "lucide-react";
 import { useI18n } from "@/i18n/i18n";
+import { Unread } from "@/notifications/Unread";
 import { Link } from "@/routing/Link";
 import { maybeTo, to } from "@/routing/router";
 import { useSession } from "@/session/session";
@@ -13,7 +14,7 @@ export function BottomNavigation() {
   const { t } = useI18n();
   const session = useSession();
   const isMember = session.status === "member";
-  const own = session.account && maybeTo("member", { handle: session.account.handle });
+  const own = isMember && maybeTo("settings");
   return (
     <nav
       aria-label={t("shell.places")}
@@ -22,7 +23,14 @@ export function BottomNavigation() {
       <div className="flex">
         {places(isMember).map(({ page, label, icon: Icon }) => (
           <Link key={page} href={to(page)} className={LOOK}>
-            <Icon size={22} aria-hidden="true" />
+            <span className="relative">
+              <Icon size={22} aria-hidden="true" />
+              {page === "notifications" && (
+                <span className="absolute -end-3 -top-1.5">
+                  <Unread />
+                </span>
+              )}
+            </span>
             <span className="max-w-full truncate">{t(label)}</span>
           </Link>
         ))}

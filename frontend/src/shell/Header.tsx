@@ -1,5 +1,6 @@
 import { Search } from "lucide-react";
 import { useI18n } from "@/i18n/i18n";
+import { Unread } from "@/notifications/Unread";
 import { Link } from "@/routing/Link";
 import { isPage, navigate, to, useLocation } from "@/routing/router";
 import { useSession } from "@/session/session";
@@ -25,9 +26,10 @@ export function Header() {
             <Link
               key={page}
               href={to(page)}
-              className="inline-flex min-h-11 items-center rounded-full px-3 font-semibold text-ink-soft hover:text-ink aria-[current]:text-tile"
+              className="inline-flex min-h-11 items-center gap-1.5 rounded-full px-3 font-semibold text-ink-soft hover:text-ink aria-[current]:text-tile"
             >
               {t(label)}
+              {page === "notifications" && <Unread />}
             </Link>
           ))}
         </nav>

@@ -14,6 +14,7 @@ import { memo, type ReactNode, useEffect, useRef, useState } from "react";
 import { answer, api, type Comment } from "@/api/client";
 import { Problem } from "@/api/problem";
 import { useMark } from "@/content/marks";
+import { Prose } from "@/content/Prose";
 import { Votes } from "@/content/Votes";
 import { languageName } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
@@ -200,13 +201,7 @@ export const CommentItem = memo(function CommentItem({
             }
           />
         ) : (
-          <div
-            className="prose mt-1"
-            dir="auto"
-            lang={comment.language}
-            // biome-ignore lint/security/noDangerouslySetInnerHtml: sanitised by the server
-            dangerouslySetInnerHTML={{ __html: comment.body_html }}
-          />
+          <Prose html={comment.body_html} language={comment.language} className="mt-1" />
         )}
         {!comment.deleted && (
           <div className="mt-2 flex flex-wrap items-center gap-1">

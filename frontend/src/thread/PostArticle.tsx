@@ -17,6 +17,7 @@ import { Problem } from "@/api/problem";
 import { communityBySlug } from "@/content/communities";
 import { useMark } from "@/content/marks";
 import { useCommunityName } from "@/content/names";
+import { Prose } from "@/content/Prose";
 import { Votes } from "@/content/Votes";
 import { languageName } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
@@ -34,6 +35,7 @@ import { Time } from "@/ui/Time";
 import { toast } from "@/ui/Toasts";
 import { copyLink, setSaved } from "./keeping";
 import { PollBox } from "./PollBox";
+import { Translated } from "./Translated";
 
 const ICON = { size: 18, "aria-hidden": true } as const;
 
@@ -88,13 +90,8 @@ export function PostArticle({ post, onJump }: { post: Post; onJump: (comment: st
         <p className="text-ink-soft">{post.deleted_reason ?? t("thread.deleted")}</p>
       ) : (
         <>
-          <div
-            className="prose"
-            dir="auto"
-            lang={post.language}
-            // biome-ignore lint/security/noDangerouslySetInnerHtml: sanitised by the server
-            dangerouslySetInnerHTML={{ __html: post.body_html }}
-          />
+          <Prose html={post.body_html} language={post.language} />
+          <Translated post={post.id} from={post.language} />
           {post.poll && <PollBox post={post.id} poll={post.poll} closed={post.locked} />}
           {post.tags.length > 0 && (
             <ul className="flex flex-wrap gap-1.5">

@@ -9,6 +9,8 @@ from typing import Final
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import BrowserContext, ConsoleMessage, Page, Request, Response, expect
 
+from tests.e2e.api_client import PASSWORD as API_PASSWORD
+
 SCREENSHOTS: Final = Path(__file__).resolve().parents[3] / "build" / "screenshots"
 PASSWORD: Final = "a password of four words"
 # What axe says that is no defect of a page: best practices beyond WCAG are the design's business.
@@ -55,6 +57,16 @@ class Visitor:
         await page.get_by_role("button", name="Create an account").click()
         await expect(page.get_by_role("button", name=f"Account of {self.handle}")).to_be_visible()
         return self.handle
+
+    async def sign_in(self, handle: str, password: str = API_PASSWORD) -> None:
+        """As somebody who has an account already, that of an ApiClient for instance."""
+        self.handle = handle
+        await self.open("/login")
+        page = self.page
+        await page.get_by_label("Name or e-mail").fill(handle)
+        await page.get_by_label("Password", exact=True).fill(password)
+        await page.get_by_role("main").get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("button", name=f"Account of {handle}")).to_be_visible()
 
     async def look(self, name: str) -> None:
         """A picture for whoever changed the page, and what no page may be: broader than the screen,

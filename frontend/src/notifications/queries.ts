@@ -1,0 +1,32 @@
+import { infiniteQueryOptions, useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { answer, api } from "@/api/client";
+import { useOwnStream } from "@/realtime/useStream";
+import { useSession } from "@/session/session";
+
+const PAGE = 30;
+
+export const notificationsQuery = () =>
+  infiniteQueryOptions({
+    queryKey: ["notifications"],
+    queryFn: ({ pageParam }) =>
+      answer(
+        api.GET("/api/v1/notifications", {
+          params: { query: { limit: PAGE, ...(pageParam && { cursor: pageParam }) } },
+        }),
+      ),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next_cursor,
+  });
+
+/** How many wait to be read; live. 0 for guests. */
+export function useUnread(): number {
+  const session = useSession();
+  const queries = useQueryClient();
+  const isMember = session.status === "member";
+  useOwnStream((event) => {
+    if (event.type === "notification.created")
+      void queries.invalidateQueries({ queryKey: notificationsQuery().queryKey });
+  }, isMember);
+  const found = useInfiniteQuery({ ...notificationsQuery(), enabled: isMember });
+  return isMember ? (found.data?.pages[0]?.unread ?? 0) : 0;
+}

@@ -1,0 +1,165 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { answer, api, type Schemas } from "@/api/client";
+import { Problem } from "@/api/problem";
+import { type Keeping, useDraft } from "@/compose/draft";
+import { Editor } from "@/compose/Editor";
+import { Similar } from "@/compose/Similar";
+import { Tags } from "@/compose/Tags";
+import { communityBySlug } from "@/content/communities";
+import { useCommunityName } from "@/content/names";
+import { useI18n } from "@/i18n/i18n";
+import type { MessageKey } from "@/i18n/sections";
+import { navigate, type Params, to, useLocation, useSearch } from "@/routing/router";
+import { useSession } from "@/session/session";
+import { PageHeading } from "@/shell/PageHeading";
+import { Button, ButtonLink } from "@/ui/Button";
+import { Input } from "@/ui/Field";
+import { EmptyState, ErrorState, problemText, SkeletonLines } from "@/ui/States";
+
+const KEPT: Record<Keeping, MessageKey | null> = {
+  nothing: null,
+  here: "compose.kept_here",
+  server: "compose.kept_on_server",
+};
+
+/** A new post of a community. `?draft=` goes on with one that was kept. */
+export default function ComposePage({ params }: { params: Params }) {
+  const { t } = useI18n();
+  const session = useSession();
+  const { path } = useLocation();
+  const [query] = useSearch();
+  const draft = query.get("draft");
+  const community = useQuery(communityBySlug(params.community ?? ""));
+  const started = useQuery({
+    queryKey: ["draft", draft],
+    queryFn: () =>
+      answer(
+        api.GET("/api/v1/me/drafts/{draft_id}", { params: { path: { draft_id: draft ?? "" } } }),
+      ),
+    enabled: draft !== null && session.status === "member",
+    staleTime: 0,
+    gcTime: 0,
+  });
+  if (session.status === "guest")
+    return (
+      <EmptyState
+        title={t("compose.guest_title")}
+        action={
+          <ButtonLink href={to("register", {}, { next: path })} look="primary">
+            {t("shell.join")}
+          </ButtonLink>
+        }
+      >
+        {t("compose.guest_text")}
+      </EmptyState>
+    );
+  const failed = community.error ?? started.error;
+  if (failed) return <ErrorState error={failed} onRetry={() => void community.refetch()} />;
+  if (!community.data || (draft !== null && !started.data) || session.status !== "member")
+    return <SkeletonLines lines={6} />;
+  return <Form community={community.data} start={started.data ?? null} />;
+}
+
+function Form({
+  community,
+  start,
+}: {
+  community: Schemas["CommunityAnswer"];
+  start: Schemas["Draft"] | null;
+}) {
+  const { t } = useI18n();
+  const queries = useQueryClient();
+  const name = useCommunityName()(community);
+  const { written, keeping, change, postKey, end } = useDraft(community.id, start);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+
+  async function submit() {
+    setBusy(true);
+    setProblem(null);
+    try {
+      const post = await answer(
+        api.POST("/api/v1/posts", {
+          params: { header: { "Idempotency-Key": postKey } },
+          body: {
+            community_id: community.id,
+            title: written.title.trim(),
+            body_markdown: written.body,
+            tags: written.tags,
+          },
+        }),
+      );
+      void end();
+      await queries.invalidateQueries({ queryKey: ["feed"] });
+      navigate(to("thread", { post: post.id }), { replace: true });
+    } catch (error) {
+      setProblem(Problem.from(error));
+      setBusy(false);
+    }
+  }
+
+  async function discard() {
+    await end();
+    navigate(to("community", { community: community.slug }), { replace: true });
+  }
+
+  const fieldErrors = ["title", "body_markdown", "tags"];
+  const isOfField = problem?.errors.some(({ path }) => fieldErrors.includes(path));
+  const kept = KEPT[keeping];
+  return (
+    <form
+      className="mx-auto grid max-w-3xl gap-5"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!busy) void submit();
+      }}
+    >
+      <div>
+        <PageHeading title={t("compose.title")} className="text-2xl font-bold sm:text-3xl" />
+        <p className="mt-1 text-ink-soft">{t("compose.in", { name })}</p>
+      </div>
+      {problem && !isOfField && (
+        <p role="alert" className="rounded-xl bg-danger-wash p-3 text-danger">
+          {problemText(problem, t)}
+        </p>
+      )}
+      <Input
+        label={t("compose.headline")}
+        hint={t("compose.headline_hint")}
+        value={written.title}
+        maxLength={300}
+        minLength={3}
+        required
+        dir="auto"
+        error={problem?.reasonOf("title")}
+        onChange={(event) => change({ title: event.target.value })}
+      />
+      <Similar title={written.title} community={community.id} />
+      <Editor
+        label={t("compose.body")}
+        value={written.body}
+        error={problem?.reasonOf("body_markdown")}
+        onChange={(body) => change({ body })}
+      />
+      <Tags
+        tags={written.tags}
+        error={problem?.reasonOf("tags")}
+        onChange={(tags) => change({ tags })}
+      />
+      <div className="flex flex-wrap items-center gap-3">
+        <p role="status" className="min-h-6 flex-1 text-sm text-ink-soft">
+          {kept && t(kept)}
+        </p>
+        {keeping !== "nothing" && (
+          <Button look="quiet" onClick={() => void discard()}>
+            {t("compose.discard")}
+          </Button>
+        )}
+        <Button type="submit" look="primary" busy={busy} disabled={written.title.trim().length < 3}>
+          {t("compose.publish")}
+        </Button>
+      </div>
+    </form>
+  );
+}
