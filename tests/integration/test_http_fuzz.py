@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -100,7 +101,7 @@ def test_no_request_is_a_server_error(
 ) -> None:
     runner, _, session = running
     path = route.path
-    for name in ("post_id", "comment_id", "account_id", "media_id", "size", "community", "asset"):
+    for name in re.findall(r"\{(\w+)\}", path):
         path = path.replace("{" + name + "}", str(yarl.URL.build(path="/" + segment))[1:] or "x")
     sent = {"Content-Type": "application/json", **(AS_MEMBER if member else {}), **headers}
 
