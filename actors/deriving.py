@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from ai.language import UNDETERMINED
 from ai.signals.scam import Score, score_scam
-from ai.signals.spam import Writing, score_language, score_spam
+from ai.signals.spam import Writing, score_language, score_off_topic, score_spam
 from storage.derive_jobs import DeriveJob
+from storage.off_topic import Distance, read_distances
 from storage.postgres import Connection, Pool, acquire, in_transaction
 from storage.search.documents import comments_of
 from storage.signals import Habit, Signal, TextToScore, read_habits, read_texts, write_signals
@@ -57,7 +59,10 @@ class Deriver:
             texts = await read_texts(connection, posts, comments)
             wanted = {_habit_key(text) for text in texts if _may_be_foreign(text)}
             habits = await read_habits(connection, sorted(wanted)) if wanted else {}
-        signals = [_signal(text, habits.get(_habit_key(text))) for text in texts]
+            distances = await _distances(connection, posts)
+        signals = [
+            _signal(text, habits.get(_habit_key(text)), distances.get(text.id)) for text in texts
+        ]
         noted = [signal for signal in signals if _worst(signal) >= NOTED_FROM]
         settled = {*posts, *comments} - {signal.target_id for signal in noted}
 
@@ -66,6 +71,13 @@ class Deriver:
             await enqueue_due(connection, posts, comments)
 
         await in_transaction(self._pool, write)
+
+
+async def _distances(connection: Connection, posts: Sequence[UUID]) -> dict[UUID, Distance]:
+    try:
+        return await read_distances(connection, posts) if posts else {}
+    except asyncpg.UndefinedTableError:
+        return {}  # another generation took its place; what it embeds is looked at then
 
 
 def _parts(posts: Sequence[UUID], comments: Sequence[UUID]) -> list[tuple[list[UUID], list[UUID]]]:
@@ -91,17 +103,18 @@ def _may_be_foreign(text: TextToScore) -> bool:
     return text.is_post or _primary(text.language) != _primary(text.thread_language)
 
 
-def _signal(text: TextToScore, habit: Habit | None) -> Signal:
+def _signal(text: TextToScore, habit: Habit | None, distance: Distance | None) -> Signal:
     scam = score_scam(text.text)
     spam = score_spam(Writing(text.text, text.author_age_hours, text.copies))
     language = Score(0.0, ())
     if habit is not None and _may_be_foreign(text):
         own = int(text.is_post)  # a post is one of those that it is compared with
         language = score_language(max(0, habit.same - own), habit.known - own)
+    off_topic = Score(0.0, ()) if distance is None else score_off_topic(*distance)
     return Signal(
         text.id, text.is_post, text.post_id, text.community_id, text.revision, SCORER,
-        scam.value, spam.value, language.value, 0.0,
-        (*scam.reasons, *spam.reasons, *language.reasons),
+        scam.value, spam.value, language.value, off_topic.value,
+        (*scam.reasons, *spam.reasons, *language.reasons, *off_topic.reasons),
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from storage import chunk_generations
 from storage import chunks as stored
 from storage.chunk_generations import FillStep, Generation
 from storage.chunks import EmbedJob, Piece, Source
+from storage.derive_jobs import DeriveJob, enqueue_derive
 from storage.postgres import Connection, Pool, acquire, in_transaction
 
 if TYPE_CHECKING:
@@ -92,6 +93,11 @@ class EmbeddingJobs:
             generations = await chunk_generations.read_generations(connection)
         for generation in generations:
             await self._bring(generation, wanted)
+        # What stands far from its community is told by its vector.
+        derive = DeriveJob(wanted.posts)
+        await in_transaction(
+            self._pool, lambda connection: enqueue_derive(connection, derive, after="embed")
+        )
 
     async def fill(self, payload: bytes) -> None:
         """One step; it enqueues the next. Raises as `embed`."""

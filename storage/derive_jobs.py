@@ -1,4 +1,5 @@
-"""The job 'derive', enqueued by the job 'index' for what it is about.
+"""The job 'derive', enqueued by the job 'index' for what it is about, and by 'embed' for posts that
+have got their vectors.
 
 derive ─▶ scores for moderators (storage/signals.py)
      └──▶ the job 'summarise' for threads that have grown enough (storage/summaries.py)
@@ -38,9 +39,9 @@ _VERSIONS: Final = """
      order by 1"""
 
 
-async def enqueue_derive(connection: Connection, job: DeriveJob) -> None:
+async def enqueue_derive(connection: Connection, job: DeriveJob, after: str = "index") -> None:
     """In the caller's transaction; nothing where there is nothing. By a key of what the texts are
-    now: one that runs under it has read these or later ones."""
+    now: one that runs under it has read these or later ones, and what the job `after` had made."""
     posts = [*job.posts, *job.threads]
     if not posts and not job.comments:
         return
@@ -52,5 +53,5 @@ async def enqueue_derive(connection: Connection, job: DeriveJob) -> None:
         job.comments,
     )
     versions = "\n".join([*(row["version"] for row in rows), *map(str, job.threads)])
-    key = f"{ENTRYPOINT}:{hashlib.sha256(versions.encode()).hexdigest()}"
+    key = f"{ENTRYPOINT}:{after}:{hashlib.sha256(versions.encode()).hexdigest()}"
     await enqueue(connection, ENTRYPOINT, job, dedupe_key=key)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from actors.deriving import Deriver
+from actors.embedding import EmbeddingJobs
 from actors.feed import Feed
 from actors.messages import (
     Caller,
@@ -21,9 +22,11 @@ from actors.messages import (
     MovePost,
     Reply,
 )
+from config.embedding import Embedding
 from storage.derive_jobs import DeriveJob, enqueue_derive
 from storage.directory import Directory
 from storage.postgres import Connection, in_transaction
+from tests.embedding_models import WordEmbedders
 from tests.integration.content import RECEIVED_NS, Content, content_on
 
 pytestmark = pytest.mark.integration
@@ -107,6 +110,31 @@ async def test_a_language_that_nobody_writes_there_is_noted(content: Content) ->
     found = {str(row["target_id"]): row["language"] for row in rows}
     assert set(found) == {strange["id"], odd["id"]}
     assert found[odd["id"]] > 0.5
+
+
+async def test_a_post_unlike_all_others_is_noted_once_it_is_embedded(content: Content) -> None:
+    ana = await content.member("ana")
+    usual = [
+        await content.post(ana, title=f"Visa question {n}", body=f"{HONEST} It was number {n}.")
+        for n in range(22)
+    ]
+    strange = await content.post(
+        ana, title="Biryani with saffron", body="Fry onions slowly, add basmati rice and yoghurt."
+    )
+    await derive(content, posts=[strange])
+    assert await kept(content) == set()
+    jobs = EmbeddingJobs(content.pool, Embedding(), WordEmbedders())
+    posts = [post["id"] for post in (*usual, strange)]
+    await jobs.embed(msgspec.json.encode({"posts": posts}))
+    payload = await content.pool.fetchval(
+        "select payload from pgqueuer where entrypoint = 'derive'"
+    )
+    await Deriver(content.pool).run(payload)
+    rows = await content.pool.fetch("select target_id, off_topic, reasons from moderation_signal")
+    assert [(str(row["target_id"]), row["reasons"]) for row in rows] == [
+        (strange["id"], ["unlike_others"])
+    ]
+    assert rows[0]["off_topic"] > 0.5
 
 
 async def test_scores_go_with_their_text(content: Content) -> None:

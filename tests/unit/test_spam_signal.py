@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ai.signals.spam import Writing, score_language, score_spam
+from ai.signals.spam import Writing, score_language, score_off_topic, score_spam
 
 OLD = 24.0 * 365
 HONEST = (
@@ -39,3 +39,11 @@ def test_a_language_is_foreign_where_hardly_anybody_writes_it() -> None:
     assert score_language(0, 100) == (1.0, ("rare_language",))
     assert score_language(2, 100).value == 0.6
     assert score_language(5, 100).value == 0.0
+
+
+def test_what_is_far_from_its_community_is_off_topic() -> None:
+    assert score_off_topic(0.30, 0.10, 0.02, 19) == (0.0, ())
+    assert score_off_topic(0.13, 0.10, 0.02, 40) == (0.0, ())
+    assert score_off_topic(0.16, 0.10, 0.02, 40) == (0.429, ("unlike_others",))
+    assert score_off_topic(0.30, 0.10, 0.02, 40).value == 1.0
+    assert score_off_topic(0.30, 0.10, 0.0, 40).value == 0.0
