@@ -31,11 +31,13 @@ class DeriveJob(msgspec.Struct, frozen=True, omit_defaults=True):
 _VERSIONS: Final = """
     select concat_ws(':', i.id, p.revision, p.deleted_at, p.community_id) as version
       from unnest($1::smallint[], $2::uuid[]) i (country, id)
-      left join post p on p.country_id = i.country and p.id = i.id
+      left join lateral (select * from post p
+                          where p.country_id = i.country and p.id = i.id limit 1) p on true
     union all
     select concat_ws(':', i.id, c.revision, c.deleted_at, c.post_id)
       from unnest($3::smallint[], $4::uuid[]) i (country, id)
-      left join comment c on c.country_id = i.country and c.id = i.id
+      left join lateral (select * from comment c
+                          where c.country_id = i.country and c.id = i.id limit 1) c on true
      order by 1"""
 
 

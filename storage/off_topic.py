@@ -28,9 +28,11 @@ _DISTANCES: Final = """
     with wanted as (
         select i.country, i.id, p.community_id, v.embedding
           from unnest($1::smallint[], $2::uuid[]) i (country, id)
-          join post p on p.country_id = i.country and p.id = i.id
-          join {table} v on v.country_id = i.country and v.source_id = i.id and v.ordinal = 0
-                        and v.version = p.revision
+         cross join lateral (select * from post p
+                              where p.country_id = i.country and p.id = i.id limit 1) p
+         cross join lateral (select * from {table} v
+                              where v.country_id = i.country and v.source_id = i.id
+                                and v.ordinal = 0 and v.version = p.revision limit 1) v
     ), others as (
         select w.id, w.embedding as own, n.embedding
           from wanted w
@@ -39,7 +41,9 @@ _DISTANCES: Final = """
                 where q.country_id = w.country and q.community_id = w.community_id
                   and q.deleted_at is null and q.id <> w.id
                 order by q.id desc limit $3) q
-          join {table} n on n.country_id = w.country and n.source_id = q.id and n.ordinal = 0
+         cross join lateral (select * from {table} n
+                              where n.country_id = w.country and n.source_id = q.id
+                                and n.ordinal = 0 limit 1) n
     ), centres as (
         select id, avg(embedding) as centre from others group by id
     )

@@ -76,15 +76,20 @@ class Summary(msgspec.Struct, frozen=True):
 _due_condition: Final = f"""p.deleted_at is null and p.comment_count >= {FIRST_COMMENTS}
     and not exists (select from thread_summary s
                      where s.post_id = p.id and p.comment_count < 2 * s.comment_count)"""
+# Lateral with a limit: a lookup each by key, never a join over whole tables.
 _ENQUEUE_DUE: Final = f"""
-    select p.id from post p
-     where (p.country_id, p.id) in (
-               select i.country, i.id from unnest($1::smallint[], $2::uuid[]) i (country, id)
-               union
-               select c.country_id, c.post_id
-                 from unnest($3::smallint[], $4::uuid[]) i (country, id)
-                 join comment c on c.country_id = i.country and c.id = i.id)
-       and {_due_condition}
+    with threads as materialized (
+        select i.country, i.id from unnest($1::smallint[], $2::uuid[]) i (country, id)
+        union
+        select c.country_id, c.post_id
+          from unnest($3::smallint[], $4::uuid[]) i (country, id)
+         cross join lateral (select * from comment c
+                              where c.country_id = i.country and c.id = i.id limit 1) c
+    )
+    select p.id from threads t
+     cross join lateral (select p.id from post p
+                          where p.country_id = t.country and p.id = t.id and {_due_condition}
+                          limit 1) p
      order by p.id"""
 
 
