@@ -1,11 +1,5 @@
-import {
-  queryOptions,
-  useMutation,
-  useQueries,
-  useQuery,
-  useQueryClient,
-} from "@tanstack/react-query";
-import { answer, api, type Community, type Post } from "@/api/client";
+import { queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { answer, api, type Community } from "@/api/client";
 import { useSession } from "@/session/session";
 
 /** One page is enough for a menu; the whole list is on the page of communities. */
@@ -14,12 +8,13 @@ const JOINED_SHOWN = 100;
 export const joinedCommunities = () =>
   queryOptions({
     queryKey: ["communities", "joined"],
-    queryFn: () =>
-      answer(
-        api.GET("/api/v1/communities", {
-          params: { query: { joined: true, limit: JOINED_SHOWN } },
-        }),
-      ),
+    queryFn: async ({ client }) => {
+      const query = { joined: true, limit: JOINED_SHOWN };
+      const page = await answer(api.GET("/api/v1/communities", { params: { query } }));
+      // Their posts in the home feed need their names at once.
+      for (const item of page.items) client.setQueryData(communityBySlug(item.id).queryKey, item);
+      return page;
+    },
     staleTime: 5 * 60_000,
   });
 
@@ -82,12 +77,4 @@ export function useMembership(community: Community) {
     onSettled: () => queries.invalidateQueries({ queryKey: key }),
   });
   return { isJoined, change };
-}
-
-/** The communities of posts that stand together, for readers who have joined none of them. */
-export function useCommunitiesOf(posts: readonly Post[]): (id: string) => Community | undefined {
-  const ids = [...new Set(posts.map((post) => post.community_id))];
-  const found = useQueries({ queries: ids.map((id) => communityBySlug(id)) });
-  const byId = new Map(found.flatMap(({ data }) => (data ? [[data.id, data] as const] : [])));
-  return (id) => byId.get(id);
 }

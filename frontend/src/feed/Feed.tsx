@@ -1,15 +1,12 @@
 import { useWindowVirtualizer, type VirtualItem } from "@tanstack/react-virtual";
 import { ArrowUp } from "lucide-react";
 import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
-import type { Community } from "@/api/client";
 import { useI18n } from "@/i18n/i18n";
 import { announce } from "@/ui/announce";
 import { Button, Spinner } from "@/ui/Button";
 import { ErrorState, SkeletonList } from "@/ui/States";
 import { PostCard } from "./PostCard";
 import type { useFeed } from "./useFeed";
-
-type Shown = Pick<Community, "name" | "country" | "kind" | "slug">;
 
 const ESTIMATED_PX = 190;
 const NEAR_END = 6;
@@ -21,13 +18,14 @@ export function Feed({
   id,
   label,
   feed,
-  communityOf,
+  named = false,
   empty,
 }: {
   id: string;
   label: string;
   feed: ReturnType<typeof useFeed>;
-  communityOf?: (communityId: string) => Shown | undefined;
+  /** Posts say which community they are of. */
+  named?: boolean;
   empty: ReactNode;
 }) {
   const { t } = useI18n();
@@ -102,11 +100,7 @@ export function Feed({
               className="absolute inset-x-0 top-0"
               style={{ transform: `translateY(${row.start - virtualizer.options.scrollMargin}px)` }}
             >
-              <PostCard
-                post={post}
-                community={communityOf?.(post.community_id)}
-                place={row.index + 1}
-              />
+              <PostCard post={post} named={named} place={row.index + 1} />
             </div>
           );
         })}

@@ -1,29 +1,28 @@
 import { CircleCheck, Lock, MessageCircle, Pin } from "lucide-react";
 import { memo } from "react";
-import type { Community, Post } from "@/api/client";
-import { useCommunityName } from "@/content/names";
+import type { Post } from "@/api/client";
+import { CommunityName } from "@/content/CommunityName";
 import { excerptOf } from "@/content/text";
 import { Votes } from "@/content/Votes";
 import { languageName } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import { Link } from "@/routing/Link";
-import { maybeTo, to } from "@/routing/router";
+import { maybeTo } from "@/routing/router";
 import { Badge } from "@/ui/Badge";
 import { Time } from "@/ui/Time";
 
 /** One post of a feed. The whole card leads to the thread; what acts by itself lies above that. */
 export const PostCard = memo(function PostCard({
   post,
-  community,
+  named,
   place,
 }: {
   post: Post;
-  /** Named where posts of several communities stand together. */
-  community?: Pick<Community, "name" | "country" | "kind" | "slug">;
+  /** Its community is, where posts of several stand together. */
+  named: boolean;
   place: number;
 }) {
   const { t, language } = useI18n();
-  const nameOf = useCommunityName();
   if (post.deleted)
     return (
       <article
@@ -43,15 +42,8 @@ export const PostCard = memo(function PostCard({
       aria-setsize={-1}
       className="group relative border-b border-line py-5"
     >
-      <p className="mb-1.5 flex flex-wrap items-center gap-x-2 gap-y-1 text-sm text-ink-soft">
-        {community && (
-          <Link
-            href={to("community", { community: community.slug })}
-            className="relative z-10 inline-flex min-h-6 items-center gap-1.5 font-semibold text-ink hover:underline"
-          >
-            {nameOf(community)}
-          </Link>
-        )}
+      <p className="mb-1.5 flex flex-wrap items-center gap-x-2 gap-y-1 text-sm leading-6 text-ink-soft">
+        {named && <CommunityName post={post} />}
         <span className="inline-flex flex-wrap items-center gap-x-2">
           {post.author && <bdi>@{post.author.handle}</bdi>}
           <span className="inline-flex gap-2">

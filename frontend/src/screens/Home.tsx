@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { joinedCommunities, useCommunitiesOf } from "@/content/communities";
+import { joinedCommunities } from "@/content/communities";
 import { Feed } from "@/feed/Feed";
 import { SortChoice, useSort } from "@/feed/SortChoice";
 import { useFeed } from "@/feed/useFeed";
@@ -7,17 +7,16 @@ import { useI18n } from "@/i18n/i18n";
 import { to } from "@/routing/router";
 import { PageHeading } from "@/shell/PageHeading";
 import { ButtonLink } from "@/ui/Button";
-import { EmptyState } from "@/ui/States";
+import { EmptyState, SkeletonList } from "@/ui/States";
 
 export function Home() {
   const { t } = useI18n();
   const [sort, setSort] = useSort();
   const joined = useQuery(joinedCommunities());
   const feed = useFeed(null, sort, joined.data?.items);
-  const byId = new Map(joined.data?.items.map((community) => [community.id, community]));
   // Who has joined nothing yet is shown everything, so that the inn is not empty on the first evening.
+  if (joined.isPending) return <SkeletonList />;
   const isNew = joined.data?.items.length === 0;
-  const strangers = useCommunitiesOf(feed.posts.filter((post) => !byId.has(post.community_id)));
   const title = t(isNew ? "feed.home_all_title" : "feed.home_title");
   return (
     <div className="mx-auto grid max-w-3xl gap-4">
@@ -37,7 +36,7 @@ export function Home() {
         id={`home ${sort}`}
         label={title}
         feed={feed}
-        communityOf={(id) => byId.get(id) ?? strangers(id)}
+        named
         empty={
           <EmptyState
             title={t("feed.home_empty_title")}

@@ -1,5 +1,4 @@
 import { BadgeCheck, HeartHandshake, MessagesSquare } from "lucide-react";
-import { useCommunitiesOf } from "@/content/communities";
 import { Feed } from "@/feed/Feed";
 import { useFeed } from "@/feed/useFeed";
 import { useI18n } from "@/i18n/i18n";
@@ -11,7 +10,6 @@ import { PageHeading } from "@/shell/PageHeading";
 export function Landing() {
   const { t } = useI18n();
   const feed = useFeed(null, "hot");
-  const communityOf = useCommunitiesOf(feed.posts);
   const reasons = [
     { icon: MessagesSquare, title: t("landing.reason_live"), text: t("landing.reason_live_text") },
     { icon: BadgeCheck, title: t("landing.reason_cited"), text: t("landing.reason_cited_text") },
@@ -50,7 +48,7 @@ export function Landing() {
           id="landing"
           label={t("landing.today")}
           feed={feed}
-          communityOf={communityOf}
+          named
           empty={<p className="py-8 text-ink-soft">{t("landing.quiet")}</p>}
         />
       </section>
