@@ -40,7 +40,7 @@ from actors.shard_messages import (
     TellPresence,
 )
 from config.settings import load
-from serve_app.gateway.collector import relax_collector
+from serve_app.collector import relax_collector
 from serve_app.gateway.gateway import Gateway
 
 PUBLICATION_BYTES: Final = 200

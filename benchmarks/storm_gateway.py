@@ -30,7 +30,7 @@ from actors.shard_messages import (
 )
 from benchmarks.bare_gateway import SteadyShard, _grant_everything, _not_there, payload
 from config.settings import load
-from serve_app.gateway.collector import relax_collector
+from serve_app.collector import relax_collector
 from serve_app.gateway.gateway import Gateway
 
 _EPOCH: Final = "bench"

@@ -20,6 +20,7 @@ import msgspec
 from actors.messages import Failure
 from config.errors import AppError
 from config.settings import Settings
+from serve_app.collector import relax_collector
 from serve_app.shard_client import ShardClient, ShardPublisher
 from storage.postgres import connect
 
@@ -58,10 +59,15 @@ class ThreadDeployment:
 
         _start_logging(settings)
         self._pool = await connect(
-            settings.postgres.url, settings.postgres, application_name="thread"
+            settings.postgres.url,
+            settings.postgres,
+            application_name="thread",
+            keeps_session=True,
         )
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
-        self._readers = await open_readers(settings.postgres, application_name="thread reads")
+        self._readers = await open_readers(
+            settings.postgres, application_name="thread reads", keeps_session=True
+        )
         self._thread = Thread(
             self._pool,
             Directory(self._pool),
@@ -71,6 +77,7 @@ class ThreadDeployment:
         )
         await self._thread.warm_up(settings.postgres.pool_size)
         self._decoder = msgspec.msgpack.Decoder(list[ThreadRequest])
+        relax_collector()
 
     async def call(self, payload: bytes) -> bytes:
         return encode(await self._thread.handle_batch(self._decoder.decode(payload)))
@@ -134,6 +141,7 @@ class AccountsDeployment:
             library=Library(self._pool, objects_of(settings), settings.media, secret),
         )
         self._decoder = msgspec.msgpack.Decoder(list[PeopleRequest])
+        relax_collector()
 
     async def call(self, payload: bytes) -> bytes:
         return encode(await self._accounts.handle_batch(self._decoder.decode(payload)))
@@ -327,6 +335,7 @@ class ShardActor:
                 shard = CommunityShard(self._index, settings.shards.count, self._pool, settings)
                 await shard.start()
                 self._shard = shard
+                relax_collector()
             return self._shard
 
 
@@ -337,7 +346,6 @@ class GatewayDeployment:
         import ray
 
         from serve_app.batched_handle import deployment_sender
-        from serve_app.gateway.collector import relax_collector
         from serve_app.gateway.gateway import Gateway
         from storage.objects import objects_of
 

@@ -67,12 +67,15 @@ async def connect(
     size: int | None = None,
     statement_timeout_seconds: float | None = None,
     more_settings: Mapping[str, str] | None = None,
+    keeps_session: bool = False,
 ) -> Pool:
     """A pool of `size` (default: `settings.pool_size`) connections, opened as they are needed.
 
     `statement_timeout_seconds`: that of the settings where none is given, 0 none. `more_settings`:
-    of the server, for all that the pool's connections do. Raises AppError
-    `unavailable` when the server can't be reached. Close it with `pool.close()`.
+    of the server, for all that the pool's connections do. `keeps_session`: whoever uses the pool
+    leaves the session as it was (no `set` outside of a transaction, no lock of the session), so
+    that a connection goes back without a round trip that resets it. Raises AppError `unavailable`
+    when the server can't be reached. Close it with `pool.close()`.
     """
     seconds = statement_timeout_seconds
     if seconds is None:
@@ -93,7 +96,12 @@ async def connect(
             timeout=CONNECT_TIMEOUT_SECONDS,
             command_timeout=command_timeout,
             server_settings=server_settings,
+            reset=_keep if keeps_session else None,
         )
+
+
+async def _keep(_: asyncpg.Connection[asyncpg.Record]) -> None:
+    """asyncpg itself has rolled back what was left open."""
 
 
 @asynccontextmanager

@@ -135,14 +135,20 @@ class Readers:
 
 
 async def open_readers(
-    settings: Postgres, *, application_name: str, look_seconds: float = LOOK_SECONDS
+    settings: Postgres,
+    *,
+    application_name: str,
+    look_seconds: float = LOOK_SECONDS,
+    keeps_session: bool = False,
 ) -> Readers:
-    """Raises AppError `unavailable` when the primary can't be reached; replicas may come later."""
+    """`keeps_session` as of `connect`, for the primary. Raises AppError `unavailable` when that
+    can't be reached; replicas may come later."""
     primary = await connect(
         settings.url,
         settings,
         application_name=application_name,
         statement_timeout_seconds=settings.read_timeout_seconds,
+        keeps_session=keeps_session,
     )
     readers = Readers(
         primary,

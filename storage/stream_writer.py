@@ -134,5 +134,15 @@ def event_payload(type_: str, fields: Mapping[str, object], sent_ns: int | None 
 
 def rfc3339(moment: datetime) -> str:
     """UTC with milliseconds, as every time in the API."""
-    # Ten times quicker than strftime, and a page of 500 comments has a thousand times.
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    # A page of 500 comments has a thousand: isoformat takes twice as long, strftime ten times.
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ" % (  # noqa: UP031 - an f-string is slower here too
+        moment.year,
+        moment.month,
+        moment.day,
+        moment.hour,
+        moment.minute,
+        moment.second,
+        moment.microsecond // 1000,
+    )

@@ -13,7 +13,7 @@ import sys
 import uvloop
 from aiohttp import web
 
-from serve_app.gateway.collector import relax_collector
+from serve_app.collector import relax_collector
 
 
 async def _read(request: web.Request) -> web.WebSocketResponse:

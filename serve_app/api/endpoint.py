@@ -39,6 +39,7 @@ from serve_app.api.headers import (
 from serve_app.api.route import Route
 from serve_app.gateway.edge_cache import ABSENT_CODES, Page
 from serve_app.metrics import HTTP_DEFECTS, HTTP_REQUESTS, HTTP_SECONDS
+from serve_app.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Endpoint(Generic[B, Q]):
         self._body_decoder = msgspec.json.Decoder(route.body) if route.takes_body else None
         self._no_body: B = _UNDECODED if self._needs_body else msgspec.convert({}, route.body)
         self._seconds = HTTP_SECONDS.labels(route.method, route.path)
-        self._counts: dict[int, Any] = {}
+        self._counts: dict[int, Tally] = {}
         # A client's own cache hears no events: it may keep a page only for a moment.
         self._page_age = f"public, max-age={min(1, int(self._gateway.edge_cache_seconds))}"
         self._page_vary = services.headers.vary(
@@ -120,9 +121,9 @@ class Endpoint(Generic[B, Q]):
     def _count(self, status: int) -> None:
         count = self._counts.get(status)
         if count is None:
-            count = HTTP_REQUESTS.labels(self._route.method, self._route.path, str(status))
+            count = Tally(HTTP_REQUESTS.labels(self._route.method, self._route.path, str(status)))
             self._counts[status] = count
-        count.inc()
+        count.add()
 
     # ------------------------------------------------------------ the long way
 
@@ -358,6 +359,8 @@ class Endpoint(Generic[B, Q]):
 async def read_raw(request: web.Request) -> bytes:
     """The body, within the gateway's bounds of size and time. Raises AppError `invalid`."""
     try:
+        if request.content.is_eof():  # as small bodies do, it came together with its head
+            return await request.read()
         async with asyncio.timeout(_BODY_SECONDS):
             return await request.read()
     except TimeoutError:

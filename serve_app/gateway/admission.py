@@ -18,7 +18,7 @@ from typing import Final
 from prometheus_client import Counter
 
 from config.errors import AppError
-from serve_app.gateway.collector import CollectorRest
+from serve_app.collector import CollectorRest
 
 SLICE: Final = 16
 """Handshakes begun in one turn of the loop: some milliseconds."""

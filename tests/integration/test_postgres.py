@@ -58,6 +58,22 @@ async def test_a_slow_statement_is_overloaded_and_its_connection_still_good(
         assert await connection.fetchval("show application_name") == "test"
 
 
+async def test_a_session_that_is_kept_is_not_reset_but_rolled_back(database_url: str) -> None:
+    pool = await connect(database_url, Postgres(pool_size=1), keeps_session=True)
+    try:
+        async with acquire(pool) as connection:
+            await connection.execute("set lock_timeout = '7s'")
+            await connection.transaction().start()
+            await connection.execute("insert into stream (channel) values ('thread:left')")
+        async with acquire(pool) as connection:
+            assert not connection.is_in_transaction()
+            left = "select count(*) from stream where channel = 'thread:left'"
+            assert await connection.fetchval(left) == 0
+            assert await connection.fetchval("show lock_timeout") == "7s"
+    finally:
+        await pool.close()
+
+
 async def test_no_free_connection_is_overloaded(
     impatient: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

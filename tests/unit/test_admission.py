@@ -6,8 +6,8 @@ import asyncio
 import gc
 
 from config.errors import AppError
+from serve_app.collector import CollectorRest
 from serve_app.gateway.admission import RUSH, Admission
-from serve_app.gateway.collector import CollectorRest
 
 
 async def test_a_few_enter_at_once() -> None:

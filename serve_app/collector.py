@@ -1,4 +1,4 @@
-"""Python's garbage collector in a process that holds thousands of long-lived sessions."""
+"""Python's garbage collector in processes that serve: many sessions, or batch after batch."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import gc
 from typing import Final
 
 # Python's 700 runs the collector many times for each new connection, and walks over the sessions
-# of all others now and then: it doubled the time of a reconnect storm (bar 8). What a connection
-# leaves behind is freed by counting references; cycles wait a little longer.
+# of all others now and then: it doubled the time of a reconnect storm (bar 8). A page of comments
+# is a thousand objects, and a library's modules are a hundred thousand to walk over. What a
+# connection or a batch leaves behind is freed by counting references; cycles wait a little longer.
 _ALLOCATIONS: Final = 50_000
 _YOUNG: Final = 20
 _MIDDLE: Final = 50
-
-
 # A rest ends after so long in any case: a rush that never ends must not leave cycles for ever.
 _REST_SECONDS: Final = 10.0
 
