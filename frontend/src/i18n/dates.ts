@@ -33,6 +33,13 @@ export function day(time: string, language: string): string {
   return date(language, { dateStyle: "medium" }).format(new Date(time));
 }
 
+/** "Mar 2026" of "2026-03". */
+export function monthName(month: string, language: string): string {
+  return date(language, { year: "numeric", month: "short", timeZone: "UTC" }).format(
+    new Date(`${month}-01T00:00:00Z`),
+  );
+}
+
 /** "12K" where the room is small. */
 export function compact(value: number, language: string): string {
   return number(language, { notation: "compact", maximumFractionDigits: 1 }).format(value);

@@ -7,6 +7,7 @@ export type Sections = {
   search: typeof import("./messages/search/en.json");
   notifications: typeof import("./messages/notifications/en.json");
   settings: typeof import("./messages/settings/en.json");
+  visa: typeof import("./messages/visa/en.json");
   account: typeof import("./messages/account/en.json");
   landing: typeof import("./messages/landing/en.json");
 };

@@ -24,6 +24,10 @@ export const PAGES: Record<PageName, Page> = {
   guide: page(() => import("@/screens/Guide"), "search"),
   notifications: page(() => import("@/screens/Notifications"), "notifications"),
   settings: page(() => import("@/screens/Settings"), "settings"),
+  timelines: page(() => import("@/screens/Timelines"), "visa", "feed"),
+  statistics: page(() => import("@/screens/Statistics"), "visa", "feed"),
+  checklist: page(() => import("@/screens/Checklist"), "visa", "feed"),
+  links: page(() => import("@/screens/Links"), "visa", "feed"),
   login: page(() => import("@/screens/SignIn"), "account"),
   register: page(() => import("@/screens/Register"), "account"),
 };

@@ -1,0 +1,250 @@
+import { useQuery } from "@tanstack/react-query";
+import { Download, Info } from "lucide-react";
+import { answer, api, type Schemas } from "@/api/client";
+import { API_ORIGIN } from "@/api/origin";
+import { integer, monthName } from "@/i18n/dates";
+import { useI18n } from "@/i18n/i18n";
+import type { MessageKey } from "@/i18n/sections";
+import { type Params, useSearch } from "@/routing/router";
+import { ButtonLink } from "@/ui/Button";
+import { Input, Select } from "@/ui/Field";
+import { EmptyState, ErrorState, SkeletonLines } from "@/ui/States";
+import { CommunityFrame } from "@/visa/CommunityFrame";
+import { Curve } from "@/visa/Curve";
+
+const NOTICES: Record<string, MessageKey> = {
+  self_selected: "visa.notice_self_selected",
+  pending_counted: "visa.notice_pending",
+  withdrawn_left: "visa.notice_withdrawn",
+  no_promise: "visa.notice_no_promise",
+  insufficient: "visa.notice_too_few",
+};
+
+/** How long it took others, pending cases counted; by consulate and by when they applied. */
+export default function StatisticsPage({ params }: { params: Params }) {
+  const { t } = useI18n();
+  return (
+    <CommunityFrame
+      slug={params.community ?? ""}
+      current="statistics"
+      title={t("feed.tab_statistics")}
+    >
+      {({ country, visa_type }) =>
+        country && visa_type ? (
+          <View country={country} visaType={visa_type} />
+        ) : (
+          <EmptyState title={t("visa.only_visas")} />
+        )
+      }
+    </CommunityFrame>
+  );
+}
+
+function View({ country, visaType }: { country: string; visaType: string }) {
+  const { t } = useI18n();
+  const [query, setQuery] = useSearch();
+  const asked = {
+    country,
+    visa_type: visaType,
+    ...Object.fromEntries(
+      ["consulate", "from", "to"].flatMap((name) => {
+        const value = query.get(name);
+        return value ? [[name, value]] : [];
+      }),
+    ),
+  };
+  const consulates = useQuery({
+    queryKey: ["consulates", country, visaType],
+    queryFn: () =>
+      answer(
+        api.GET("/api/v1/timelines/consulates", {
+          params: { query: { country, visa_type: visaType } },
+        }),
+      ),
+  });
+  const found = useQuery({
+    queryKey: ["statistics", asked],
+    queryFn: () => answer(api.GET("/api/v1/timelines/statistics", { params: { query: asked } })),
+    placeholderData: (before) => before,
+  });
+  return (
+    <div className="grid gap-6">
+      <div className="grid gap-3 sm:grid-cols-3">
+        <Select
+          label={t("visa.consulate")}
+          value={query.get("consulate") ?? ""}
+          onChange={(event) => setQuery({ consulate: event.target.value || null })}
+        >
+          <option value="">{t("visa.all_consulates")}</option>
+          {(consulates.data?.items ?? []).map(({ name, timelines }) => (
+            <option key={name} value={name}>
+              {`${name} (${timelines})`}
+            </option>
+          ))}
+        </Select>
+        <Input
+          label={t("visa.applied_from")}
+          type="month"
+          value={query.get("from") ?? ""}
+          onChange={(event) => setQuery({ from: event.target.value || null })}
+        />
+        <Input
+          label={t("visa.applied_to")}
+          type="month"
+          value={query.get("to") ?? ""}
+          onChange={(event) => setQuery({ to: event.target.value || null })}
+        />
+      </div>
+      {found.isPending && <SkeletonLines lines={6} />}
+      {found.isError && <ErrorState error={found.error} onRetry={() => void found.refetch()} />}
+      {found.data && (
+        <Figures
+          statistics={found.data}
+          csv={`${API_ORIGIN}/api/v1/timelines/statistics.csv?${new URLSearchParams(asked)}`}
+        />
+      )}
+    </div>
+  );
+}
+
+function Figures({
+  statistics,
+  csv,
+}: {
+  statistics: Schemas["ProcessingStatistics"];
+  csv: string;
+}) {
+  const { t, language } = useI18n();
+  const { n, events, pending, sample, sufficient, curve } = statistics;
+  return (
+    <div className="grid gap-6">
+      <p className="text-ink-soft">
+        {t("visa.cases", { count: n })}{" "}
+        {n > 0 && t("visa.decided_pending", { decided: events, pending })}{" "}
+        {sample &&
+          t("visa.sample", {
+            first: monthName(sample.from, language),
+            last: monthName(sample.to, language),
+          })}
+      </p>
+      {sufficient ? (
+        <>
+          <dl className="grid gap-3 sm:grid-cols-3">
+            <Quantile
+              label={t("visa.quarter")}
+              days={statistics.p25_days}
+              bounds={statistics.ci.p25}
+            />
+            <Quantile
+              label={t("visa.half")}
+              days={statistics.p50_days}
+              bounds={statistics.ci.p50}
+            />
+            <Quantile
+              label={t("visa.four_fifths")}
+              days={statistics.p80_days}
+              bounds={statistics.ci.p80}
+            />
+          </dl>
+          <section className="card grid gap-3 p-4" aria-label={t("visa.chart")}>
+            <h2 className="text-lg font-bold">{t("visa.chart")}</h2>
+            <Curve points={curve} />
+            <details>
+              <summary className="min-h-11 py-2 font-semibold text-tile">
+                {t("visa.as_table")}
+              </summary>
+              <Table curve={curve} />
+            </details>
+            <ButtonLink
+              href={csv}
+              target="_blank"
+              download
+              className="justify-self-start"
+              icon={<Download size={18} aria-hidden="true" />}
+            >
+              {t("visa.csv")}
+            </ButtonLink>
+          </section>
+        </>
+      ) : (
+        <EmptyState title={t("visa.too_few")}>{t("visa.too_few_text")}</EmptyState>
+      )}
+      <ul className="grid gap-1.5 text-sm text-ink-soft">
+        {statistics.notices.map((notice) => {
+          const known = NOTICES[notice.code];
+          return (
+            <li key={notice.code} className="flex gap-2">
+              <Info size={17} aria-hidden="true" className="mt-0.5 shrink-0" />
+              {known ? t(known) : notice.text}
+            </li>
+          );
+        })}
+      </ul>
+    </div>
+  );
+}
+
+function Quantile({
+  label,
+  days,
+  bounds,
+}: {
+  label: string;
+  days: number | null;
+  bounds: Schemas["DayBounds"];
+}) {
+  const { t, language } = useI18n();
+  const bound = (value: number | null) =>
+    value === null ? t("visa.unknown") : integer(value, language);
+  return (
+    <div className="card p-4">
+      <dt className="text-sm text-ink-soft">{label}</dt>
+      <dd className="mt-1 font-display text-2xl font-bold">
+        {days === null ? t("visa.not_reached") : t("visa.days", { count: days })}
+      </dd>
+      <dd className="text-sm text-ink-soft">
+        {t("visa.band", { lower: bound(bounds.lower_days), upper: bound(bounds.upper_days) })}
+      </dd>
+    </div>
+  );
+}
+
+function Table({ curve }: { curve: readonly Schemas["CurvePoint"][] }) {
+  const { t, language } = useI18n();
+  const percent = (part: number) => `${integer(Math.round((1 - part) * 100), language)} %`;
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys.
+    <section className="overflow-x-auto" aria-label={t("visa.as_table")} tabIndex={0}>
+      <table className="w-full text-start text-sm">
+        <thead>
+          <tr className="border-b border-line-strong">
+            {(
+              [
+                "visa.days_since",
+                "visa.decided_share",
+                "visa.lower_bound",
+                "visa.upper_bound",
+                "visa.at_risk",
+              ] as const
+            ).map((key) => (
+              <th key={key} scope="col" className="px-2 py-2 text-start font-semibold">
+                {t(key)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {curve.map((point) => (
+            <tr key={point.days} className="border-b border-line">
+              <td className="px-2 py-1.5">{integer(point.days, language)}</td>
+              <td className="px-2 py-1.5">{percent(point.waiting)}</td>
+              <td className="px-2 py-1.5">{percent(point.upper)}</td>
+              <td className="px-2 py-1.5">{percent(point.lower)}</td>
+              <td className="px-2 py-1.5">{integer(point.at_risk, language)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}

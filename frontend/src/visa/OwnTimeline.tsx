@@ -1,0 +1,126 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { MapPin, Pencil, Trash2 } from "lucide-react";
+import { useState } from "react";
+import { answer, api, type Schemas } from "@/api/client";
+import { Problem } from "@/api/problem";
+import { day, integer } from "@/i18n/dates";
+import { useI18n } from "@/i18n/i18n";
+import { Badge } from "@/ui/Badge";
+import { Button } from "@/ui/Button";
+import { Dialog } from "@/ui/Dialog";
+import { problemText } from "@/ui/States";
+import { toast } from "@/ui/Toasts";
+import { kindLabel, statusLabel } from "./events";
+import { TimelineForm } from "./TimelineForm";
+
+/** What the member recorded of their own application, and where it stands. */
+export function OwnTimeline({ timeline }: { timeline: Schemas["Timeline"] }) {
+  const { t, language } = useI18n();
+  const queries = useQueryClient();
+  const [doing, setDoing] = useState<"nothing" | "edit" | "delete">("nothing");
+  async function remove() {
+    setDoing("nothing");
+    try {
+      await answer(
+        api.DELETE("/api/v1/timelines/{timeline_id}", {
+          params: { path: { timeline_id: timeline.id } },
+        }),
+      );
+      await queries.invalidateQueries({ queryKey: ["timelines"] });
+    } catch (error) {
+      toast(problemText(Problem.from(error), t), { tone: "danger" });
+    }
+  }
+  if (doing === "edit")
+    return (
+      <TimelineForm
+        country={timeline.country}
+        visaType={timeline.visa_type}
+        timeline={timeline}
+        onDone={() => setDoing("nothing")}
+      />
+    );
+  return (
+    <article className="card grid gap-3 border-tile p-4" aria-label={t("visa.yours")}>
+      <p className="flex flex-wrap items-center gap-2">
+        <strong>{t("visa.yours")}</strong>
+        <Badge tone="tile">{t(statusLabel(timeline.status))}</Badge>
+        <span className="text-ink-soft">{timeline.consulate}</span>
+        {timeline.days !== null && (
+          <span className="text-ink-soft">{t("visa.days", { count: timeline.days })}</span>
+        )}
+      </p>
+      <ol className="grid gap-1">
+        {timeline.events.map((step, place) => (
+          <li key={place} className="flex flex-wrap justify-between gap-2">
+            <span>{t(kindLabel(step.kind))}</span>
+            <span className="text-ink-soft">{step.date && day(step.date, language)}</span>
+          </li>
+        ))}
+      </ol>
+      {timeline.status === "pending" && <Position id={timeline.id} />}
+      <span className="flex flex-wrap gap-2">
+        <Button
+          size="small"
+          className="min-h-10"
+          icon={<Pencil size={17} aria-hidden="true" />}
+          onClick={() => setDoing("edit")}
+        >
+          {t("visa.change")}
+        </Button>
+        <Button
+          size="small"
+          look="quiet"
+          className="min-h-10"
+          icon={<Trash2 size={17} aria-hidden="true" />}
+          onClick={() => setDoing("delete")}
+        >
+          {t("visa.delete")}
+        </Button>
+      </span>
+      <Dialog
+        open={doing === "delete"}
+        title={t("visa.delete_title")}
+        onClose={() => setDoing("nothing")}
+      >
+        <p>{t("visa.delete_text")}</p>
+        <span className="flex justify-end gap-2">
+          <Button onClick={() => setDoing("nothing")}>{t("visa.cancel")}</Button>
+          <Button look="danger" onClick={() => void remove()}>
+            {t("visa.delete")}
+          </Button>
+        </span>
+      </Dialog>
+    </article>
+  );
+}
+
+/** Of comparable cases: how many were decided by now, and how much longer the others took. */
+function Position({ id }: { id: string }) {
+  const { t, language } = useI18n();
+  const found = useQuery({
+    queryKey: ["position", id],
+    queryFn: () =>
+      answer(
+        api.GET("/api/v1/timelines/{timeline_id}/position", {
+          params: { path: { timeline_id: id } },
+        }),
+      ),
+  });
+  if (!found.data) return null;
+  const { sufficient, decided_share, remaining, n, waited_days } = found.data;
+  return (
+    <p className="flex gap-2 rounded-xl bg-tile-wash p-3">
+      <MapPin size={20} aria-hidden="true" className="mt-0.5 shrink-0 text-tile" />
+      <span>
+        {!sufficient || decided_share === null
+          ? t("visa.position_few", { count: n })
+          : t("visa.position", {
+              share: `${integer(Math.round(decided_share * 100), language)} %`,
+              days: waited_days,
+            })}
+        {remaining.p50_days !== null && ` ${t("visa.remaining", { days: remaining.p50_days })}`}
+      </span>
+    </p>
+  );
+}
