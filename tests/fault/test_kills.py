@@ -42,7 +42,7 @@ async def _wait_healthy(server: RunningServer, load: SteadyLoad) -> None:
     """Ready, and every deployment answers again."""
     author, post = load.author, load.post_id
     writes = [("PUT", f"/posts/{post}/vote", {"value": 1})]
-    reads = ["/readyz", "/me", "/communities/de/feed?limit=1", f"/posts/{post}"]
+    reads = ["/readyz", "/me", "/communities/de/feed?limit=1", f"/posts/{post}", "/search?q=a"]
     async with asyncio.timeout(PATIENCE_SECONDS):
         for method, path, body in [*writes, *(("GET", path, None) for path in reads)]:
             while True:
@@ -53,8 +53,8 @@ async def _wait_healthy(server: RunningServer, load: SteadyLoad) -> None:
 
 @pytest.mark.parametrize(
     "role",
-    ["gateway", "thread", "feed", "accounts", "rate_limit", "llm", "worker_light", "worker_ai",
-     "shard", "valkey", "postgres"],
+    ["gateway", "thread", "feed", "accounts", "search", "rate_limit", "llm", "worker_light",
+     "worker_ai", "shard", "valkey", "postgres"],
 )  # fmt: skip
 async def test_killed_under_load(server: RunningServer, role: str) -> None:
     """All processes of the role at once: with gateways that is the whole entrance."""
