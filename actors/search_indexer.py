@@ -46,6 +46,8 @@ class SearchIndexer:
         self._pool = pool
         self._engine = engine
         self._page = page
+        # Those of this process wait here, and not with a connection in their hands.
+        self._one = asyncio.Lock()
 
     async def settle(self) -> None:
         """Forgets indexes that the engine does not have, or that are of another version or
@@ -67,7 +69,8 @@ class SearchIndexer:
             elif not all(one.finished for one in kept):
                 await enqueue_fill(connection)
 
-        await in_transaction(self._pool, work)
+        async with self._one:
+            await in_transaction(self._pool, work)
 
     async def keep(self, on_settled: Callable[[], None]) -> None:
         """`settle`, again until it has succeeded; then, each hour, `renew`. Ends when cancelled."""
@@ -121,11 +124,13 @@ class SearchIndexer:
     async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Once more where the engine turns out to have lost its index."""
         try:
-            return await in_transaction(self._pool, work)
+            async with self._one:
+                return await in_transaction(self._pool, work)
         except UnknownGeneration:
             await self.settle()
         try:
-            return await in_transaction(self._pool, work)
+            async with self._one:
+                return await in_transaction(self._pool, work)
         except UnknownGeneration as error:
             raise AppError("unavailable", "The search index is being made.") from error
 

@@ -16,6 +16,8 @@ from storage.search.index_jobs import enqueue_fill
 _LOCK_KEY: Final = int.from_bytes(b"serai-se")
 FIRST: Final = (-1, UUID(int=0))
 OLD_SECONDS: Final = 86_400.0
+PATIENCE_SECONDS: Final = 90.0
+_MARGIN_SECONDS: Final = 5.0
 
 
 class Generation(NamedTuple):
@@ -34,8 +36,14 @@ class Generation(NamedTuple):
 
 
 async def lock(connection: Connection) -> None:
-    """Until the end of the transaction."""
-    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK_KEY)
+    """Until the end of the transaction, whose statements get more time: an engine that is busy
+    holds up those behind it, and none of their jobs is to blame."""
+    await connection.execute(
+        "select set_config('statement_timeout', $1, true)", f"{PATIENCE_SECONDS:.0f}s"
+    )
+    await connection.execute(
+        "select pg_advisory_xact_lock($1)", _LOCK_KEY, timeout=PATIENCE_SECONDS + _MARGIN_SECONDS
+    )
 
 
 async def read(connection: Connection, engine: str) -> list[Generation]:

@@ -8,7 +8,9 @@ rebuild, which begins by itself after a day where there are such words.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,6 +40,7 @@ T = TypeVar("T")
 MAX_WORDS: Final = 32
 _HEAP_BYTES: Final = 32_000_000
 _READERS: Final = 4
+_NICENESS: Final = 5
 _FACET_VALUES: Final = 300
 _COMPLETE: Final = "complete"  # a directory without this file was left half made
 # What a match counts, against a whole word in the text.
@@ -90,7 +93,7 @@ class TantivyEngine:
         self._opened: dict[int, _Opened] = {}
         self._closed = False
         # One thread writes: so changes of a generation happen one after the other.
-        self._writing = ThreadPoolExecutor(1, "search-writer")
+        self._writing = ThreadPoolExecutor(1, "search-writer", initializer=_give_way)
         self._reading = ThreadPoolExecutor(_READERS, "search-reader")
 
     async def has(self, generation: int) -> bool:
@@ -295,6 +298,11 @@ class TantivyEngine:
     def _fuzzy(self, field: str, text: str, typos: int, score: float, *, prefix: bool) -> Query:
         found = Query.fuzzy_term_query(self._schema, field, text, typos, True, prefix)
         return Query.const_score_query(found, score)
+
+
+def _give_way() -> None:
+    """This thread, and those of the library's writer that it starts, run when nobody asks."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _opened(index: Index) -> _Opened:

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from itertools import groupby
 from typing import Final, NamedTuple
 
 MAX_WORD_CHARACTERS: Final = 64
@@ -30,6 +31,7 @@ _DROPPED: Final = re.compile(
 # What has no decomposition but is typed without: Latin strokes, and Arabic letters that stand for
 # each other.
 _FOLDED: Final = str.maketrans("łøđħıŀæœىةیک", "lodhilaoيهيك")
+_ASCII_WORD: Final = re.compile("[a-z0-9]+")
 _ARTICLE: Final = re.compile("^(?:[وفبك]?ال|لل)(?=[\u0620-\u064a]{3})")
 
 
@@ -46,13 +48,20 @@ class Word(NamedTuple):
 @cache
 def _pattern() -> re.Pattern[str]:
     """Letters and digits with the marks that belong to them: `\\w` alone would cut Hindi words."""
-    marks = "".join(
-        chr(code) for code in range(0x300, 0x20000) if unicodedata.category(chr(code))[0] == "M"
-    )
-    return re.compile(f"[^\\W_][{re.escape(marks)}\u200c\u200d\\w]*")
+    marks = [code for code in range(0x300, 0x20000) if unicodedata.category(chr(code))[0] == "M"]
+    # As ranges, behind what almost all characters are: each is tried for each character.
+    ranges = ""
+    for _, run in groupby(enumerate(marks), lambda pair: pair[1] - pair[0]):
+        codes = [code for _, code in run]
+        ranges += f"\\U{codes[0]:08x}-\\U{codes[-1]:08x}"
+    return re.compile(f"[^\\W_][\\w{ranges}\u200c\u200d]*")
 
 
 def words(text: str) -> Iterator[Word]:
+    if text.isascii():
+        for found in _ASCII_WORD.finditer(text.lower()):
+            yield Word(found[0][:MAX_WORD_CHARACTERS], found.start(), found.end())
+        return
     for found in _pattern().finditer(text):
         whole, start = found[0], found.start()
         if whole.isascii():
