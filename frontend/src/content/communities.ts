@@ -59,9 +59,16 @@ export function useMembership(community: Community) {
   const change = useMutation({
     mutationFn: async (join: boolean) => {
       const params = { path: { community: community.id } };
+      // Where members are let in one by one: true once the other side has agreed already.
+      if (join && community.joining === "request")
+        return (
+          (await answer(api.PUT("/api/v1/communities/{community}/join-request", { params })))
+            .role !== null
+        );
       await (join
         ? answer(api.PUT("/api/v1/communities/{community}/membership", { params }))
         : answer(api.DELETE("/api/v1/communities/{community}/membership", { params })));
+      return join;
     },
     onMutate: async (join) => {
       await queries.cancelQueries({ queryKey: key });

@@ -8,6 +8,7 @@ export type Sections = {
   notifications: typeof import("./messages/notifications/en.json");
   settings: typeof import("./messages/settings/en.json");
   visa: typeof import("./messages/visa/en.json");
+  groups: typeof import("./messages/groups/en.json");
   account: typeof import("./messages/account/en.json");
   landing: typeof import("./messages/landing/en.json");
 };

@@ -97,6 +97,9 @@ function JoinButton({ community }: { community: Schemas["CommunityAnswer"] }) {
       return;
     }
     change.mutate(!isJoined, {
+      onSuccess: (isMember, join) => {
+        if (join && !isMember) toast(t("feed.asked_to_join"));
+      },
       onError: (error) => toast(problemText(Problem.from(error), t), { tone: "danger" }),
     });
   }
@@ -107,7 +110,13 @@ function JoinButton({ community }: { community: Schemas["CommunityAnswer"] }) {
       onClick={press}
       icon={isJoined && <Check size={18} aria-hidden="true" />}
     >
-      {t(isJoined ? "feed.joined" : "feed.join")}
+      {t(
+        isJoined
+          ? "feed.joined"
+          : community.joining === "request"
+            ? "feed.ask_to_join"
+            : "feed.join",
+      )}
     </Button>
   );
 }

@@ -1,5 +1,5 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { Users } from "lucide-react";
+import { Plus, Users } from "lucide-react";
 import { useDeferredValue } from "react";
 import { answer, api } from "@/api/client";
 import { useCommunityName } from "@/content/names";
@@ -10,7 +10,7 @@ import { Link } from "@/routing/Link";
 import { to, useSearch } from "@/routing/router";
 import { PageHeading } from "@/shell/PageHeading";
 import { Arch } from "@/ui/Avatar";
-import { Button } from "@/ui/Button";
+import { Button, ButtonLink } from "@/ui/Button";
 import { Input } from "@/ui/Field";
 import { EmptyState, ErrorState, SkeletonList } from "@/ui/States";
 
@@ -40,6 +40,13 @@ export default function Explore() {
       <div className="grid gap-4 md:sticky md:top-24">
         <PageHeading title={t("shell.communities")} />
         <Picker />
+        <ButtonLink
+          href={to("group_new")}
+          icon={<Plus size={18} aria-hidden="true" />}
+          className="justify-self-start"
+        >
+          {t("landing.new_group")}
+        </ButtonLink>
       </div>
       <section className="grid gap-4" aria-label={t("landing.all")}>
         <Input

@@ -28,6 +28,8 @@ export const PAGES: Record<PageName, Page> = {
   statistics: page(() => import("@/screens/Statistics"), "visa", "feed"),
   checklist: page(() => import("@/screens/Checklist"), "visa", "feed"),
   links: page(() => import("@/screens/Links"), "visa", "feed"),
+  members: page(() => import("@/screens/Members"), "groups", "feed"),
+  group_new: page(() => import("@/screens/NewGroup"), "groups"),
   login: page(() => import("@/screens/SignIn"), "account"),
   register: page(() => import("@/screens/Register"), "account"),
 };
