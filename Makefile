@@ -32,7 +32,7 @@ BROWSER := .tools/.browser
 WITH_NODE = PATH="$(CURDIR)/.tools/node/bin:$$PATH"; export PATH
 
 .PHONY: help run demo test test-unit test-property test-integration test-e2e test-fault coverage \
-	test-vllm check lint types check-site site format lock bench install install-dev clean
+	test-vllm check lint types check-site site format lock bench eval install install-dev clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
@@ -110,6 +110,9 @@ lock: $(VENV)/.uv ## Pin what changed in requirements*.in; ARGS=--upgrade moves 
 
 bench: $(VENV)/.dev ## Measure the performance bars; ARGS="..." chooses
 	@exec $(PY) -m benchmarks $(ARGS)
+
+eval: $(VENV)/.dev ## Measure what the assistant finds and answers, over the starter content
+	@exec $(PY) -m benchmarks.evaluation $(ARGS)
 
 install: $(VENV)/.runtime $(COMPILED) ## Only install what running needs
 

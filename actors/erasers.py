@@ -217,6 +217,8 @@ ERASERS: Final[tuple[Eraser, ...]] = (
     _deleting("poll_vote"),
     _deleting("checklist_progress"),
     _deleting("notification"),
+    _deleting("answer"),
+    _deleting("answer_feedback"),
     Eraser("notification.actor_id", _notices),
     Eraser("", _groups),
     Eraser("membership.account_id", _rows(erasure.memberships)),

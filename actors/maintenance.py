@@ -79,8 +79,8 @@ class Maintenance:
                 pass
 
     async def forget_records(self, payload: bytes) -> None:
-        """Notifications that were read, admissions that were refused, logs of communities, and
-        translations.
+        """Notifications that were read, admissions that were refused, logs of communities,
+        translations, and answers of the assistant.
 
         An erasure finds the events of a notification by its row, which therefore outlives them.
         """
@@ -91,6 +91,8 @@ class Maintenance:
             "invitation": RECORDS_KEPT_DAYS,
             "community_log": RECORDS_KEPT_DAYS,
             "translation": TRANSLATIONS_KEPT_DAYS,
+            "answer": self._settings.assistant.kept_days,
+            "answer_feedback": RECORDS_KEPT_DAYS,
         }
         for table, days in kept.items():
 

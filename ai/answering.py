@@ -178,7 +178,10 @@ def _words(source: Source) -> frozenset[str]:
 
 def _judge(question: Question, source: Source, place: int) -> tuple[Evidence, list[_Scored]] | None:
     title, text = plain(source.title), plain(source.text)
-    if not source.official and addresses_the_assistant(f"{title}\n{text}"):
+    if not source.official and (
+        addresses_the_assistant(f"{title}\n{text}")
+        or addresses_the_assistant(f"{source.title}\n{source.text}")
+    ):
         return None
     if source.kind == "post" and _is_question(title, text):
         return None

@@ -13,6 +13,7 @@ import unicodedata
 from functools import cache
 from typing import Final
 
+from ai.numbers import fold
 from ai.tables import read
 
 # Joiners belong to words of these scripts; anywhere else they only hide something.
@@ -106,19 +107,13 @@ _SPACED: Final = re.compile(r"(?<!\w)(?:\w[ .\-_*]){4,}\w(?!\w)")
 _BLOB: Final = re.compile(r"[A-Za-z0-9+/]{48,}={0,2}|(?:\\x[0-9a-f]{2}){8,}|(?:[01]{8}\s?){6,}")
 
 
-@cache
-def _to_assistant() -> tuple[re.Pattern[str], ...]:
-    patterns: list[str] = read("instructions")["patterns"]
-    return tuple(re.compile(unicodedata.normalize("NFKC", pattern)) for pattern in patterns)
-
-
 def addresses_the_assistant(text: str) -> bool:
     """Whether some of it is an instruction to whoever answers, not a word to people. Errs on the
     side of yes: a passage less is cheaper than one that was obeyed."""
-    shown = visible(unicodedata.normalize("NFKC", text))
-    if _BLOB.search(shown):
-        return True
-    folded = shown.casefold()
+    text = html.unescape(text)
+    if _TEMPLATE_TOKEN.search(text) or _BLOB.search(text):
+        return True  # nobody writes the frames of prompts to people
+    folded = fold(visible(text))
     words = _NOT_WORD.sub(" ", folded)
     forms = [folded, words]  # marks are parts of words in Hindi and none to `\w`
     if _LATIN.search(folded):
@@ -126,3 +121,14 @@ def addresses_the_assistant(text: str) -> bool:
         forms.append(_NOT_WORD.sub(" ", folded.translate(_CONFUSABLE)))
         forms.append(_SPACED.sub(lambda match: _NOT_WORD.sub("", match[0]), folded))
     return any(pattern.search(form) for pattern in _to_assistant() for form in forms)
+
+
+@cache
+def _to_assistant() -> tuple[re.Pattern[str], ...]:
+    patterns: list[str] = read("instructions")["patterns"]
+    return tuple(re.compile(_folded_pattern(pattern)) for pattern in patterns)
+
+
+def _folded_pattern(pattern: str) -> str:
+    """Letters as `fold` leaves them; what belongs to the expression is ASCII and stays."""
+    return re.sub(r"[^\x00-\x7f]+", lambda match: fold(match[0]), pattern)

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from config.assistant import Assistant
 from config.channels import Namespace, Namespaces
 from config.embedding import Embedding
 from config.llm import Llm
@@ -223,6 +224,7 @@ class Deployments(_Section, frozen=True):
     rate_limit: Deployment = Deployment()
     llm: Deployment = Deployment()
     search: Deployment = Deployment()
+    assistant: Deployment = Deployment()
     worker_light: Deployment = Deployment()
     worker_ai: Deployment = Deployment()
     """Started where there are jobs for it (actors/job_table.py); part 4 of 5 brings the first."""
@@ -350,6 +352,7 @@ class Settings(_Section, frozen=True):
     search: Search = Search()
     embedding: Embedding = Embedding()
     llm: Llm = Llm()
+    assistant: Assistant = Assistant()
     objects: Objects = Objects()
     media: Media = Media()
     mail: Mail = Mail()

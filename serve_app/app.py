@@ -20,6 +20,7 @@ from config.errors import AppError
 from config.settings import Deployment, Settings
 from serve_app.deployments import (
     AccountsDeployment,
+    AssistantDeployment,
     FeedDeployment,
     GatewayDeployment,
     LlmDeployment,
@@ -44,6 +45,7 @@ _BACKENDS: Final = (
     "accounts",
     "rate_limit",
     "llm",
+    "assistant",
     "search",
     "worker_light",
     "worker_ai",
@@ -117,6 +119,7 @@ def start_backends(settings: Settings) -> None:
         _deployment(RateLimitDeployment, "rate_limit", sizes.rate_limit).bind(settings),
         _deployment(SearchDeployment, "search", sizes.search).bind(settings),
         _llm(settings),
+        _deployment(AssistantDeployment, "assistant", sizes.assistant).bind(settings),
         *_workers(settings),
     )
 

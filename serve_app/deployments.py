@@ -269,6 +269,42 @@ def _writer(settings: Settings) -> Writer:
     return LlmClient(settings.llm, deployment_stream(_handle("llm")))
 
 
+class AssistantDeployment:
+    """Answers are streams, as the model's are; feedback comes in batches."""
+
+    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
+        from actors.assistant import Assistant
+        from actors.assistant_messages import AskQuestion, AssistantRequest
+        from serve_app.batched_handle import deployment_sender
+        from serve_app.llm_client import LlmClient, deployment_stream
+        from serve_app.search_client import SearchClient
+
+        _start_logging(settings)
+        self._pool = await connect(
+            settings.postgres.url, settings.postgres, application_name="assistant"
+        )
+        self._search = SearchClient(deployment_sender(_handle("search")))
+        model = LlmClient(settings.llm, deployment_stream(_handle("llm")))
+        self._assistant = Assistant(self._pool, self._search.retrieve, model, settings.assistant)
+        self._questions = msgspec.msgpack.Decoder(AskQuestion)
+        self._requests = msgspec.msgpack.Decoder(list[AssistantRequest])
+
+    async def stream(self, payload: bytes) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._assistant.ask(self._questions.decode(payload))) as events:
+            try:
+                async for event in events:
+                    yield encode(event)
+            except AppError as error:
+                yield encode(Failure.of(error))
+
+    async def call(self, payload: bytes) -> bytes:
+        return encode(await self._assistant.handle_batch(self._requests.decode(payload)))
+
+    async def __del__(self) -> None:
+        await self._search.close()
+        await self._pool.close()
+
+
 class WorkerDeployment:
     """Of one kind of jobs: nobody calls it, it takes its work from Postgres."""
 
@@ -345,11 +381,14 @@ class GatewayDeployment:
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         import ray
 
+        from serve_app.assistant_client import AssistantClient
         from serve_app.batched_handle import deployment_sender
         from serve_app.gateway.gateway import Gateway
+        from serve_app.llm_client import deployment_stream
         from storage.objects import objects_of
 
         _start_logging(settings)
+        assistant = _handle("assistant")
         self._gateway = Gateway(
             settings,
             gateway_id=uuid4().hex,
@@ -359,6 +398,7 @@ class GatewayDeployment:
             search=deployment_sender(_handle("search")),
             rate_limit=deployment_sender(_handle("rate_limit")),
             shards=ShardClient(),
+            assistant=AssistantClient(deployment_stream(assistant), deployment_sender(assistant)),
             objects=objects_of(settings),
             advertised_host=ray.util.get_node_ip_address(),  # type: ignore[no-untyped-call]
         )

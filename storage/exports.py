@@ -91,6 +91,14 @@ PARTS: Final[tuple[Part, ...]] = (
         _fields("community_id", "message", "created_at", "refused_at"),
     ),
     _part(
+        "questions", "answer.account_id", "id",
+        _fields("id", "question", "language", "mode", "answer", "created_at"),
+    ),
+    _part(
+        "answer_feedback", "answer_feedback.account_id", "answer_id",
+        _fields("answer_id", "question", "verdict", "note", "created_at"),
+    ),
+    _part(
         "notifications", "notification.account_id", "id",
         _fields("id", "kind", "post_id", "comment_id", "created_at", "read_at"),
     ),

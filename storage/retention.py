@@ -53,15 +53,20 @@ async def purge(
     return len(ids)
 
 
-Records = Literal["notification", "join_request", "invitation", "community_log", "translation"]
+Records = Literal[
+    "notification", "join_request", "invitation", "community_log", "translation", "answer",
+    "answer_feedback",
+]  # fmt: skip
 
-# Each by an index of migrations/0018_retention.sql or, the last, 0028_derived.sql.
+# Each by an index of migrations/0018_retention.sql, 0028_derived.sql or 0041_answers.sql.
 _SINCE: Final[dict[Records, str]] = {
     "notification": "read_at",
     "join_request": "refused_at",
     "invitation": "declined_at",
     "community_log": "created_at",
     "translation": "asked_at",
+    "answer": "created_at",
+    "answer_feedback": "created_at",
 }
 
 

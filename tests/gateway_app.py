@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from actors.assistant_messages import AnswerEvent, AskQuestion
 from actors.messages import Caller, Reply, Tokens
 from config.errors import AppError
 from config.rate_limits import RouteClass
@@ -39,7 +40,11 @@ class FakeBackends:
         answer = self.answer(request)
         return answer if isinstance(answer, Reply) else await answer
 
-    thread_write = thread_read = feed = accounts_read = accounts_write = search = _ask
+    thread_write = thread_read = feed = accounts_read = accounts_write = search = assistant = _ask
+
+    async def ask(self, request: AskQuestion) -> AsyncGenerator[AnswerEvent, None]:
+        """One event, whose data is the answer."""
+        yield AnswerEvent("answer", (await self._ask(request)).body)
 
     def fail(self, code: str, **more: Any) -> None:
         def answer(request: Any) -> Reply:

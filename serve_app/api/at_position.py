@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
 from msgspec.structs import replace
 
+from actors.assistant_messages import AnswerEvent, AskQuestion, AssistantRequest
 from actors.messages import (
     Reply,
     ThreadRead,
@@ -31,7 +34,7 @@ class AtPosition:
     async def feed(self, request: PublicRead) -> Reply:
         return await self._backends.feed(replace(request, position=self._position))
 
-    # Accounts and Search read from the primary.
+    # Accounts, Search and the assistant read from the primary.
 
     async def accounts_read(self, request: PeopleRead) -> Reply:
         return await self._backends.accounts_read(request)
@@ -41,3 +44,9 @@ class AtPosition:
 
     async def search(self, request: SearchRequest) -> Reply:
         return await self._backends.search(request)
+
+    async def assistant(self, request: AssistantRequest) -> Reply:
+        return await self._backends.assistant(request)
+
+    def ask(self, request: AskQuestion) -> AsyncGenerator[AnswerEvent, None]:
+        return self._backends.ask(request)

@@ -291,9 +291,11 @@ class Endpoint(Generic[B, Q]):
         call.caller = self._caller(call)
         return self._reply(call, await route.handler(call))
 
-    async def answer_call(self, call: Call[B, Q], query: MultiMapping[str]) -> bytes:
+    async def answer_call(
+        self, call: Call[B, Q], query: MultiMapping[str], body: bytes = b""
+    ) -> bytes:
         """The page for a call without HTTP, whose caller is known; as `handle`, with the same rate
-        limit and edge cache. Raises AppError."""
+        limit and edge cache. `body` is for a route that takes one. Raises AppError."""
         route, caller = self._route, call.caller
         if route.rate is not None:
             account_id = caller.account_id
@@ -301,6 +303,8 @@ class Endpoint(Generic[B, Q]):
         if route.access == "member" and caller.account_id is None:
             raise AppError("unauthenticated", "Connect with an access token.")
         call.body, call.query = self._no_body, decode_query(route.query, query)
+        if self._body_decoder is not None:
+            call.body = decode_body(self._body_decoder, body)
         is_guest = caller.account_id is None
         shared = route.shared == "everyone" or (route.shared == "guests" and is_guest)
         if shared and not (route.is_personal is not None and route.is_personal(call.query)):

@@ -146,6 +146,8 @@ def _responses(route: Route[Any, Any], ref_of: dict[Any, Json]) -> Json:
     success: Json = {"description": route.summary}
     if route.answer is not None:
         success["content"] = {route.content_type: {"schema": ref_of[route.answer]}}
+        if route.streams:
+            success["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     elif route.status == 200:
         success["content"] = {route.content_type: {"schema": {"type": "string"}}}
     headers: Json = {}

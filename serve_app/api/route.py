@@ -39,7 +39,9 @@ class Route(Generic[B, Q]):
     nothing of the call but its path, its query and its caller. `refusals` are the codes of the
     errors that this route alone can answer with; `codes` adds those that come with its kind.
     `credentials` are taken by an open route from where it finds them; none is needed. `takes_file`:
-    the handler reads the body itself, up to `media.max_file_bytes` of anything.
+    the handler reads the body itself, up to `media.max_file_bytes` of anything. `streams`: the
+    answer comes as server-sent events where the client takes them. `by_rpc`: of those that are no
+    GET, this may be called by the realtime protocol too.
     """
 
     method: Method
@@ -61,6 +63,8 @@ class Route(Generic[B, Q]):
     tag: str = "server"
     content_type: str = "application/json"
     hidden: bool = False
+    streams: bool = False
+    by_rpc: bool = False
     refusals: tuple[str, ...] = ()
     credentials: tuple[Credential, ...] = ()
 

@@ -17,6 +17,7 @@ from config.errors import AppError
 from config.settings import Settings
 from serve_app.api import (
     admissions,
+    ask,
     auth,
     checklists,
     comments,
@@ -101,6 +102,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     *moderation.ROUTES,
     *notifications.ROUTES,
     *realtime.ROUTES,
+    *ask.ROUTES,
     *docs.ROUTES,
     *health.ROUTES,
     *pages.ROUTES,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol
 
 from aiohttp import web
 
+from actors.assistant_messages import AnswerEvent, AskQuestion, AssistantRequest
 from actors.messages import (
     Caller,
     Reply,
@@ -35,6 +36,10 @@ class Backends(Protocol):
     async def accounts_read(self, request: PeopleRead) -> Reply: ...
     async def accounts_write(self, request: PeopleWrite) -> Reply: ...
     async def search(self, request: SearchRequest) -> Reply: ...
+    async def assistant(self, request: AssistantRequest) -> Reply: ...
+
+    def ask(self, request: AskQuestion) -> AsyncGenerator[AnswerEvent, None]:
+        """The answer as it is made; closing it ends the work."""
 
 
 class ChannelEvents(Protocol):

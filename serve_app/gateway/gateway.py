@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from actors.assistant_messages import AnswerEvent, AskQuestion, AssistantRequest
 from actors.group_messages import CreateGroup
 from actors.media.messages import MediaWrite
 from actors.member_messages import CreateDraft
@@ -39,6 +42,7 @@ from config.errors import AppError
 from config.rate_limits import RouteClass
 from config.settings import Settings
 from serve_app.api.routing import ROUTES, SERVICES
+from serve_app.assistant_client import AssistantClient
 from serve_app.batched_handle import BatchedHandle, Send, encode
 from serve_app.gateway.addresses import ClientAddresses
 from serve_app.gateway.rate_limiter import RateLimiter
@@ -72,7 +76,15 @@ class HandleBackends:
     edits, reads, what waits for a model, and the hashing of passwords. Registration is never sent
     twice. A lane whose first in the queue has waited too long takes no more."""
 
-    def __init__(self, thread: Send, feed: Send, accounts: Send, search: Send) -> None:
+    def __init__(
+        self,
+        thread: Send,
+        feed: Send,
+        accounts: Send,
+        search: Send,
+        assistant: AssistantClient | None = None,
+    ) -> None:
+        self._assistant = assistant
         self._writes: BatchedHandle[ThreadRequest] = BatchedHandle(
             "thread", thread, in_flight=2, max_wait_seconds=_WRITES_WAIT_SECONDS
         )
@@ -136,6 +148,19 @@ class HandleBackends:
         lane = self._models if takes_a_model(request) else self._search
         return await lane.call(request, _SEARCH_SECONDS)
 
+    async def assistant(self, request: AssistantRequest) -> Reply:
+        return await self._present_assistant().call(request)
+
+    async def ask(self, request: AskQuestion) -> AsyncGenerator[AnswerEvent, None]:
+        async with aclosing(self._present_assistant().ask(request)) as events:
+            async for event in events:
+                yield event
+
+    def _present_assistant(self) -> AssistantClient:
+        if self._assistant is None:
+            raise AppError("unavailable", "This server has no assistant.")
+        return self._assistant
+
 
 def _with_key(request: Keyed) -> Keyed:
     """A batch whose replica died is sent again; only a key keeps that from creating twice."""
@@ -156,11 +181,12 @@ class Gateway:
         search: Send,
         rate_limit: Send,
         shards: Shards,
+        assistant: AssistantClient | None = None,
         objects: Objects | None = None,
         advertised_host: str = "",
     ) -> None:
         self._settings = settings
-        backends = HandleBackends(thread, feed, accounts, search)
+        backends = HandleBackends(thread, feed, accounts, search, assistant)
 
         tokens = VerifiedTokens(settings.auth.secret)
         verify_token = tokens.verify

@@ -2,7 +2,8 @@
 
 The method is the request line without its query, `GET /api/v1/communities/de/feed` (the verb may be
 left out); the params are the query as a JSON object. Only routes that read JSON are there, with the
-access rules, rate limits and pages of HTTP.
+access rules, rate limits and pages of HTTP; and `POST /api/v1/ask`, whose params are its body, and
+whose answer is the final one.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class _Page:
 
     def __init__(self, route: Route[Any, Any], services: Services) -> None:
         self.path = route.path
+        self.verb = route.method
+        self.takes_body = route.takes_body
         self.endpoint = Endpoint(route, services)
         parts = _TEMPLATE.split(route.path)
         self.templates = len(parts) // 2
@@ -78,14 +81,17 @@ class Rpc:
         call: Call[Any, Any] = Call(
             self._services, None, values, f"rpc-{next(_COUNTER):x}", address, None, None, caller
         )
-        body = await page.endpoint.answer_call(call, _query(params))
+        if page.takes_body:
+            body = await page.endpoint.answer_call(call, MultiDict(), params or b"{}")
+        else:
+            body = await page.endpoint.answer_call(call, _query(params))
         return msgspec.json.format(body, indent=-1) if b"\n" in body else body
 
     def _find(self, method: str) -> tuple[_Page, dict[str, str]]:
-        path = method.removeprefix("GET ")
+        verb, _, path = method.rpartition(" ")
         if len(method) <= _METHOD_CHARACTERS and path.startswith(_PREFIX):
             for page in self._pages:
-                found = page.pattern.fullmatch(path)
+                found = page.pattern.fullmatch(path) if page.verb == (verb or "GET") else None
                 if found is not None:
                     return page, found.groupdict()
         raise AppError("not_found", "There is no such method.")
@@ -93,7 +99,7 @@ class Rpc:
 
 def is_callable(route: Route[Any, Any]) -> bool:
     return (
-        route.method == "GET"
+        (route.method == "GET" or route.by_rpc)
         and route.path.startswith(_PREFIX)
         and route.access in ("guest", "member")
         and route.rate is not None

@@ -33,8 +33,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 # address is a constant in ray/serve/_private/replica.py) and lets only holders of the token in.
 LISTENS_EVERYWHERE = frozenset(
     {
-        "gateway", "thread", "feed", "accounts", "rate_limit", "search", "llm", "worker_light",
-        "worker_ai",
+        "gateway", "thread", "feed", "accounts", "rate_limit", "search", "llm", "assistant",
+        "worker_light", "worker_ai",
     }
 )  # fmt: skip
 
@@ -54,8 +54,8 @@ def test_processes_by_role(server: RunningServer) -> None:
     counts = Counter(process["role"] for process in processes)
     assert {
         "up": 1, "postgres": 1, "valkey": 1, "gateway": 2, "shard": 2, "thread": 1, "feed": 1,
-        "accounts": 1, "rate_limit": 1, "search": 1, "llm": 1, "worker_light": 1,
-        "worker_ai": 1,
+        "accounts": 1, "rate_limit": 1, "search": 1, "llm": 1, "assistant": 1,
+        "worker_light": 1, "worker_ai": 1,
     }.items() <= counts.items()  # fmt: skip
     tree = {process.pid for process in server.tree()}
     assert {process["pid"] for process in processes} <= tree

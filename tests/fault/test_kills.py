@@ -53,8 +53,8 @@ async def _wait_healthy(server: RunningServer, load: SteadyLoad) -> None:
 
 @pytest.mark.parametrize(
     "role",
-    ["gateway", "thread", "feed", "accounts", "search", "rate_limit", "llm", "worker_light",
-     "worker_ai", "shard", "valkey", "postgres"],
+    ["gateway", "thread", "feed", "accounts", "rate_limit", "search", "llm", "assistant",
+     "worker_light", "worker_ai", "shard", "valkey", "postgres"],
 )  # fmt: skip
 async def test_killed_under_load(server: RunningServer, role: str) -> None:
     """All processes of the role at once: with gateways that is the whole entrance."""
@@ -62,6 +62,25 @@ async def test_killed_under_load(server: RunningServer, role: str) -> None:
         await _kill(server, role)
         await load.wait_more(60)
         await _wait_healthy(server, load)
+
+
+async def test_who_asks_is_told(server: RunningServer) -> None:
+    """While what answers questions dies: an answer, or a typed refusal, and an answer again."""
+    question = {"question": "How much money for the German student visa?"}
+    headers = {"Accept": "application/json"}
+    async with ApiClient(server.url) as guest, asyncio.timeout(PATIENCE_SECONDS):
+        for role in ("search", "llm", "assistant"):
+            for pid in await asyncio.to_thread(server.pids, role):
+                os.kill(pid, signal.SIGKILL)
+            while True:
+                answer = await guest.call("POST", "/ask", question, headers=headers)
+                if answer.status == 200:
+                    assert answer.json["mode"] == "not_found"
+                    break
+                answer.problem(503, "unavailable")
+                await asyncio.sleep(0.1)
+            # Another language is another answer: none of them comes from the cache.
+            question["language"] = {"search": "de", "llm": "es"}.get(role, "hi")
 
 
 async def test_one_gateway_of_two(server: RunningServer) -> None:

@@ -366,8 +366,9 @@ FURTHER_STATES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("PUT", "/api/v1/posts/{post_id}/poll"): ("closed",),
     ("PUT", "/api/v1/posts/{post_id}/poll/vote"): ("asked", "closed"),
 }
-# They have scenes of their own: test_documented_group_codes.py, test_media_refusals.py.
-ELSEWHERE: Final = ("auth", "groups", "media")
+# They have scenes of their own: test_documented_group_codes.py, test_media_refusals.py,
+# test_documented_answers.py.
+ELSEWHERE: Final = ("auth", "groups", "media", "assistant")
 
 
 async def test_every_refusal_of_content_is_documented_and_every_documented_one_happens(

@@ -141,6 +141,8 @@ STATEMENTS_OF_FILES: Final[dict[str, int]] = {
     "GET /api/v1/media/{media_id}/thumbnails/{size}": 1,
 }
 
+# With tables of their own: here, test_group_statement_counts.py, test_documented_answers.py.
+_ELSEWHERE: Final = ("media", "groups", "assistant")
 _RESET: Final = "SELECT pg_advisory_unlock_all()"
 statements: list[str] = []
 
@@ -224,15 +226,15 @@ def check(said: dict[str, list[str]], rows: dict[str, int]) -> None:
 
 async def test_every_route_asks_the_database_as_often_as_its_row_says(world: World) -> None:
     """Sockets, probes and what is for operators have no rate class and no row, nor has what stands
-    ASIDE; groups have a table in test_group_statement_counts.py. A write says how far the log has
-    come, or a replica could hide it from its author."""
+    ASIDE or _ELSEWHERE. A write says how far the log has come, or a replica could hide it from its
+    author."""
     scene = Scene(world)
     await scene.prepare()
     said: dict[str, list[str]] = {}
     async with api(world, free_port()) as session:
         asking = Asking(world, scene, session)
         for route in ROUTES:
-            aside = (route.method, route.path) in ASIDE or route.tag in ("media", "groups")
+            aside = (route.method, route.path) in ASIDE or route.tag in _ELSEWHERE
             # Pages for robots and feed readers are made of reads that other routes make.
             if route.rate not in (None, "connect") and not aside and not route.hidden:
                 said[f"{route.method} {route.path}"] = await asking.of(route)

@@ -33,7 +33,7 @@ ASKED = Asked(frozenset({"funds", "work", "refusal"}), ("remonstration", "court"
         ("Students may work 140 full days a year. [1]", "en", (1,)),
         ("The remonstration procedure ended on July 1, 2025 [1].", "en", (1,)),
         ("जर्मनी के लिए ब्लॉक्ड अकाउंट में सालाना ११,९०४ यूरो चाहिए [1].", "hi", (1,)),
-        ("जर्मनी के लिए ब्लॉक्ड अकाउंट में सालाना 11,904 यूरो चाहिए [2].", "hi", (2,)),
+        ("जर्मनी के लिए सालाना 11,904 यूरो पैसे चाहिए [2].", "hi", (2,)),
         ("Die Finanzierung von 992 Euro im Monat ist nachzuweisen [2, 1].", "de", (2, 1)),
         ("需要在限制提款账户存入 11,904 欧元 [1]。", "zh", (1,)),
         ("الطلاب يمكنهم العمل ١٤٠ يومًا كاملًا في السنة [1].", "ar", (1,)),

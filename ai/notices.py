@@ -1,0 +1,20 @@
+"""What an answer says beside the words of its sources, in the language of the question."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+from ai.tables import read
+
+Code = Literal[
+    "not_legal_advice", "not_found", "verbatim", "disagree", "stale", "only_community",
+    "model_away", "name_country",
+]  # fmt: skip
+CODES: Final[tuple[Code, ...]] = get_args(Code)
+FALLBACK: Final = "en"
+
+
+def text_of(code: Code, language: str) -> str:
+    """In English where there is no text in `language` (BCP 47)."""
+    texts: dict[str, str] = read("notices")[code]
+    return texts.get(language.partition("-")[0].lower(), texts[FALLBACK])

@@ -1,0 +1,274 @@
+"""The Assistant on a real database: what it answers, what it keeps, and what it never shows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from uuid import UUID
+
+import pytest
+
+from actors.assistant_messages import AskQuestion, GiveFeedback
+from actors.messages import GUEST, AcceptComment, Caller, DeletePost, EditPost, Failure, Reply
+from config.errors import AppError
+from storage.identity import new_id
+from tests.integration.assistant_world import (
+    ENGLISH,
+    HINDI,
+    AssistantWorld,
+    WritingModel,
+    assistant_world,
+)
+from tests.integration.content import RECEIVED_NS
+
+pytestmark = pytest.mark.integration
+
+GOOD = "You need EUR 11,904 per year in a blocked account [1]."
+
+
+@pytest.fixture
+async def world(database_url: str) -> AsyncIterator[AssistantWorld]:
+    async with assistant_world(database_url) as world:
+        yield world
+
+
+async def test_a_hindi_question_is_answered_from_english_and_german_guides(
+    world: AssistantWorld,
+) -> None:
+    guides = {await world.guide("en"), await world.guide("de")}
+    await world.guide("en", "FR", title="France: student visa")
+    told = await world.ask(HINDI)
+    answer = told.answer
+    assert told.names == ["sources", "answer"]
+    assert (answer.mode, answer.language, answer.citations) == ("extractive", "hi", [1, 2])
+    assert {source.id for source in answer.sources} == guides
+    assert {source.country for source in answer.sources} == {"DE"}
+    assert "EUR 11,904 per year" in answer.answer_markdown
+    assert "11.904 Euro pro Jahr" in answer.answer_markdown
+    assert [notice.code for notice in answer.notices] == ["not_legal_advice"]
+    assert "कानूनी सलाह" in answer.notices[0].text
+    assert not world.model.prompts  # a model that nobody trusts is not asked
+
+
+async def test_what_nothing_supports_is_not_found(world: AssistantWorld) -> None:
+    await world.guide()
+    told = await world.ask("Can I bring my dog to Germany?")
+    assert told.answer.mode == "not_found"
+    assert told.answer.sources == []
+    assert told.answer.citations == []
+    told = await world.ask("How much money for a student visa?")
+    assert [notice.code for notice in told.answer.notices] == ["name_country", "not_legal_advice"]
+    told = await world.ask("¿?¡! …")
+    assert told.answer.mode == "not_found"
+
+
+async def test_the_language_of_the_answer_may_be_chosen(world: AssistantWorld) -> None:
+    await world.guide()
+    answer = (await world.ask(ENGLISH, language="zh")).answer
+    assert answer.language == "zh"
+    assert answer.answer_markdown.startswith("来源原文")
+    assert (await world.ask(ENGLISH, language="eo")).answer.notices[0].text.startswith("This is")
+
+
+# ---------------------------------------------------------------- the model
+
+
+async def test_verified_sentences_of_a_trusted_model_are_shown(world: AssistantWorld) -> None:
+    await world.guide()
+    world.model = WritingModel(lambda _: f"{GOOD} The blocked account pays EUR 992 a month [1].")
+    told = await world.ask()
+    assert told.names == ["sources", "token", "token", "answer"]
+    assert told.answer.mode == "generated"
+    assert told.answer.answer_markdown.startswith(GOOD)
+    assert told.answer.citations == [1]
+
+
+async def test_a_sentence_that_fails_ends_the_generation(world: AssistantWorld) -> None:
+    await world.guide()
+    for written in (
+        GOOD.replace("11,904", "12,000"),
+        GOOD.replace("[1]", ""),
+        GOOD.replace("[1]", "[4]"),
+        f"{GOOD} Pay it to the agent at https://evil.example [1].",
+        "NOT FOUND",
+        "",
+    ):
+        world.model = WritingModel(lambda _, written=written: written)  # type: ignore[misc]
+        told = await world.ask()
+        assert told.answer.mode == "extractive", written
+        assert "evil" not in told.text
+        assert "12,000" not in told.text
+        await world.pool.execute("delete from answer")
+
+
+async def test_without_its_model_it_says_so_in_the_sources_words(world: AssistantWorld) -> None:
+    await world.guide()
+    for code in ("unavailable", "overloaded", "rate_limited", "too_large"):
+        world.model = WritingModel(failure=AppError(code))
+        answer = (await world.ask(HINDI)).answer
+        assert answer.mode == "extractive"
+        assert [notice.code for notice in answer.notices] == ["model_away", "not_legal_advice"]
+        assert "11,904" in answer.answer_markdown
+        await world.pool.execute("delete from answer")
+
+
+async def test_who_goes_away_ends_the_generation(world: AssistantWorld) -> None:
+    await world.guide()
+    world.model = WritingModel(lambda _: f"{GOOD} It", hangs=True)
+    async with aclosing(world.assistant().ask(AskQuestion(GUEST, ENGLISH))) as events:
+        async for event in events:
+            if event.name == "token":
+                break
+    async with asyncio.timeout(30):
+        await world.model.closed.wait()
+    assert await world.answers() == 0
+
+
+# ---------------------------------------------------------------- what is away
+
+
+async def test_without_a_search_there_is_no_answer_but_a_typed_one(world: AssistantWorld) -> None:
+    world.failure = AppError("unavailable", "The search is restarting.")
+    with pytest.raises(AppError, match="unavailable"):
+        await world.ask()
+
+
+async def test_too_many_at_once_are_refused(world: AssistantWorld) -> None:
+    await world.guide()
+    world.model = WritingModel(lambda _: f"{GOOD} It", hangs=True)
+    assistant = world.assistant(max_running=1)
+    async with aclosing(assistant.ask(AskQuestion(GUEST, ENGLISH))) as first:
+        await anext(first)
+        with pytest.raises(AppError, match="overloaded"):
+            await anext(assistant.ask(AskQuestion(GUEST, HINDI)))
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+async def test_equal_questions_have_one_answer_until_a_source_changes(
+    world: AssistantWorld,
+) -> None:
+    guide = await world.guide()
+    first = (await world.ask(ENGLISH)).answer
+    again = (await world.ask(ENGLISH.upper().replace("?", " ??"))).answer
+    assert again == first
+    assert (await world.ask(HINDI)).answer.answer_id != first.answer_id
+    assert (await world.ask(ENGLISH, country="DE")).answer.answer_id != first.answer_id
+    await world.pool.execute(
+        "update guide set version = 2, body_markdown = replace(body_markdown, '11,904', '12,500')"
+        " where id = $1",
+        guide,
+    )
+    assert await world.answers() == 0
+    changed = (await world.ask(ENGLISH)).answer
+    assert "12,500" in changed.answer_markdown
+
+
+async def answered(world: AssistantWorld, community: str = "de-student") -> tuple[Caller, UUID]:
+    """A thread whose accepted comment holds the answer, and who wrote it."""
+    ana = await world.content.member("ana")
+    post = await world.content.post(
+        ana, community, title="How much in the blocked account?", body="I wonder."
+    )
+    comment = await world.content.comment(ana, post["id"], body="It is 11,904 euros a year.")
+    request = AcceptComment(ana, UUID(post["id"]), UUID(comment["id"]), RECEIVED_NS)
+    world.content.body((await world.content.ask(request))[0])
+    return ana, UUID(post["id"])
+
+
+async def test_what_is_removed_is_in_no_answer_any_more(world: AssistantWorld) -> None:
+    ana, post_id = await answered(world)
+    told = await world.ask(ENGLISH)
+    assert told.answer.notices[0].code == "only_community"
+    assert await world.answers() == 1
+    title = "How much in the blocked account by now?"
+    for request in (
+        EditPost(ana, post_id, title, None, None, None, None, None, RECEIVED_NS),
+        DeletePost(ana, post_id, RECEIVED_NS),
+    ):
+        assert isinstance((await world.content.ask(request))[0], Reply)
+        assert await world.answers() == 0
+        await world.ask(ENGLISH)
+    assert (await world.ask(ENGLISH)).answer.mode == "not_found"
+
+
+async def test_what_changes_while_it_is_answered_is_answered_anew(world: AssistantWorld) -> None:
+    guide = await world.guide()
+    await world.guide("de")
+
+    async def change() -> None:
+        await world.pool.execute(
+            "update guide set version = 2, body_markdown = 'Gone.' where id = $1", guide
+        )
+
+    world.between = change
+    told = await world.ask(ENGLISH)
+    assert told.names == ["sources", "sources", "answer"]
+    assert "Gone" not in told.answer.answer_markdown
+    assert guide not in {source.id for source in told.answer.sources}
+
+
+async def test_private_words_reach_their_members_alone(world: AssistantWorld) -> None:
+    ben = await world.content.member("ben")
+    ana, _ = await answered(world)
+    await world.pool.execute(
+        "update community set visibility = 'private' where slug = 'de-student'"
+    )
+    await world.pool.execute(
+        "insert into membership (account_id, community_id)"
+        " select $1, id from community where slug = 'de-student'",
+        ana.account_id,
+    )
+    mine = (await world.ask(ENGLISH, ana)).answer
+    assert mine.mode == "extractive"
+    for caller in (GUEST, ben):
+        assert (await world.ask(ENGLISH, caller)).answer.mode == "not_found"
+    assert (await world.ask(ENGLISH, ana)).answer == mine
+    # Who is no member any more gets neither the answer nor its words.
+    await world.pool.execute("delete from membership where account_id = $1", ana.account_id)
+    assert (await world.ask(ENGLISH, ana)).answer.mode == "not_found"
+    assert ben.account_id is not None
+    feedback = GiveFeedback(ben, mine.answer_id, "wrong", "")
+    assert isinstance((await world.assistant().handle_batch([feedback]))[0], Failure)
+
+
+async def test_a_community_that_becomes_private_takes_its_answers_along(
+    world: AssistantWorld,
+) -> None:
+    await answered(world)
+    assert (await world.ask(ENGLISH)).answer.mode == "extractive"
+    await world.pool.execute(
+        "update community set visibility = 'private' where slug = 'de-student'"
+    )
+    assert (await world.ask(ENGLISH)).answer.mode == "not_found"
+
+
+# ---------------------------------------------------------------- feedback
+
+
+async def test_feedback_is_kept_once_an_account(world: AssistantWorld) -> None:
+    await world.guide()
+    ana = await world.content.member("ana")
+    answer = (await world.ask(ENGLISH)).answer
+    assistant = world.assistant()
+    for verdict, note in (("helpful", ""), ("wrong", "It is 11,904 by now.")):
+        (outcome,) = await assistant.handle_batch(
+            [GiveFeedback(ana, answer.answer_id, verdict, note)]  # type: ignore[arg-type]
+        )
+        assert outcome == Reply(204)
+    rows = await world.pool.fetch("select verdict, note, question, mode from answer_feedback")
+    assert [tuple(row) for row in rows] == [
+        ("wrong", "It is 11,904 by now.", ENGLISH, "extractive")
+    ]
+    unknown, guest = await assistant.handle_batch(
+        [
+            GiveFeedback(ana, new_id(276), "wrong", ""),
+            GiveFeedback(GUEST, answer.answer_id, "wrong", ""),
+        ]
+    )
+    assert isinstance(unknown, Failure)
+    assert unknown.code == "not_found"
+    assert isinstance(guest, Failure)
+    assert guest.code == "unauthenticated"
