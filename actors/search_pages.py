@@ -16,21 +16,24 @@ from uuid import UUID
 import msgspec
 from prometheus_client import Counter, Histogram
 
-from actors.content import Author, alpha2
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
 from actors.messages import GUEST, Reply
 from actors.retrieval import Retriever
-from actors.search_messages import SearchContent, SearchKind, SuggestTitles
-from actors.staleness import is_stale
+from actors.search_messages import SearchContent, SuggestTitles
+from actors.search_views import (
+    SearchResults,
+    Suggestions,
+    facets_of,
+    item_of,
+    suggestion_of,
+)
 from ai.fusion import reciprocal_ranks
 from config.errors import AppError
 from config.reference import countries_by_alpha2
 from config.settings import Guides
 from storage.chunk_search import ChunkFilter
-from storage.identity import country_of
-from storage.postgres import Connection, Pool, acquire
+from storage.postgres import Pool, acquire
 from storage.search.engine import (
-    Facet,
     Hit,
     SearchEngine,
     SearchPage,
@@ -39,8 +42,6 @@ from storage.search.engine import (
 )
 from storage.search.found import Found, Scope, read_found, scope_of
 from storage.search.highlighting import Highlighter
-from storage.search.plain_text import plain_text
-from storage.stream_writer import rfc3339
 
 MAX_SHOWN: Final = 300
 _SPARE: Final = 20
@@ -58,74 +59,6 @@ _withheld = Counter(
     "serai_search_withheld", "Hits that Postgres said must not be shown, or not any more"
 )
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class FacetValue(msgspec.Struct, frozen=True):
-    value: str
-    count: int
-
-
-class SearchItem(msgspec.Struct, frozen=True):
-    """`title`: of a comment that of its thread. `title_html` and `snippet_html` are escaped text
-    with `<mark>` around what was asked for. `url`: a path of this site. A guide has no author,
-    community and thread, but the name of an authority, its page and the day that its facts are of;
-    `stale`: that day is too long ago."""
-
-    kind: SearchKind
-    id: UUID
-    post_id: UUID | None
-    title: str
-    title_html: str
-    snippet_html: str
-    url: str
-    community_id: UUID | None
-    community: str | None
-    country: str | None
-    visa_type: str | None
-    language: str
-    author: Author | None
-    score: int
-    comment_count: int
-    created_at: str
-    authority: str | None
-    source_url: str | None
-    as_of: date | None
-    stale: bool
-
-
-class SearchFacets(msgspec.Struct, frozen=True):
-    """Most frequent values first; countries are alpha-2."""
-
-    kind: Sequence[FacetValue] = ()
-    country: Sequence[FacetValue] = ()
-    visa_type: Sequence[FacetValue] = ()
-    language: Sequence[FacetValue] = ()
-
-
-class SearchResults(msgspec.Struct, frozen=True):
-    """`total` and `facets` count what the index holds of what the caller may find; they may be
-    estimates."""
-
-    items: list[SearchItem]
-    next_cursor: str | None
-    total: int
-    facets: SearchFacets
-    took_ms: float
-
-
-class Suggestion(msgspec.Struct, frozen=True):
-    kind: SearchKind
-    id: UUID
-    title: str
-    title_html: str
-    url: str
-    country: str | None
-    visa_type: str | None
-
-
-class Suggestions(msgspec.Struct, frozen=True):
-    items: list[Suggestion]
-    took_ms: float
 
 
 class _Shown(msgspec.Struct, frozen=True, array_like=True):
@@ -179,28 +112,27 @@ class Searcher:
         shown = _Shown(True, b"")
         if request.cursor is not None:
             shown = decode_cursor(CursorKind.SEARCH, key, request.cursor, _Shown)
-        async with acquire(self._pool) as connection:
-            scope = await self._scope(connection, request.caller.account_id)
-            query = SearchQuery(
-                request.q,
-                limit=0,
-                readable=scope.readable,
-                kinds=request.kinds,
-                country=country,
-                visa_type=request.visa_type,
-                language=request.language,
-                since=_midnight(request.since),
-                until=_midnight(request.until, days=1),
-                sort=request.sort,
-                every_word=shown.every_word and not request.meaning,
-                facets=True,
-            )
-            chosen = await self._choose(connection, scope, query, request, shown)
-            if request.cursor is None and not chosen.found and not chosen.more:
-                # Nothing has all of the words: what has some of them is better than nothing.
-                shown = _Shown(False, b"")
-                query = msgspec.structs.replace(query, every_word=False)
-                chosen = await self._choose(connection, scope, query, request, shown)
+        scope = await self._scope(request.caller.account_id)
+        query = SearchQuery(
+            request.q,
+            limit=0,
+            readable=scope.readable,
+            kinds=request.kinds,
+            country=country,
+            visa_type=request.visa_type,
+            language=request.language,
+            since=_midnight(request.since),
+            until=_midnight(request.until, days=1),
+            sort=request.sort,
+            every_word=shown.every_word and not request.meaning,
+            facets=True,
+        )
+        chosen = await self._choose(scope, query, request, shown)
+        if request.cursor is None and not chosen.found and not chosen.more:
+            # Nothing has all of the words: what has some of them is better than nothing.
+            shown = _Shown(False, b"")
+            query = msgspec.structs.replace(query, every_word=False)
+            chosen = await self._choose(scope, query, request, shown)
         cursor = None
         shown = shown.and_these([found.id for found in chosen.found])
         if chosen.more and len(shown) < MAX_SHOWN:
@@ -211,10 +143,10 @@ class Searcher:
         return Reply(
             body=_encode(
                 SearchResults(
-                    [self._item(found, marker) for found in chosen.found],
+                    [item_of(found, marker, self._rule) for found in chosen.found],
                     cursor,
                     chosen.page.total,
-                    _facets(chosen.page),
+                    facets_of(chosen.page),
                     round(seconds * 1000, 1),
                 )
             )
@@ -224,47 +156,46 @@ class Searcher:
         """Raises as `search`."""
         begun = time.perf_counter()
         country = _country(request.country)
-        async with acquire(self._pool) as connection:
-            scope = await self._scope(connection, request.caller.account_id)
-            query = SearchQuery(
-                request.q,
-                limit=0,
-                readable=scope.readable,
-                kinds=("post", "guide"),
-                country=country,
-                visa_type=request.visa_type,
-                titles_only=True,
-            )
-            chosen = await self._choose(connection, scope, query, request, _Shown(True, b""))
+        scope = await self._scope(request.caller.account_id)
+        query = SearchQuery(
+            request.q,
+            limit=0,
+            readable=scope.readable,
+            kinds=("post", "guide"),
+            country=country,
+            visa_type=request.visa_type,
+            titles_only=True,
+        )
+        chosen = await self._choose(scope, query, request, _Shown(True, b""))
         marker = Highlighter(request.q)
         seconds = time.perf_counter() - begun
         _seconds.labels("suggest").observe(seconds)
-        items = [_suggestion(found, marker) for found in chosen.found]
+        items = [suggestion_of(found, marker) for found in chosen.found]
         return Reply(body=_encode(Suggestions(items, round(seconds * 1000, 1))))
 
-    async def _scope(self, connection: Connection, account_id: UUID | None) -> Scope:
-        scope = await scope_of(connection, self._engine.name, account_id)
+    async def _scope(self, account_id: UUID | None) -> Scope:
+        async with acquire(self._pool) as connection:
+            scope = await scope_of(connection, self._engine.name, account_id)
         if scope.generation is None:
             raise being_made()
         return scope
 
     async def _choose(
         self,
-        connection: Connection,
         scope: Scope,
         query: SearchQuery,
         request: SearchContent | SuggestTitles,
         shown: _Shown,
     ) -> _Chosen:
         """The best that were not shown yet. Where many of them must not be shown, others are looked
-        for, some times."""
+        for, some times. No connection waits for the engine."""
         limit = min(request.limit, MAX_SHOWN - len(shown))
         wanted = len(shown) + limit + _SPARE
         found: list[Found] = []
         for _ in range(_ROUNDS):
             page = await self._page(request, scope, msgspec.structs.replace(query, limit=wanted))
             rest = shown.rest_of(page.hits)
-            there = await read_found(connection, rest, request.caller.account_id) if rest else {}
+            there = await self._standing(rest, request.caller.account_id)
             _withheld.inc(len(rest) - len(there))
             found = [there[hit.id] for hit in rest if hit.id in there]
             exhausted = len(page.hits) < wanted
@@ -272,6 +203,12 @@ class Searcher:
                 break
             wanted *= 2
         return _Chosen(found[:limit], len(found) > limit, page)
+
+    async def _standing(self, hits: Sequence[Hit], account_id: UUID | None) -> dict[UUID, Found]:
+        if not hits:
+            return {}
+        async with acquire(self._pool) as connection:
+            return await read_found(connection, hits, account_id)
 
     async def _page(
         self, request: SearchContent | SuggestTitles, scope: Scope, query: SearchQuery
@@ -306,36 +243,6 @@ class Searcher:
             _failures.inc()
             raise
 
-    def _item(self, found: Found, marker: Highlighter) -> SearchItem:
-        author, stale = None, False
-        if found.author_id is not None:
-            author = Author(found.author_id, found.handle, found.display_name)
-        if found.as_of is not None and found.last_checked is not None:
-            today = datetime.now(UTC).date()
-            stale = is_stale(found.as_of, found.last_checked, today, self._rule)
-        return SearchItem(
-            kind=found.kind,
-            id=found.id,
-            post_id=found.post_id,
-            title=found.title,
-            title_html=marker.whole(found.title),
-            snippet_html=marker.snippet(plain_text(found.body_html)),
-            url=_url(found),
-            community_id=found.community_id,
-            community=found.community_slug,
-            country=alpha2(country_of(found.id)),
-            visa_type=found.visa_type,
-            language=found.language,
-            author=author,
-            score=found.score,
-            comment_count=found.comment_count,
-            created_at=rfc3339(found.created_at),
-            authority=found.authority,
-            source_url=found.source_url,
-            as_of=found.as_of,
-            stale=stale,
-        )
-
 
 def being_made() -> AppError:
     return AppError("unavailable", "The search index is being made.", retry_after_seconds=1.0)
@@ -364,37 +271,3 @@ def _midnight(day: date | None, *, days: int = 0) -> int | None:
     if day is None:
         return None
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) + days * 86_400
-
-
-def _suggestion(found: Found, marker: Highlighter) -> Suggestion:
-    return Suggestion(
-        found.kind,
-        found.id,
-        found.title,
-        marker.whole(found.title),
-        _url(found),
-        alpha2(country_of(found.id)),
-        found.visa_type,
-    )
-
-
-def _url(found: Found) -> str:
-    if found.kind == "guide":
-        return f"/guides/{found.id}"
-    path = f"/posts/{found.post_id}"
-    return path if found.kind == "post" else f"{path}/comments/{found.id}"
-
-
-def _facets(page: SearchPage) -> SearchFacets:
-    return SearchFacets(**{name: _values(name, counts) for name, counts in page.facets.items()})
-
-
-def _values(name: Facet, counts: dict[str, int]) -> list[FacetValue]:
-    values = [FacetValue(_shown_value(name, value), count) for value, count in counts.items()]
-    return sorted(
-        (each for each in values if each.value), key=lambda each: (-each.count, each.value)
-    )
-
-
-def _shown_value(name: Facet, value: str) -> str:
-    return (alpha2(int(value)) or "") if name == "country" else value

@@ -255,6 +255,7 @@ async def _doctor(settings: Settings, data_dir: Path) -> int:
         data_dir=data_dir,
         postgres_url=settings.postgres.url or None,
         redis_url=settings.redis.url or None,
+        search=settings.search,
         model=settings.llm.model_file,
     )
     for finding in findings:

@@ -20,6 +20,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from config.errors import AppError
+from config.settings import Search
 from serve_app.data_lock import lock_holder
 from storage.embedded.endpoint import socket_parent
 from storage.embedded.placement import package_directory, unprivileged_account
@@ -60,6 +61,7 @@ async def diagnose(
     postgres_url: str | None = None,
     redis_url: str | None = None,
     model: Path | None = None,
+    search: Search | None = None,
 ) -> list[Finding]:
     """Runs all checks. A URL of None means the embedded server, whose needs are checked instead.
     `model`: the file that llama.cpp shall read, where one is named."""
@@ -71,6 +73,7 @@ async def diagnose(
         *([] if model is None else [check_model(model)]),
         *([] if postgres_url is None else await check_postgres(postgres_url)),
         *([] if redis_url is None else await check_redis(redis_url)),
+        *([await check_search(search)] if search and search.meilisearch_url else []),
     ]
 
 
@@ -289,6 +292,26 @@ async def check_postgres(url: str) -> list[Finding]:
         remedy = "name the primary in SERAI_POSTGRES__URL"
         findings.append(Finding("error", f"{where} is a read-only standby", remedy))
     return findings or [Finding("ok", f"{where}: version {facts.text}")]
+
+
+async def check_search(settings: Search) -> Finding:
+    """Of Meilisearch. Without it Serai starts, and searches say that they can't be answered."""
+    from storage.search.meilisearch_engine import MeilisearchEngine
+
+    where = f"Meilisearch at {_location(settings.meilisearch_url)}"
+    engine = MeilisearchEngine(
+        settings.meilisearch_url, settings.meilisearch_key, by_country=settings.index_by_country
+    )
+    try:
+        await engine.has(0)
+    except AppError:
+        return Finding(
+            "warning",
+            f"{where} does not answer, or refuses the key",
+            "start it, correct SERAI_SEARCH__MEILISEARCH_URL and …_KEY, or leave the URL empty for"
+            " the embedded engine",
+        )
+    return Finding("ok", where)
 
 
 async def check_redis(url: str) -> list[Finding]:

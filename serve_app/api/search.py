@@ -16,7 +16,7 @@ from actors.search_messages import (
     SearchSort,
     SuggestTitles,
 )
-from actors.search_pages import SearchResults, Suggestions
+from actors.search_views import SearchResults, Suggestions
 from actors.similar_posts import SimilarPosts
 from serve_app.api.call import Call
 from serve_app.api.fields import (

@@ -41,6 +41,7 @@ _REQUEST_SECONDS: Final = 10
 _TASK_MS: Final = 60_000
 _POLL_MS: Final = 20
 _LISTED: Final = 1_000
+_DOCUMENTS: Final = 1_000
 _NOT_FOUND: Final = "index_not_found"
 
 
@@ -107,7 +108,8 @@ class MeilisearchEngine:
             if gone:
                 tasks.append(index.delete_documents(filter=" OR ".join(gone)))
             if part.documents:
-                tasks.append(index.add_documents([encoded(each) for each in part.documents]))
+                documents = [encoded(each) for each in part.documents]
+                tasks += index.add_documents_in_batches(documents, _DOCUMENTS)
         _wait(client, tasks)
 
     def _by_index(self, generation: int, changes: Changes) -> dict[str, Changes]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from config.settings import Search
 from serve_app import doctor
 from storage.probes import PostgresFacts, RedisFacts, probe_postgres, probe_redis
+from tests.meilisearch_server import Exchange, no_index, scripted_server
 
 pytestmark = pytest.mark.integration
 
@@ -58,3 +60,13 @@ async def test_a_password_the_server_refuses_is_an_error_not_a_crash(redis_url: 
     refused = redis_url.replace("unix://", "unix://me:secret@")
     (finding,) = await doctor.check_redis(refused)
     assert finding.level == "error" and "secret" not in finding.what
+
+
+async def test_a_search_server_is_asked_with_its_key_and_missing_it_stops_nothing() -> None:
+    unknown = Exchange("GET", "/indexes/serai-0", None, 404, no_index("serai-0"))
+    with scripted_server(unknown) as (url, server):
+        found = await doctor.check_search(Search(meilisearch_url=url, meilisearch_key="a key"))
+        assert found.level == "ok"
+        assert server.keys == {"Bearer a key"}
+    away = await doctor.check_search(Search(meilisearch_url="http://u:secret@127.0.0.1:9"))
+    assert away.level == "warning" and "secret" not in away.what

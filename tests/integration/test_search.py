@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from actors import indexing
 from actors.messages import (
     GUEST,
     Caller,
@@ -26,6 +27,7 @@ from storage import group_changes, guides
 from storage.group_changes import GroupChanges
 from storage.guides import GuideToImport, guide_id, write_guides
 from storage.postgres import in_transaction
+from storage.search.index_jobs import IndexJob, enqueue_index
 from tests.integration.content import RECEIVED_NS
 from tests.integration.search_world import SearchWorld, search_world
 
@@ -173,6 +175,28 @@ async def test_a_private_group_is_found_by_its_members_alone(world: SearchWorld)
     await make("public")
     await world.run_jobs()
     assert set(await world.found("apostille", ben)) == both
+
+
+async def test_a_large_group_is_indexed_anew_in_steps(
+    world: SearchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "POSTS_AT_ONCE", 1)
+    monkeypatch.setattr(indexing, "AT_ONCE", 1)
+    content = world.content
+    ana = await content.member("ana")
+    group = await _group(world, ana)
+    for _ in range(2):
+        post = await content.post(ana, str(group), title="An apostille")
+        for _ in range(2):
+            await content.comment(ana, post["id"], body="apostille too")
+    await content.pool.execute("update community set visibility = 'private' where id = $1", group)
+    await content.pool.execute("delete from pgqueuer")
+    job = IndexJob(communities=[group])
+    await in_transaction(content.pool, lambda connection: enqueue_index(connection, job))
+    assert await world.run_jobs() == 3, "one for each post, and one that finds no more"
+    assert await world.documents() == 6
+    assert (await world.page("apostille"))["total"] == 0
+    assert (await world.page("apostille", ana))["total"] == 6
 
 
 async def test_what_a_muted_member_wrote_is_left_out(world: SearchWorld) -> None:
