@@ -9,6 +9,7 @@ export type Sections = {
   settings: typeof import("./messages/settings/en.json");
   visa: typeof import("./messages/visa/en.json");
   groups: typeof import("./messages/groups/en.json");
+  ask: typeof import("./messages/ask/en.json");
   account: typeof import("./messages/account/en.json");
   landing: typeof import("./messages/landing/en.json");
 };

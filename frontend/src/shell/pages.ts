@@ -21,6 +21,7 @@ export const PAGES: Record<PageName, Page> = {
   thread: page(() => import("@/screens/Thread"), "thread", "feed"),
   comment: page(() => import("@/screens/Thread"), "thread", "feed"),
   search: page(() => import("@/screens/Search"), "search", "feed"),
+  ask: page(() => import("@/screens/Ask"), "ask"),
   guide: page(() => import("@/screens/Guide"), "search"),
   notifications: page(() => import("@/screens/Notifications"), "notifications"),
   settings: page(() => import("@/screens/Settings"), "settings"),
