@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import nh3
 
-from actors.bare_links import split
+from actors.bare_links import may_hold_address, split
 from actors.markdown_events import Event, parse, shown, unpacked
 from actors.media.links import SHOWN_SIZE, is_own, own_path
 
@@ -160,7 +160,7 @@ class _Writer:
             self.out.append(escape(text, quote=False))
             return
         self._settle_direction(text)
-        if self._links:
+        if self._links or not may_hold_address(text):
             self.out.append(escape(text, quote=False))
             return
         for piece, href in split(text):

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pyromark
 
-from actors.bare_links import map_addresses
+from actors.bare_links import map_addresses, may_hold_address
 
 # The parser fills short rows with empty cells, so that 1,400 characters can become 65,536 cells, as
 # often as they are repeated: a document with more has its tables shown as they were written.
@@ -51,7 +51,7 @@ def parse(markdown: str) -> list[Event]:
         source = _TAG.sub(_LESS_THAN, source)
     if "@" in source:
         source = _MENTION.sub(lambda match: match.group().translate(_HIDDEN), source)
-    if "://" in source or "www." in source.lower():
+    if may_hold_address(source):
         source = map_addresses(source, lambda address: address.translate(_HIDDEN))
     options = _WITH_TABLES if "|" in source and _cells(source) <= MAX_TABLE_CELLS else _TEXT
     # With an end of line the last line of code is as the others.

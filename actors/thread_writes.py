@@ -87,11 +87,7 @@ class ThreadWriter:
         return await without_doubles(requests, self._create_posts)
 
     async def _create_comments(self, requests: Sequence[CreateComment]) -> list[Outcome]:
-        slices = Slices()
-        drafts: dict[int, _Comment] = {}
-        for place, request in enumerate(requests):
-            drafts[place] = await _comment_draft(request)
-            await slices.give_way()
+        drafts = dict(enumerate(await _comment_drafts(requests)))
         items = [draft.item for draft in drafts.values()]
         claims = [
             _claim(item.author_id, item.id, item.post_id, item.body_markdown) for item in items
@@ -176,10 +172,23 @@ class ThreadWriter:
         }
 
 
-async def _comment_draft(request: CreateComment) -> _Comment:
+async def _comment_drafts(requests: Sequence[CreateComment]) -> list[_Comment]:
+    """First all texts are rendered, then all are judged: in turn, the parser and the model push
+    each other out of the processor's caches, and a comment takes longer."""
+    slices = Slices()
+    rendered: list[str] = []
+    for request in requests:
+        rendered.append(await render_text(request.body_markdown))
+        await slices.give_way()
+    drafts: list[_Comment] = []
+    for request, html in zip(requests, rendered, strict=True):
+        drafts.append(_comment_draft(request, html, language_of(request.body_markdown)))
+        await slices.give_way()
+    return drafts
+
+
+def _comment_draft(request: CreateComment, html: str, language: str) -> _Comment:
     markdown = request.body_markdown
-    html = await render_text(markdown)
-    language = language_of(markdown)
     id = new_id(country_of(request.post_id))
     head, tail = content.comment_parts(
         id, request.post_id, request.caller, markdown, html, language
@@ -219,14 +228,16 @@ def _claim(author_id: UUID, content_id: UUID, post_id: UUID, markdown: str) -> C
 def _activity(
     items: Sequence[NewComment], rows: Sequence[WrittenComment | Failure], at_ns: int
 ) -> list[Ephemeral]:
-    """One event a thread."""
-    events: dict[UUID, Ephemeral] = {}
+    """One event a thread, about its newest comment."""
+    newest: dict[UUID, tuple[UUID, int]] = {}
     for item, row in zip(items, rows, strict=True):
         if not isinstance(row, Failure) and row.community_id and row.status == "created":
-            events[item.post_id] = content.thread_activity(
-                row.community_id, item.post_id, row.comment_count, content.rfc3339_ns(at_ns), at_ns
-            )
-    return list(events.values())
+            newest[item.post_id] = row.community_id, row.comment_count
+    at = content.rfc3339_ns(at_ns)
+    return [
+        content.thread_activity(community_id, post_id, count, at, at_ns)
+        for post_id, (community_id, count) in newest.items()
+    ]
 
 
 def _refused_comment(status: str) -> Failure:
