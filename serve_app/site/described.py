@@ -128,7 +128,7 @@ def _question(post: Post, accepted: Comment, origin: str) -> dict[str, Any]:
         "upvoteCount": accepted.up,
         "dateCreated": accepted.created_at,
         "url": f"{origin}/posts/{post.id}/comments/{accepted.id}",
-        "author": _author(accepted, origin),
+        "author": _author(accepted),
     }
     question = {
         "@type": "Question",
@@ -137,7 +137,7 @@ def _question(post: Post, accepted: Comment, origin: str) -> dict[str, Any]:
         "answerCount": post.comment_count,
         "upvoteCount": post.up,
         "dateCreated": post.created_at,
-        "author": _author(post, origin),
+        "author": _author(post),
         "acceptedAnswer": answer,
     }
     return {"@type": "QAPage", "inLanguage": post.language, "mainEntity": question}
@@ -153,7 +153,7 @@ def _discussion(post: Post, origin: str) -> dict[str, Any]:
         "inLanguage": post.language,
         "datePublished": post.created_at,
         "dateModified": post.edited_at or post.created_at,
-        "author": _author(post, origin),
+        "author": _author(post),
         "commentCount": post.comment_count,
         "interactionStatistic": [
             {
@@ -167,12 +167,11 @@ def _discussion(post: Post, origin: str) -> dict[str, Any]:
     }
 
 
-def _author(content: Post | Comment, origin: str) -> dict[str, str]:
+def _author(content: Post | Comment) -> dict[str, str]:
     author = content.author
     if author is None:
         return {"@type": "Person", "name": SITE_NAME}
-    url = f"{origin}/members/{author.handle}"
-    return {"@type": "Person", "name": author.display_name or author.handle, "url": url}
+    return {"@type": "Person", "name": author.display_name or author.handle}
 
 
 def _site(origin: str) -> dict[str, str]:

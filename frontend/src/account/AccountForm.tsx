@@ -1,4 +1,6 @@
-import type { FormHTMLAttributes, ReactNode, Ref } from "react";
+import { type FormHTMLAttributes, type ReactNode, type Ref, useEffect } from "react";
+import { navigate } from "@/routing/router";
+import { useSession } from "@/session/session";
 import { PageHeading } from "@/shell/PageHeading";
 
 /** Where the reader was before they were asked who they are; only a place on this site. */
@@ -21,6 +23,11 @@ export function AccountForm({
   footer: ReactNode;
   children: ReactNode;
 }) {
+  const session = useSession();
+  // Who is signed in already, here or in another tab, has no use for it.
+  useEffect(() => {
+    if (session.status === "member") navigate(nextPage(), { replace: true });
+  }, [session.status]);
   return (
     <div className="mx-auto grid max-w-md gap-6 pt-4 sm:pt-10">
       <PageHeading title={title} className="text-center text-3xl font-bold" />

@@ -153,7 +153,7 @@ async function start(): Promise<void> {
 
 function own(event: LiveEvent): void {
   // Perhaps another session of this account: the answer to a refresh says whether it was this one.
-  if (event.type === "session.ended") void refreshSession();
+  if (event.type === "session.ended" && accessToken() !== null) void refreshSession();
   for (const tell of ownFollowers) tell(event);
 }
 

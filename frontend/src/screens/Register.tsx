@@ -1,8 +1,8 @@
-import { AccountForm, nextPage } from "@/account/AccountForm";
+import { AccountForm } from "@/account/AccountForm";
 import { PasswordInput } from "@/account/PasswordInput";
 import { useI18n } from "@/i18n/i18n";
 import { Link } from "@/routing/Link";
-import { navigate, to } from "@/routing/router";
+import { to } from "@/routing/router";
 import { register } from "@/session/session";
 import { Button } from "@/ui/Button";
 import { Input } from "@/ui/Field";
@@ -14,7 +14,6 @@ export default function Register() {
   const { t, language } = useI18n();
   const form = useForm(async ({ handle = "", email = "", password = "" }) => {
     await register({ handle: handle.toLowerCase(), email, password, languages: [language] });
-    navigate(nextPage(), { replace: true });
   });
   const taken = form.problem?.code === "conflict";
   const errorOf = (path: string) => {

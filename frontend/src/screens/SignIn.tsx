@@ -1,10 +1,10 @@
 import { useState } from "react";
-import { AccountForm, nextPage } from "@/account/AccountForm";
+import { AccountForm } from "@/account/AccountForm";
 import { PasswordInput } from "@/account/PasswordInput";
 import { Problem } from "@/api/problem";
 import { useI18n } from "@/i18n/i18n";
 import { Link } from "@/routing/Link";
-import { navigate, to } from "@/routing/router";
+import { to } from "@/routing/router";
 import { signIn } from "@/session/session";
 import { Button } from "@/ui/Button";
 import { Input } from "@/ui/Field";
@@ -21,7 +21,6 @@ export default function SignIn() {
       setWrong(error instanceof Problem && error.code === "invalid_credentials");
       throw error;
     }
-    navigate(nextPage(), { replace: true });
   });
   return (
     <AccountForm

@@ -68,6 +68,8 @@ export async function register(fields: {
 }
 
 export async function signOut(): Promise<void> {
+  // Before the server tells the other tabs that their session has ended, which they would look into.
+  tabs?.postMessage(null);
   try {
     await request("logout", {});
   } catch {

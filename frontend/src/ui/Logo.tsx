@@ -10,7 +10,7 @@ export function Logo() {
           fill="var(--lamp)"
         />
       </svg>
-      <span className="font-display text-[1.4rem] leading-none font-bold tracking-tight">
+      <span className="translate-y-[0.12em] font-display text-[1.4rem] leading-none font-bold tracking-tight">
         Serai
       </span>
     </span>

@@ -1,3 +1,4 @@
+import { useLayoutEffect, useRef } from "react";
 import { Link } from "@/routing/Link";
 
 /** Views of one page, each with an address of its own: links, of which one is current. */
@@ -10,11 +11,23 @@ export function LinkTabs({
   tabs: { id: string; label: string; href: string }[];
   current: string;
 }) {
+  const bar = useRef<HTMLElement>(null);
+  // On a phone there are more of them than fit: the current one is in sight.
+  useLayoutEffect(() => {
+    const tab = bar.current?.querySelector<HTMLElement>(`[data-tab="${current}"]`);
+    if (bar.current && tab)
+      bar.current.scrollLeft = tab.offsetLeft - (bar.current.clientWidth - tab.offsetWidth) / 2;
+  }, [current]);
   return (
-    <nav aria-label={label} className="-mx-1 flex gap-1 overflow-x-auto px-1 py-1">
+    <nav
+      ref={bar}
+      aria-label={label}
+      className="relative -mx-4 flex gap-1 overflow-x-auto px-4 py-1 sm:mx-0 sm:px-0"
+    >
       {tabs.map((tab) => (
         <Link
           key={tab.id}
+          data-tab={tab.id}
           href={tab.href}
           aria-current={tab.id === current ? "page" : undefined}
           className="inline-flex min-h-10 items-center rounded-full px-4 font-semibold whitespace-nowrap text-ink-soft hover:bg-sunken hover:text-ink aria-[current]:bg-tile-wash aria-[current]:text-tile"
