@@ -22,6 +22,9 @@ _VARIED: Final = 0.3
 # Where fewer posts are known a community has no habit; a language below this share is a rare one.
 MIN_KNOWN_POSTS: Final = 20
 _USUAL_SHARE: Final = 0.05
+# Members may write as they please: it says where a reader of the language is needed, and must not
+# come before scams.
+_MOST_FOR_LANGUAGE: Final = 0.4
 # By trial with multilingual-e5 on the 26 threads of a community of the starter content: its own lie
 # up to 2.5 standard deviations from the mean, six about other things 2.3 to 5.
 _USUAL_DEVIATIONS: Final = 1.5
@@ -69,7 +72,7 @@ def score_language(same: int, known: int) -> Score:
     share = same / known if known >= MIN_KNOWN_POSTS else 1.0
     if share >= _USUAL_SHARE:
         return Score(0.0, ())
-    return Score(round(1.0 - share / _USUAL_SHARE, 3), ("rare_language",))
+    return Score(round(_MOST_FOR_LANGUAGE * (1.0 - share / _USUAL_SHARE), 3), ("rare_language",))
 
 
 def score_off_topic(own: float, mean: float, deviation: float, known: int) -> Score:

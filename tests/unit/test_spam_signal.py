@@ -36,8 +36,8 @@ def test_scripts_without_capitals_never_shout() -> None:
 
 def test_a_language_is_foreign_where_hardly_anybody_writes_it() -> None:
     assert score_language(0, 19) == (0.0, ())
-    assert score_language(0, 100) == (1.0, ("rare_language",))
-    assert score_language(2, 100).value == 0.6
+    assert score_language(0, 100) == (0.4, ("rare_language",))
+    assert score_language(2, 100).value == 0.24
     assert score_language(5, 100).value == 0.0
 
 
