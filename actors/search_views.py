@@ -1,4 +1,4 @@
-"""What was found, as the public contract shows it.."""
+"""What was found, as the public contract shows it."""
 
 from __future__ import annotations
 

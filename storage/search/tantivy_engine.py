@@ -8,6 +8,7 @@ rebuild, which begins by itself after a day where there are such words.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import threading
@@ -34,6 +35,8 @@ from storage.search.engine import (
     UnknownGeneration,
 )
 from storage.search.words import Word, folded_words, typos_of, words
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -147,16 +150,27 @@ class TantivyEngine:
         return self._directory / str(generation)
 
     def _is_complete(self, generation: int) -> bool:
-        return (self._path(generation) / _COMPLETE).exists()
+        path = self._path(generation)
+        return all((path / name).exists() for name in (_COMPLETE, "meta.json"))
 
     def _open(self, generation: int) -> _Opened:
         opened = self._opened.get(generation)
         if opened is None:
             if not self._is_complete(generation):
                 raise UnknownGeneration(generation)
-            index = Index(self._schema, str(self._path(generation)), reuse=True)
-            opened = self._opened[generation] = _opened(index)
+            opened = self._opened[generation] = self._reopened(generation)
         return opened
+
+    def _reopened(self, generation: int) -> _Opened:
+        path = self._path(generation)
+        try:
+            return _opened(Index(self._schema, str(path), reuse=True))
+        except ValueError as error:
+            if "corrupt" not in str(error).lower():
+                raise
+            _log.error("the search index %s is damaged and will be made anew: %s", path, error)
+            (path / _COMPLETE).unlink(missing_ok=True)
+            raise UnknownGeneration(generation) from error
 
     def _create(self, generation: int) -> None:
         self._drop(generation)
@@ -307,6 +321,7 @@ def _give_way() -> None:
 
 def _opened(index: Index) -> _Opened:
     index.config_reader("manual")
+    index.searcher()  # reads what all parts begin with
     return _Opened(index, index.writer(_HEAP_BYTES, 1))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -87,6 +87,26 @@ async def test_a_lost_directory_is_filled_anew_by_itself(
         await next_one.run_jobs()
         assert await next_one.found("apostille") == [post["id"]]
         assert await numbers(world.content) == [(2, True, True)]
+
+
+@pytest.mark.parametrize("damaged", ["meta.json", "*.term", "gone"])
+async def test_a_damaged_index_is_made_anew(
+    world: SearchWorld, tmp_path: Path, damaged: str
+) -> None:
+    post = await world.content.post(await world.content.member("ana"), title="An apostille")
+    await world.run_jobs()
+    await world.engine.close()
+    (directory,) = tmp_path.iterdir()
+    if damaged == "gone":
+        (directory / "meta.json").unlink()
+    else:
+        for path in directory.glob(damaged):
+            path.write_bytes(b"")
+    async with search_on(world.content, tmp_path) as next_one:
+        with suppress(AppError):
+            await next_one.found("apostille")
+        await next_one.run_jobs()
+        assert await next_one.found("apostille") == [post["id"]]
 
 
 async def test_an_index_of_another_database_or_version_is_not_used(
