@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ from actors.search import Search
 from actors.search_indexer import SearchIndexer
 from actors.search_messages import IndexContent
 from config.errors import AppError
+from config.settings import Settings
+from serve_app import search_command
 from storage.postgres import in_transaction
 from storage.search import generations
 from storage.search.engine import Changes
@@ -246,3 +250,28 @@ async def test_a_directory_is_locked_by_its_owner(tmp_path: Path) -> None:
         await second.apply(1, Changes())
     finally:
         await second.close()
+
+
+async def test_operators_see_what_is_searched_and_begin_another(
+    world: SearchWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = world.content.pool
+
+    async def command(action: str) -> str:
+        await search_command.run(Namespace(action=action), pool, Settings())
+        return capsys.readouterr().out
+
+    assert await command("status") == (
+        "tantivy index 1  (searched)\n0 changes wait, the oldest for 0 s\n"
+    )
+    await world.content.post(await world.content.member("ana"), title="An apostille")
+    await pool.execute("update pgqueuer set created = now() - interval '90 seconds'")
+    waited = re.search(r"1 changes wait, the oldest for (\d+) s", await command("status"))
+    assert waited and int(waited[1]) >= 90
+    assert "the former one is searched until then" in await command("rebuild")
+    assert "already" in await command("rebuild")
+    assert "index 2  (beside it, being filled: 0 documents so far)" in await command("status")
+    await pool.execute("update pgqueuer set status = 'failed' where entrypoint = 'index'")
+    assert "1 jobs are held" in await command("status")
+    await pool.execute("delete from search_index")
+    assert (await command("status")).startswith("no index\n")
