@@ -16,7 +16,7 @@ import msgspec
 
 from actors.plain_blocks import plain_blocks
 from ai.chunking import Block, chunks
-from ai.embedder import Embedder, embedder_named
+from ai.embedder import Embedder, configured_name, embedder_named
 from config.embedding import Embedding
 from config.errors import AppError
 from storage import chunk_generations
@@ -50,6 +50,12 @@ class Embedders:
     def of(self, generation: Generation) -> Embedder:
         key = generation.model, generation.dimension
         if key not in self._known:
+            configured = configured_name(self._settings)
+            if generation.state == "serving" and generation.model != configured:
+                _log.warning(
+                    "vectors are of %s, the settings name %s: `embeddings rebuild` goes over to it",
+                    generation.model, configured,
+                )  # fmt: skip
             self._known[key] = embedder_named(
                 self._settings, *key, in_background=self._in_background
             )
@@ -146,6 +152,8 @@ class EmbeddingJobs:
         """False: at least one of them has changed meanwhile."""
         settled = True
         for source in sources:
+            if await self._is_there(generation, source):
+                continue  # another job has brought it while this one was at those before
             try:
                 pieces = await self._embedded(generation, source)
             except AppError as error:
@@ -162,6 +170,10 @@ class EmbeddingJobs:
 
             settled &= await in_transaction(self._pool, work)
         return settled
+
+    async def _is_there(self, generation: Generation, source: Source) -> bool:
+        async with acquire(self._pool) as connection:
+            return bool(await stored.up_to_date(connection, generation, [source]))
 
     async def _embedded(self, generation: Generation, source: Source) -> list[Piece]:
         texts = chunks_of(source)

@@ -77,8 +77,9 @@ ENTRYPOINTS: Final[tuple[Entrypoint, ...]] = (
     Entrypoint("forget_records", lambda tools: Maintenance(tools).forget_records),
     Entrypoint("trim_jobs", lambda tools: Maintenance(tools).trim_jobs),
     Entrypoint("check_links", lambda tools: LinkChecker(tools).run, at_once=1),
-    Entrypoint("embed", lambda tools: _embedding(tools).embed, worker="ai"),
-    Entrypoint("fill_embeddings", lambda tools: _embedding(tools).fill, worker="ai"),
+    # They wait for one model: without a bound they would have all hands of a worker.
+    Entrypoint("embed", lambda tools: _embedding(tools).embed, worker="ai", at_once=8),
+    Entrypoint("fill_embeddings", lambda tools: _embedding(tools).fill, worker="ai", at_once=1),
     Entrypoint("summarise", lambda tools: _summariser(tools).run, worker="ai", at_once=2),
     Entrypoint("translate", lambda tools: _translator(tools).run, worker="ai", at_once=4),
 )

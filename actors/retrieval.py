@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from uuid import UUID
@@ -151,38 +151,40 @@ class Retriever:
         )
         try:
             generation = await self._serving()
-            vector = await _or_none(
+            embedded = await _or_none(
                 "vector", _timed("embed", self._embedders.of(generation).query(question))
             )
-            near: list[FoundChunk] = []
-            if vector is not None:
-                near = await _timed(
-                    "vector", self._nearest(generation, vector.tolist(), wanted, depth)
-                )
-            documents = await words
+            vector = None if embedded is None else embedded.tolist()
+            async with acquire(self._pool) as connection:
+                near: list[FoundChunk] = []
+                if vector is not None:
+                    near = await _timed(
+                        "vector",
+                        chunk_search.nearest(connection, generation, vector, wanted, depth),
+                    )
+                documents = await words
+                if documents is None and vector is None:
+                    raise AppError(
+                        "unavailable", "Neither search nor its model answers.",
+                        retry_after_seconds=2.0,
+                    )  # fmt: skip
+                best: dict[UUID, FoundChunk] = {}
+                for chunk in near:
+                    best.setdefault(chunk.id, chunk)
+                others = _worth_reading(documents or [], best, depth)
+                read: list[FoundChunk] = []
+                if others:
+                    read = await chunk_search.best_of(
+                        connection, generation, others, vector, wanted
+                    )
         finally:
             words.cancel()
             await asyncio.gather(words, return_exceptions=True)
-        if documents is None:
-            if vector is None:
-                raise AppError(
-                    "unavailable", "Neither search nor its model answers.", retry_after_seconds=2.0
-                )
-            documents = []
         chunks = {_key(chunk): chunk for chunk in near}
-        best: dict[UUID, FoundChunk] = {}
-        for chunk in near:
-            best.setdefault(chunk.id, chunk)
-        others = [document for document in documents if document[1] not in best]
-        if others:
-            async with acquire(self._pool) as connection:
-                for found in await chunk_search.best_of(
-                    connection, generation, others,
-                    None if vector is None else vector.tolist(), wanted,
-                ):  # fmt: skip
-                    best[found.id] = chunk = _with_text(found, question)
-                    chunks[_key(chunk)] = chunk
-        by_words = [_key(best[id]) for _, id in documents if id in best]
+        for found in read:
+            best[found.id] = chunk = _with_text(found, question)
+            chunks[_key(chunk)] = chunk
+        by_words = [_key(best[id]) for _, id in documents or () if id in best]
         return chunks, [by_words, [_key(chunk) for chunk in near]]
 
     async def _nearest(
@@ -222,6 +224,22 @@ class Retriever:
 
 
 _Key = tuple[UUID, int]
+
+
+def _worth_reading(
+    documents: Sequence[Document], known: Mapping[UUID, FoundChunk], depth: int
+) -> list[Document]:
+    """Of those that words alone have found, which could come first: half as many as a ranking is
+    deep. Behind them nothing does, since a place in the other ranking would have to make up for it.
+    Comments are counted by themselves: most are no accepted answers, and fall out."""
+    bound = depth // 2
+    counts = {True: 0, False: 0}
+    chosen = []
+    for kind, id in documents:
+        if id not in known and counts[kind == "comment"] < bound:
+            counts[kind == "comment"] += 1
+            chosen.append((kind, id))
+    return chosen
 
 
 def _key(chunk: FoundChunk) -> _Key:

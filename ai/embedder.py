@@ -34,6 +34,7 @@ Role = Literal["query", "passage"]
 _AT_ONCE: Final = 4
 _CACHED_QUERIES: Final = 512
 _NICENESS: Final = 15
+BUNDLED_MODEL: Final = "multilingual-e5-small-q4"
 
 _queries: Final = Counter(
     "serai_query_embeddings_total", "Questions embedded: cached or computed", ["outcome"]
@@ -133,6 +134,11 @@ def embedder_of(settings: Embedding, *, in_background: bool = False) -> Embedder
         lambda: load_model(settings, threads=1 if in_background else 0),
         in_background=in_background,
     )
+
+
+def configured_name(settings: Embedding) -> str:
+    """What `Model.name` of the configured one is."""
+    return f"{settings.engine}/{settings.model or BUNDLED_MODEL}"
 
 
 def embedder_named(

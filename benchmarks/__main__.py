@@ -25,6 +25,7 @@ BARS: Final = {
     8: ("benchmarks.reconnect_storm", "reconnect storm"),
     9: ("benchmarks.rate_limit_check", "rate-limit check"),
     10: ("benchmarks.batched_handles", "batched handles"),
+    11: ("benchmarks.retrieval", "retrieval"),
     12: ("benchmarks.llm_serving", "LLM serving"),
     13: ("benchmarks.many_communities", "many communities"),
     14: ("benchmarks.scale_out", "scale out"),

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import Final
 
-from ai.embedder import load_model
+from ai.embedder import configured_name, load_model
 from config.embedding import Embedding
 from config.errors import AppError
 from storage import chunk_generations
 from storage.chunk_generations import Generation
 from storage.chunks import Amounts, count_chunks
 from storage.postgres import Pool, acquire, in_transaction
-
-_ENGINE_DEFAULT: Final = "multilingual-e5-small-q4"
 
 
 async def run(options: argparse.Namespace, pool: Pool, settings: Embedding) -> None:
@@ -45,10 +42,6 @@ async def run(options: argparse.Namespace, pool: Pool, settings: Embedding) -> N
             if not await in_transaction(pool, chunk_generations.cancel_rebuild):
                 raise AppError("not_found", "No rebuild is under way.")
             print("given up")
-
-
-def configured_name(settings: Embedding) -> str:
-    return f"{settings.engine}/{settings.model or _ENGINE_DEFAULT}"
 
 
 def _line(generation: Generation, amounts: Amounts) -> str:

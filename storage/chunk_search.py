@@ -29,7 +29,8 @@ SEARCH_SETTINGS: Final = {
     "enable_sort": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
-    "plan_cache_mode": "force_generic_plan",
+    # With the country's number known, one partition of each table is planned and locked.
+    "plan_cache_mode": "force_custom_plan",
 }
 
 
@@ -123,7 +124,7 @@ _BEST_OF: Final = f"""
         where e.country_id = d.country_id and e.source_id = d.source_id
           and e.version = coalesce(k.revision, p.revision, g.version) and $6::text is not null
         order by 3 limit 1) c on true
-    where {_STANDS.format(d="d")} and ($7::smallint is null or d.country_id = $7)
+    where {_STANDS.format(d="d")} {{country}}
     order by d.place"""
 
 
@@ -173,13 +174,14 @@ async def best_of(
 ) -> list[FoundChunk]:
     """Of each document that may be found the chunk most alike, in the order given. `vector` None,
     or a document that is not embedded yet: its text instead. Raises as `nearest`."""
+    country = "" if wanted.country_id is None else "and d.country_id = $7"
     rows = await connection.fetch(
-        _BEST_OF.format(table=table_of(generation)),
+        _BEST_OF.format(table=table_of(generation), country=country),
         wanted.account_id, wanted.visa_type,
         [kind for kind, _ in documents],
         [country_of(id) for _, id in documents],
         [id for _, id in documents],
         None if vector is None else vector_text(vector),
-        wanted.country_id,
+        *([] if wanted.country_id is None else [wanted.country_id]),
     )  # fmt: skip
     return [FoundChunk(*row) for row in rows]

