@@ -46,7 +46,7 @@ from actors.profile import Profile
 from actors.public_messages import PublicRead
 from actors.thread import Thread
 from actors.visa_messages import ListConsulates, ListTimelines, ReadProcessing, ReadTimeline
-from storage import attachments, feeds, media
+from storage import answers, attachments, feeds, media
 from storage.attachments import Claim
 from storage.directory import Directory
 from storage.feed_keys import LOWEST_ID
@@ -54,7 +54,7 @@ from storage.identity import new_id
 from storage.notices import FreshComment
 from storage.notifications import list_notifications
 from storage.partitions import PARENTS
-from storage.postgres import Pool
+from storage.postgres import Pool, in_transaction
 from tests.integration.content import (
     RECEIVED_NS,
     Content,
@@ -335,6 +335,34 @@ async def test_who_may_read_a_file_is_asked_of_one_country(
     assert {relation for _, relation in found} == {f"post{GERMANY}", f"comment{GERMANY}"}
     for node, relation in found:
         assert "Index" in node or node == "Bitmap Heap Scan", (node, relation)
+
+
+async def test_an_answer_is_looked_up_with_what_it_cites_in_one_country(
+    scene: tuple[Explained, Caller, Any, Any], content: Content
+) -> None:
+    explained, ada, post, comment = scene
+    assert ada.account_id is not None
+    reader, answer = ada.account_id, new_id(276)
+    cited = answers.CitedSource(UUID(comment["id"]), "comment", 1, UUID(post["id"]))
+    new = answers.NewAnswer(
+        answer, None, b"key", "How?", 276, "en", "extractive", "[]", "{}", [cited]
+    )
+    assert await in_transaction(content.pool, lambda connection: answers.keep(connection, new))
+
+    async def use(pool: Pool) -> None:
+        async with pool.acquire() as connection:
+            found = await answers.find(connection, b"key", reader, seconds=60, not_found_seconds=60)
+            assert found is not None and found.id == answer
+            assert await answers.give_feedback(connection, reader, answer, "helpful", "")
+
+    found = [
+        scan for plan in await explained.plans(use) for scan in scans(plan, (*COUNTRIES, "answer"))
+    ]
+    partitions = {relation for _, relation in found if not relation.startswith("answer")}
+    assert partitions == {f"post{GERMANY}", f"comment{GERMANY}"}
+    for node, relation in found:
+        if node != "ModifyTable":
+            assert "Index" in node or node == "Bitmap Heap Scan", (node, relation)
 
 
 async def test_writes_of_one_country(content: Content) -> None:
