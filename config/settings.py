@@ -227,7 +227,7 @@ class Deployments(_Section, frozen=True):
     assistant: Deployment = Deployment()
     worker_light: Deployment = Deployment()
     worker_ai: Deployment = Deployment()
-    """Started where there are jobs for it (actors/job_table.py); part 4 of 5 brings the first."""
+    """Runs what waits for a model: vectors, summaries (actors/job_table.py)."""
 
     def __post_init__(self) -> None:
         if self.rate_limit.replicas != 1 or self.rate_limit.max_replicas > 1:
