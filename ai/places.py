@@ -65,12 +65,13 @@ def mentioned(text: str) -> Mentioned:
         if named is None or (word == "us" and not _CAPITAL_US.search(text)):
             continue
         said[word] = named.country
-        if named.is_adjective:
-            of.add(named.country)
-            continue
         before = words[index - 1] if index else ""
         behind = words[index + 1] if index + 1 < len(words) else ""
         origin = before in names.before or behind in names.behind
+        if named.is_adjective:
+            if not origin:
+                of.add(named.country)
+            continue
         found[named.country] = found.get(named.country, True) and origin
     goals = frozenset(country for country, is_origin in found.items() if not is_origin)
     return Mentioned(goals or frozenset(of), frozenset(found) - goals, said)

@@ -18,6 +18,7 @@ _MAX_CHARACTERS: Final = 1_000
 _SPACES: Final = re.compile(r"\s+")
 _BRACKETS: Final = re.compile(r"\([^)]*\)")
 _NUMBER: Final = re.compile(r"\d[\d.,']*\d|\d")
+_LEVELS: Final = frozenset(("a1", "a2", "b1", "b2", "c1", "c2"))
 _SPOKEN: Final = {
     "eu-blue-card": frozenset(("blue card", "blaue karte", "blaue karte eu", "ब्लू कार्ड", "蓝卡")),
     "f-1-opt": frozenset(("opt", "stem opt")),
@@ -49,8 +50,8 @@ def parse(
     another country that it names is then a word to be found."""
     text = _SPACES.sub(" ", text[:_MAX_CHARACTERS]).strip()
     named = mentioned(text)
-    codes, code_words, code_names = _visas_named(text)
     goals = frozenset({country}) if country is not None else named.countries
+    codes, code_words, code_names = _visas_named(text, goals)
     if not goals and codes:
         of_codes = frozenset(code[0] for code in codes)
         goals = of_codes if len(of_codes) == 1 else goals
@@ -133,8 +134,12 @@ def _without_names(text: str, names: set[str]) -> str:
     return folded
 
 
-def _visas_named(text: str) -> tuple[frozenset[tuple[str, str]], set[str], set[str]]:
-    """(country, code) of each visa named, and the folded words and phrases that name them."""
+def _visas_named(
+    text: str, goals: frozenset[str]
+) -> tuple[frozenset[tuple[str, str]], set[str], set[str]]:
+    """(country, code) of each visa named, and the folded words and phrases that name them. What is
+    a sum of money or a language level as well (500, B2) names a visa only where its country is one
+    of `goals`, or where it is called a subclass."""
     padded = f" {' '.join(vocabulary.tokens(text))} "
     folded = fold(text)
     found: set[tuple[str, str]] = set()
@@ -142,6 +147,8 @@ def _visas_named(text: str) -> tuple[frozenset[tuple[str, str]], set[str], set[s
     phrases: set[str] = set()
     for phrase, codes in _visa_phrases():
         hit = f" {phrase} " in padded or (not phrase.isascii() and phrase in folded)
+        if hit and (phrase.isdigit() or phrase in _LEVELS):
+            hit = f"subclass {phrase} " in padded or any(code[0] in goals for code in codes)
         if hit:
             found |= codes
             words.update(vocabulary.tokens(phrase))

@@ -71,6 +71,21 @@ def test_visas_by_name_imply_their_country(text: str, code: tuple[str, str]) -> 
     assert found.countries == {code[0]}
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Is 500 euros enough for a student visa?", "Is B2 enough for a student visa?",
+     "How much is the student visa for a German citizen?"],
+)  # fmt: skip
+def test_sums_levels_and_citizens_imply_no_country(text: str) -> None:
+    assert question.parse(text, "en").countries == frozenset()
+
+
+def test_sums_and_levels_are_visas_where_their_country_is_named() -> None:
+    assert question.parse("Australian 500 visa, work hours?", "en").visa_codes == {("AU", "500")}
+    assert question.parse("B2 interview in the USA", "en").visa_codes == {("US", "b-2")}
+    assert question.parse("Swiss visa for German citizens", "en").countries == {"CH"}
+
+
 def test_idioms_are_no_topics() -> None:
     assert vocabulary.topics("It took two working days.", "en").names == {"duration"}
 
