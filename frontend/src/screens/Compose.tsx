@@ -44,6 +44,7 @@ export default function ComposePage({ params }: { params: Params }) {
   if (session.status === "guest")
     return (
       <EmptyState
+        wholePage
         title={t("compose.guest_title")}
         action={
           <ButtonLink href={to("register", {}, { next: path })} look="primary">

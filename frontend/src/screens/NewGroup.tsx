@@ -26,6 +26,7 @@ export default function NewGroupPage() {
   if (session.status !== "member")
     return (
       <EmptyState
+        wholePage
         title={t("groups.guest")}
         action={
           <ButtonLink href={to("register", {}, { next: to("group_new") })} look="primary">

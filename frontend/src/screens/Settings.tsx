@@ -28,6 +28,7 @@ export default function SettingsPage() {
   if (session.status !== "member" || !part)
     return (
       <EmptyState
+        wholePage
         title={t("shell.error_unauthenticated")}
         action={
           <ButtonLink href={to("login", {}, { next: to("settings") })} look="primary">

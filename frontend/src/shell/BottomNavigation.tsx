@@ -21,7 +21,7 @@ export function BottomNavigation() {
       className="fixed inset-x-0 bottom-0 z-30 border-t border-line bg-raised pb-[env(safe-area-inset-bottom)] md:hidden"
     >
       <div className="flex">
-        {places(isMember).map(({ page, label, icon: Icon }) => (
+        {places(isMember).map(({ page, label, short, icon: Icon }) => (
           <Link key={page} href={to(page)} className={LOOK}>
             <span className="relative">
               <Icon size={22} aria-hidden="true" />
@@ -31,7 +31,7 @@ export function BottomNavigation() {
                 </span>
               )}
             </span>
-            <span className="max-w-full truncate">{t(label)}</span>
+            <span className="max-w-full truncate">{t(short ?? label)}</span>
           </Link>
         ))}
         {!isMember && (

@@ -2,6 +2,7 @@ import { CloudOff, Search } from "lucide-react";
 import type { ReactNode } from "react";
 import { Problem } from "@/api/problem";
 import { useI18n } from "@/i18n/i18n";
+import { PageHeading } from "@/shell/PageHeading";
 import { Button } from "./Button";
 
 /** Nothing here yet, and what to do about it. */
@@ -10,8 +11,11 @@ export function EmptyState({
   children,
   action,
   icon,
+  wholePage = false,
 }: {
   title: string;
+  /** It is all that the page shows: its title is the page's. */
+  wholePage?: boolean;
   children?: ReactNode;
   action?: ReactNode;
   icon?: ReactNode;
@@ -21,7 +25,11 @@ export function EmptyState({
       <span className="text-line-strong" aria-hidden="true">
         {icon ?? <Search size={36} strokeWidth={1.5} />}
       </span>
-      <h2 className="text-xl font-bold">{title}</h2>
+      {wholePage ? (
+        <PageHeading title={title} className="text-2xl font-bold" />
+      ) : (
+        <h2 className="text-xl font-bold">{title}</h2>
+      )}
       {children && <div className="max-w-md text-ink-soft">{children}</div>}
       {action}
     </div>

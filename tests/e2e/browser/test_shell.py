@@ -120,7 +120,7 @@ async def test_going_back_finds_the_place_again(visit: Visit, api: ApiClient) ->
     assert before > 800
     await (
         page.get_by_role("navigation", name="Main places")
-        .get_by_role("link", name="Communities")
+        .get_by_role("link", name="Explore")
         .click()
     )
     await expect(page.get_by_role("heading", level=1, name="Communities")).to_be_focused()
