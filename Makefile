@@ -152,10 +152,12 @@ $(VENV)/.uv: requirements-uv.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock; \
 	touch $@
 
+# Where the superset was installed in this very run, there is nothing to do: INSTALLED was chosen before.
 $(VENV)/.runtime: $(VENV)/.uv requirements.lock
-	@echo "Installing requirements.lock"
-	@$(UV) pip sync --python $(PY) --require-hashes --quiet requirements.lock
-	@touch $@
+	@if [ $(VENV)/.dev -nt requirements-dev.lock ]; then touch $@; exit 0; fi; \
+	echo "Installing requirements.lock" && \
+	$(UV) pip sync --python $(PY) --require-hashes --quiet requirements.lock && \
+	touch $@
 
 $(VENV)/.dev: $(VENV)/.uv requirements-dev.lock
 	@echo "Installing requirements-dev.lock"
