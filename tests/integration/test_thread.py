@@ -314,16 +314,19 @@ async def test_private_communities_are_invisible_to_strangers(content: Content) 
     assert isinstance(mine, Reply) and not mine.public
 
 
-async def test_each_batch_enqueues_its_job_in_the_transaction(content: Content) -> None:
+async def test_each_batch_enqueues_one_job_of_a_kind(content: Content) -> None:
     ana = await content.member("ana")
     post = await content.post(ana)
     await content.ask(*(create_comment(ana, post["id"]) for _ in range(3)))
     await content.ask(create_comment(ana, str(new_id(276))))
-    rows = await content.pool.fetch("select payload from pgqueuer order by id")
-    payloads = [msgspec.json.decode(row["payload"]) for row in rows]
-    assert payloads[0] == {"posts": [post["id"]]}
-    assert len(payloads) == 2
-    assert [told["reply_to"] for told in payloads[1]["comments"]] == [None] * 3
+    rows = await content.pool.fetch("select entrypoint, payload from pgqueuer order by id")
+    jobs = [(row["entrypoint"], msgspec.json.decode(row["payload"])) for row in rows]
+    of_post, of_comments = [payload for kind, payload in jobs if kind == "notify"]
+    assert of_post == {"posts": [post["id"]]}
+    assert [told["reply_to"] for told in of_comments["comments"]] == [None] * 3
+    indexed = [payload for kind, payload in jobs if kind == "index"]
+    assert len(indexed) == 2 and len(jobs) == 4
+    assert indexed[0]["posts"] == [post["id"]] and len(indexed[1]["comments"]) == 3
 
 
 async def test_a_guests_write_is_refused_alone(content: Content) -> None:
