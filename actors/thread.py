@@ -80,7 +80,7 @@ class Thread:
         self._pool = pool
         self._publisher = publisher
         readers = readers or Readers(pool)
-        self._reads = ThreadReader(readers)
+        self._reads = ThreadReader(readers, can_translate=can_translate)
         self._writes = ThreadWriter(pool, directory, publisher)
         self._edits = ThreadEditor(pool, publisher)
         self._moves = ThreadMover(pool, directory, publisher)

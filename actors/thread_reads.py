@@ -40,15 +40,19 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class ThreadReader:
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, *, can_translate: bool = False) -> None:
         self._readers = readers
+        self._can_translate = can_translate
 
     async def read_post(self, request: ReadPost) -> Reply:
         async with self._readers.acquire(request.position) as connection:
             position = await wal_position(connection)
             row, epoch, top = await visible_post(connection, request.caller, request.post_id)
+        body = _encode(content.post_view(row))
+        if self._can_translate:
+            body = body[:-1] + b',"translatable":true}'
         return content.live_page(
-            _encode(content.post_view(row)),
+            body,
             f"thread:{row.id}",
             StreamPosition(epoch, top),
             position,

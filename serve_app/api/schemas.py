@@ -28,9 +28,11 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class PostAnswer(Post, frozen=True):
-    """A post. `stream` is there when it is read by itself."""
+    """A post. `stream` is there when it is read by itself; so is `translatable`, where a model of
+    this server translates."""
 
     stream: Stream | msgspec.UnsetType = msgspec.UNSET
+    translatable: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class PostPage(msgspec.Struct, frozen=True):

@@ -36,6 +36,9 @@ export function Prose({
       if (event.target instanceof HTMLImageElement) void fetchPicture(event.target);
     };
     element.addEventListener("error", onError, true);
+    // What failed before anybody listened.
+    for (const picture of element.querySelectorAll("img"))
+      if (picture.complete && picture.naturalWidth === 0) void fetchPicture(picture);
     return () => {
       element.removeEventListener("error", onError, true);
       for (const url of made) URL.revokeObjectURL(url);

@@ -73,6 +73,8 @@ export function useMembership(community: Community) {
     onMutate: async (join) => {
       await queries.cancelQueries({ queryKey: key });
       const before = queries.getQueryData(key);
+      // Asking is not being let in.
+      if (join && community.joining === "request") return before;
       const others = before?.items.filter((item) => item.id !== community.id) ?? [];
       queries.setQueryData(key, {
         items: join ? [...others, community] : others,
@@ -83,5 +85,6 @@ export function useMembership(community: Community) {
     onError: (_error, _join, before) => queries.setQueryData(key, before),
     onSettled: () => queries.invalidateQueries({ queryKey: key }),
   });
-  return { isJoined, change };
+  const isAsked = !isJoined && change.isSuccess && change.variables === true;
+  return { isJoined, isAsked, change };
 }

@@ -26,6 +26,10 @@ export function useUnread(): number {
   useOwnStream((event) => {
     if (event.type === "notification.created")
       void queries.invalidateQueries({ queryKey: notificationsQuery().queryKey });
+    // Let into a group, or out of one: what it shows is another now.
+    if (event.type === "membership.changed")
+      for (const name of ["communities", "community", "feed", "office"])
+        void queries.invalidateQueries({ queryKey: [name] });
   }, isMember);
   const found = useInfiniteQuery({ ...notificationsQuery(), enabled: isMember });
   return isMember ? (found.data?.pages[0]?.unread ?? 0) : 0;

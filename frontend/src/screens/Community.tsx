@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Check, PenLine, Users } from "lucide-react";
+import { Check, Lock, PenLine, Users } from "lucide-react";
 import type { Schemas } from "@/api/client";
 import { Problem } from "@/api/problem";
 import { communityBySlug, useMembership } from "@/content/communities";
@@ -45,6 +45,8 @@ function CommunityView({
 }) {
   const { t, language } = useI18n();
   const name = useCommunityName()(community);
+  // Who may ask to come in is shown a private group, and nothing of what is in it.
+  const isClosed = community.visibility === "private" && !community.stream;
   const compose = maybeTo("compose", { community: community.slug });
   return (
     <div className="mx-auto grid max-w-3xl gap-4">
@@ -63,26 +65,34 @@ function CommunityView({
         <JoinButton community={community} />
       </header>
       <CountryParts community={community} />
-      <CommunityTabs community={community} current="posts" />
-      <div className="flex flex-wrap items-center justify-between gap-3">
-        <SortChoice sort={sort} onChange={setSort} />
-        {compose && (
-          <ButtonLink
-            href={compose}
-            look="primary"
-            size="small"
-            icon={<PenLine size={17} aria-hidden="true" />}
-          >
-            {t("feed.write")}
-          </ButtonLink>
-        )}
-      </div>
-      <Feed
-        id={`${community.slug} ${sort}`}
-        label={t("feed.posts_of", { name })}
-        feed={feed}
-        empty={<EmptyState title={t("feed.empty_title")}>{t("feed.empty_text")}</EmptyState>}
-      />
+      {!isClosed && <CommunityTabs community={community} current="posts" />}
+      {isClosed ? (
+        <EmptyState icon={<Lock size={36} strokeWidth={1.5} />} title={t("feed.closed_title")}>
+          {t("feed.closed_text")}
+        </EmptyState>
+      ) : (
+        <>
+          <div className="flex flex-wrap items-center justify-between gap-3">
+            <SortChoice sort={sort} onChange={setSort} />
+            {compose && (
+              <ButtonLink
+                href={compose}
+                look="primary"
+                size="small"
+                icon={<PenLine size={17} aria-hidden="true" />}
+              >
+                {t("feed.write")}
+              </ButtonLink>
+            )}
+          </div>
+          <Feed
+            id={`${community.slug} ${sort}`}
+            label={t("feed.posts_of", { name })}
+            feed={feed}
+            empty={<EmptyState title={t("feed.empty_title")}>{t("feed.empty_text")}</EmptyState>}
+          />
+        </>
+      )}
     </div>
   );
 }
@@ -90,7 +100,7 @@ function CommunityView({
 function JoinButton({ community }: { community: Schemas["CommunityAnswer"] }) {
   const { t } = useI18n();
   const session = useSession();
-  const { isJoined, change } = useMembership(community);
+  const { isJoined, isAsked, change } = useMembership(community);
   function press() {
     if (session.status !== "member") {
       navigate(to("register", {}, { next: to("community", { community: community.slug }) }));
@@ -107,15 +117,18 @@ function JoinButton({ community }: { community: Schemas["CommunityAnswer"] }) {
     <Button
       look={isJoined ? "secondary" : "primary"}
       aria-pressed={isJoined}
+      disabled={isAsked}
       onClick={press}
       icon={isJoined && <Check size={18} aria-hidden="true" />}
     >
       {t(
         isJoined
           ? "feed.joined"
-          : community.joining === "request"
-            ? "feed.ask_to_join"
-            : "feed.join",
+          : isAsked
+            ? "feed.asked"
+            : community.joining === "request"
+              ? "feed.ask_to_join"
+              : "feed.join",
       )}
     </Button>
   );

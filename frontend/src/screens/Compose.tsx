@@ -135,6 +135,12 @@ function Form({
         dir="auto"
         error={problem?.reasonOf("title")}
         onChange={(event) => change({ title: event.target.value })}
+        onKeyDown={(event) => {
+          if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
+          // The line's end, not the question's: on to the text, instead of publishing without one.
+          event.preventDefault();
+          event.currentTarget.form?.querySelector("textarea")?.focus();
+        }}
       />
       <Similar title={written.title} community={community.id} />
       <Editor

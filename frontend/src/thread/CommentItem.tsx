@@ -69,7 +69,12 @@ export const CommentItem = memo(function CommentItem({
   const [doing, setDoing] = useState<"nothing" | "answer" | "quote" | "edit">("nothing");
   const element = useRef<HTMLLIElement>(null);
   const { id } = comment;
-  const done = () => setDoing("nothing");
+  const replyButton = useRef<HTMLButtonElement>(null);
+  const done = () => {
+    setDoing("nothing");
+    // The form had the focus, and goes: without a place to be it would start over at the page's top.
+    replyButton.current?.focus();
+  };
   const isMine = comment.author !== null && comment.author.id === session.account?.id;
   const isMember = session.status === "member";
 
@@ -208,6 +213,7 @@ export const CommentItem = memo(function CommentItem({
             <Votes kind="comment" id={id} score={comment.score} />
             {!closed && (
               <Button
+                ref={replyButton}
                 look="quiet"
                 size="small"
                 className="min-h-10"

@@ -60,7 +60,12 @@ export function Discussion({
           : answer(
               api.PUT("/api/v1/posts/{post_id}/accepted", { params, body: { comment_id: id } }),
             ));
-        latest.current.changePost((before) => ({ ...before, ...changed, stream: before.stream }));
+        latest.current.changePost((before) => ({
+          ...before,
+          ...changed,
+          stream: before.stream,
+          translatable: before.translatable,
+        }));
       } catch (error) {
         toast(problemText(Problem.from(error), t), { tone: "danger" });
       }

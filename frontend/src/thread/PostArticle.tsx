@@ -12,7 +12,7 @@ import {
   Trash2,
 } from "lucide-react";
 import { useState } from "react";
-import { answer, api, type Post } from "@/api/client";
+import { answer, api, type Post, type Schemas } from "@/api/client";
 import { Problem } from "@/api/problem";
 import { communityBySlug } from "@/content/communities";
 import { useMark } from "@/content/marks";
@@ -40,7 +40,13 @@ import { Translated } from "./Translated";
 const ICON = { size: 18, "aria-hidden": true } as const;
 
 /** The post that a thread is about. */
-export function PostArticle({ post, onJump }: { post: Post; onJump: (comment: string) => void }) {
+export function PostArticle({
+  post,
+  onJump,
+}: {
+  post: Schemas["PostAnswer"];
+  onJump: (comment: string) => void;
+}) {
   const { t, language } = useI18n();
   const community = useQuery(communityBySlug(post.community_id));
   const nameOf = useCommunityName();
@@ -91,7 +97,7 @@ export function PostArticle({ post, onJump }: { post: Post; onJump: (comment: st
       ) : (
         <>
           <Prose html={post.body_html} language={post.language} />
-          <Translated post={post.id} from={post.language} />
+          {post.translatable && <Translated post={post.id} from={post.language} />}
           {post.poll && <PollBox post={post.id} poll={post.poll} closed={post.locked} />}
           {post.tags.length > 0 && (
             <ul className="flex flex-wrap gap-1.5">

@@ -1,4 +1,4 @@
-import type { AnchorHTMLAttributes, ButtonHTMLAttributes, ReactNode } from "react";
+import type { AnchorHTMLAttributes, ButtonHTMLAttributes, ReactNode, Ref } from "react";
 import { Link } from "@/routing/Link";
 
 type Look = "primary" | "secondary" | "quiet" | "danger";
@@ -30,7 +30,8 @@ export function Button({
   className,
   children,
   ...rest
-}: ButtonHTMLAttributes<HTMLButtonElement> & Common & { busy?: boolean }) {
+}: ButtonHTMLAttributes<HTMLButtonElement> &
+  Common & { busy?: boolean; ref?: Ref<HTMLButtonElement> }) {
   return (
     <button
       type="button"

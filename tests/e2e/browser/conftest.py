@@ -6,7 +6,9 @@ context of their own, with nothing of the others in it.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from playwright.async_api import Browser, async_playwright, expect
 
 from serve_app.site.build import read_build
 from tests.e2e.api_client import ApiClient
+from tests.e2e.browser.dump import write_dump
 from tests.e2e.browser.visitor import Visitor
 from tests.e2e.server import RunningServer
 
@@ -99,3 +102,11 @@ async def api(server: RunningServer) -> AsyncIterator[ApiClient]:
     async with ApiClient(server.url) as client:
         await client.register()
         yield client
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def imported(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A guide, a checklist and a dozen timelines of Portugal's D7 visa."""
+    directory = write_dump(tmp_path_factory.mktemp("dump") / "files", secrets.token_hex(3))
+    done = await asyncio.to_thread(server.command, "import", str(directory))
+    assert done.returncode == 0, done.stderr
