@@ -16,6 +16,7 @@ from actors.messages import (
     DeleteComment,
     EditPost,
     Outcome,
+    ReadPost,
     ReadTranslation,
     Reply,
 )
@@ -56,6 +57,16 @@ def german(prompt: str) -> str:
 async def ask(content: Content, caller: Caller, kind: Any, id: str, to: str = "de") -> Any:
     [outcome] = await content.ask(AskTranslation(caller, kind, UUID(id), to))
     return shown(content, outcome)
+
+
+async def test_a_post_says_that_it_can_be_translated(content: Content) -> None:
+    ada = await content.member("ada")
+    post = await content.post(ada)
+    [told] = await content.ask(ReadPost(ada, UUID(post["id"])))
+    assert shown(content, told)["translatable"] is True
+    content.thread = Thread(content.pool, Directory(content.pool), content.publisher)
+    [told] = await content.ask(ReadPost(ada, UUID(post["id"])))
+    assert "translatable" not in shown(content, told)
 
 
 async def read(content: Content, kind: Any, id: str, to: str = "de") -> Any:

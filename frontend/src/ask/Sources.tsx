@@ -2,6 +2,7 @@ import { Landmark, Users } from "lucide-react";
 import { countryName, day, languageName } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import { Link } from "@/routing/Link";
+import { to } from "@/routing/router";
 import { Badge } from "@/ui/Badge";
 import type { Source } from "./events";
 
@@ -40,7 +41,7 @@ export function Sources({ sources, shown }: { sources: readonly Source[]; shown:
               )}
             </p>
             <p className="mt-2 font-semibold">
-              <Link href={source.url} dir="auto" lang={source.language} className="link">
+              <Link href={hrefOf(source)} dir="auto" lang={source.language} className="link">
                 {source.title}
               </Link>
             </p>
@@ -52,4 +53,9 @@ export function Sources({ sources, shown }: { sources: readonly Source[]; shown:
       </ol>
     </section>
   );
+}
+
+/** A guide's own page here comes first: it says how old it is, and leads on to the authority's. */
+function hrefOf({ kind, id, url }: Source): string {
+  return kind === "guide" ? to("guide", { guide: id }) : url;
 }

@@ -39,6 +39,11 @@ export default function AskPage() {
   const [shown, setShown] = useState<number | null>(null);
   const running = useRef<AbortController | null>(null);
   useEffect(() => () => running.current?.abort(), []);
+  // On a phone the answer would come below what is seen.
+  const answered = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (busy) answered.current?.scrollIntoView({ block: "start" });
+  }, [busy]);
 
   async function submit() {
     const text = question.trim();
@@ -142,7 +147,12 @@ export default function AskPage() {
         </div>
       </form>
       {asked && (
-        <section aria-label={t("ask.answer")} aria-busy={busy} className="grid gap-5">
+        <section
+          ref={answered}
+          aria-label={t("ask.answer")}
+          aria-busy={busy}
+          className="grid scroll-mt-20 gap-5"
+        >
           <p dir="auto" className="border-s-4 border-lamp ps-3 text-lg font-semibold">
             {asked.text}
           </p>
@@ -176,9 +186,11 @@ function Answer({ final, onCite }: { final: Final; onCite: (n: number) => void }
   return (
     <div className="grid gap-4">
       {final.mode !== "not_found" && (
-        <Badge tone="tile" icon={<Sparkles size={13} aria-hidden="true" />}>
-          {t(final.mode === "generated" ? "ask.generated" : "ask.extractive")}
-        </Badge>
+        <span className="justify-self-start">
+          <Badge tone="tile" icon={<Sparkles size={13} aria-hidden="true" />}>
+            {t(final.mode === "generated" ? "ask.generated" : "ask.extractive")}
+          </Badge>
+        </span>
       )}
       <AnswerText
         markdown={final.answer_markdown}

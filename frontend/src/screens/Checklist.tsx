@@ -150,6 +150,8 @@ function One({ id }: { id: string }) {
               id={`item-${item.id}`}
               type="checkbox"
               checked={done.has(item.id)}
+              // A tick before the others are known would be taken back by them.
+              disabled={isMember && !progress.data}
               onChange={(event) => void tick(item.id, event.target.checked)}
               className="mt-1 size-6 shrink-0 accent-(--leaf)"
             />

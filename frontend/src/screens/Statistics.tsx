@@ -68,7 +68,7 @@ function View({ country, visaType }: { country: string; visaType: string }) {
     placeholderData: (before) => before,
   });
   return (
-    <div className="grid gap-6">
+    <div className="grid gap-6 *:min-w-0">
       <div className="grid gap-3 sm:grid-cols-3">
         <Select
           label={t("visa.consulate")}
@@ -117,7 +117,7 @@ function Figures({
   const { t, language } = useI18n();
   const { n, events, pending, sample, sufficient, curve } = statistics;
   return (
-    <div className="grid gap-6">
+    <div className="grid gap-6 *:min-w-0">
       <p className="text-ink-soft">
         {t("visa.cases", { count: n })}{" "}
         {n > 0 && t("visa.decided_pending", { decided: events, pending })}{" "}
@@ -146,7 +146,7 @@ function Figures({
               bounds={statistics.ci.p80}
             />
           </dl>
-          <section className="card grid gap-3 p-4" aria-label={t("visa.chart")}>
+          <section className="card grid gap-3 p-4 *:min-w-0" aria-label={t("visa.chart")}>
             <h2 className="text-lg font-bold">{t("visa.chart")}</h2>
             <Curve points={curve} />
             <details>

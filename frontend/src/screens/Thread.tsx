@@ -33,12 +33,14 @@ export default function ThreadPage({ params }: { params: Params }) {
   }, [moved, id]);
 
   const isThere = comments.some((comment) => comment.id === params.comment);
+  // Comments may be here before their post: until then nothing of them is on the page.
+  const isShown = isThere && post.isSuccess;
   const shown = useRef<string | undefined>(undefined);
   useEffect(() => {
-    if (!isThere || !params.comment || shown.current === params.comment) return;
+    if (!isShown || !params.comment || shown.current === params.comment) return;
     shown.current = params.comment;
     jumpTo(params.comment);
-  }, [isThere, params.comment]);
+  }, [isShown, params.comment]);
 
   if (post.isPending) return <SkeletonList items={3} />;
   if (post.isError) return <ErrorState error={post.error} onRetry={() => void post.refetch()} />;

@@ -7,7 +7,7 @@ import { useSession } from "@/session/session";
 import { places } from "./navigation";
 
 const LOOK =
-  "flex min-h-14 min-w-0 flex-1 flex-col items-center justify-center gap-0.5 px-1 text-xs font-semibold text-ink-soft aria-[current]:text-tile";
+  "flex min-h-14 min-w-0 flex-auto flex-col items-center justify-center gap-0.5 px-1 text-xs font-semibold text-ink-soft aria-[current]:text-tile";
 
 /** On phones, where the thumb is. */
 export function BottomNavigation() {

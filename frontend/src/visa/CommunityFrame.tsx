@@ -27,7 +27,7 @@ export function CommunityFrame({
   if (found.isError) return <ErrorState error={found.error} onRetry={() => void found.refetch()} />;
   const name = nameOf(found.data);
   return (
-    <div className="mx-auto grid max-w-3xl gap-5">
+    <div className="mx-auto grid max-w-3xl gap-5 *:min-w-0">
       <header className="flex items-center gap-4">
         <Arch country={found.data.country} name={found.data.name} large />
         <div className="min-w-0">

@@ -120,7 +120,7 @@ export function TimelineForm({
         <legend className="mb-1 font-semibold">{t("visa.what_happened")}</legend>
         {steps.map((step, place) => (
           <div key={place} className="grid grid-cols-[1fr_auto] items-end gap-2 sm:flex">
-            <div className="min-w-0 flex-1">
+            <div className="col-span-2 min-w-0 flex-1">
               <Select
                 label={t("visa.event")}
                 hideLabel

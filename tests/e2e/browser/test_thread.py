@@ -96,8 +96,7 @@ async def test_a_link_to_a_comment_shows_it_and_a_draft_survives(
     await expect(page.get_by_role("button", name=re.compile("1 reply"))).to_be_visible()
     # Kept a moment after the last key: a crash later than that loses nothing.
     await page.wait_for_function(
-        "localStorage.length > 0 && Object.keys(localStorage).some("
-        "key => key.startsWith('serai.draft.'))"
+        "() => Object.keys(localStorage).some(key => key.startsWith('serai.draft.'))"
     )
     await page.reload()
     await expect(page.get_by_label("Your comment")).to_have_value("Half a sentence")
