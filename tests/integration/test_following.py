@@ -217,7 +217,8 @@ async def test_an_edit_tells_whom_only_the_new_text_mentions(scene: Scene) -> No
     for edit in edits:
         (outcome,) = await thread.handle_batch([edit])
         assert isinstance(outcome, Reply), outcome
-        payloads = await here.pool.fetch("delete from pgqueuer returning payload")
+        jobs = await here.pool.fetch("delete from pgqueuer returning entrypoint, payload")
+        payloads = [job for job in jobs if job["entrypoint"] == "notify"]
         for payload in payloads:
             for _ in range(2):
                 await Notifier(here.pool, scene.published.extend).run(payload["payload"])
