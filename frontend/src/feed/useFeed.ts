@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import type { Community, Post } from "@/api/client";
 import { followCounters, type LiveEvent } from "@/realtime/connection";
 import { useStream } from "@/realtime/useStream";
@@ -8,6 +8,9 @@ import { type FeedSort, feedQuery, postsOf, withPost } from "./feedQuery";
 
 /* A connection has at most 128 channels; others are the open page's and the member's own. */
 const MOST_FOLLOWED = 60;
+/* A gateway's page is five seconds old at most. */
+const MOST_TRIES = 20;
+const RETRY_MS = 300;
 
 /**
  * A feed that is live without moving: counts change in their places, what is new is counted, and
@@ -25,7 +28,9 @@ export function useFeed(community: string | null, sort: FeedSort, joined?: reado
   const change = (id: string, how: (post: Post) => Post) =>
     queries.setQueryData(options.queryKey, (pages) => pages && withPost(pages, id, how));
 
-  function onEvent(event: LiveEvent) {
+  const heard = useRef(0);
+  function onEvent(event: LiveEvent, offset?: number) {
+    heard.current = Math.max(heard.current, offset ?? 0);
     if (event.type === "post.created") {
       const post = event.post as Post;
       const known = postsOf(feed.data).some((item) => item.id === post.id);
@@ -75,7 +80,13 @@ export function useFeed(community: string | null, sort: FeedSort, joined?: reado
       (pages) =>
         pages && { pages: pages.pages.slice(0, 1), pageParams: pages.pageParams.slice(0, 1) },
     );
-    await refetch();
+    for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+      const stream = (await refetch()).data?.pages[0]?.stream;
+      // Another gateway may have answered, which has not heard yet of what this one told.
+      if (!stream || stream.offset >= heard.current) break;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+    heard.current = 0;
     setFresh(new Set());
     setCounted(0);
     setLost(false);
