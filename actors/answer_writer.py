@@ -6,30 +6,18 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import date
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from uuid import UUID
 
 from actors.assistant_messages import AnswerToken
 from actors.assistant_metrics import FALLBACKS, FIRST_TOKEN_SECONDS, UNVERIFIED
+from actors.writing import Writer
 from ai.drafting import Draft
-from ai.engines.engine import Generation
 from ai.prompts.answer import NOT_FOUND, PassageText, generation, repeats_instructions
 from ai.question import Question
 from ai.verification import Asked, Statement, verify
 from config.assistant import Assistant as AssistantSettings
 from config.errors import AppError
-
-
-class Model(Protocol):
-    """The client of the LLM deployment (serve_app/llm_client.py)."""
-
-    @property
-    def trusted(self) -> bool: ...
-    @property
-    def model(self) -> str: ...
-    def stream(
-        self, generation: Generation, *, account_id: UUID | None
-    ) -> AsyncGenerator[str, None]: ...
 
 
 class CitedPassage(NamedTuple):
@@ -53,7 +41,7 @@ class Generated(NamedTuple):
 
 
 class AnswerWriter:
-    def __init__(self, model: Model, settings: AssistantSettings) -> None:
+    def __init__(self, model: Writer, settings: AssistantSettings) -> None:
         self._model = model
         self._settings = settings
 

@@ -25,7 +25,7 @@ import msgspec
 
 from actors import answer_text
 from actors.answer_cache import AnswerCache, cited
-from actors.answer_writer import AnswerWriter, CitedPassage, Generated, Model
+from actors.answer_writer import AnswerWriter, CitedPassage, Generated
 from actors.assistant_messages import (
     AnswerEvent,
     AnswerMode,
@@ -44,6 +44,7 @@ from actors.assistant_metrics import (
 )
 from actors.messages import Failure, Outcome, Reply
 from actors.retrieval_messages import Passage, RetrievalQuery
+from actors.writing import Writer
 from ai import language as languages
 from ai.answering import NOTHING, Choice, Source, choose
 from ai.notices import FALLBACK, text_of
@@ -93,7 +94,7 @@ class Assistant:
         self,
         pool: Pool,
         retrieve: Retrieve,
-        model: Model,
+        model: Writer,
         settings: AssistantSettings,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from actors.messages import AskTranslation, Caller, ReadTranslation, Reply, TargetKind
 from actors.thread_edits import account_of
 from actors.thread_reads import visible_post
-from ai.prompts.summary import has_name
+from ai.prompts.delimited import has_name
 from ai.translation import MAX_CHARACTERS
 from config.errors import AppError
 from config.language_tags import canonical_language

@@ -1,4 +1,4 @@
-"""The model that writes texts, as jobs ask for it."""
+"""The model that writes texts, as the assistant and jobs ask for it."""
 
 from __future__ import annotations
 

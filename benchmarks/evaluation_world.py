@@ -13,7 +13,6 @@ from uuid import UUID
 
 import msgspec
 
-from actors.answer_writer import Model
 from actors.assistant import Assistant, Retrieve
 from actors.assistant_messages import AnswerEvent, AskQuestion
 from actors.by_words import EngineWords
@@ -23,6 +22,7 @@ from actors.retrieval import Retriever
 from actors.retrieval_messages import Passage, RetrievalQuery
 from actors.search import Search
 from actors.search_messages import Filled, FillIndex
+from actors.writing import Writer
 from benchmarks.obeying_model import Attack
 from config.assistant import Assistant as AssistantSettings
 from config.settings import Settings
@@ -61,7 +61,7 @@ class World:
         return await self._retriever.find(query)
 
     async def ask(
-        self, request: AskQuestion, model: Model, retrieve: Retrieve | None = None
+        self, request: AskQuestion, model: Writer, retrieve: Retrieve | None = None
     ) -> list[AnswerEvent]:
         assistant = Assistant(
             self._pool, retrieve or self.retrieve, model, AssistantSettings(), lambda: TODAY

@@ -32,9 +32,10 @@ from benchmarks.machine import BenchmarkError, work_folder
 from benchmarks.plan import Plan, read_plan
 from config.llm import Llm
 from config.settings import Redis, Settings
+from serve_app.ai_deployments import LlmDeployment
 from serve_app.app import start_ray
-from serve_app.deployments import LlmDeployment
-from serve_app.llm_client import FrameStream, LlmClient, OpenStream, deployment_stream
+from serve_app.deployment_stream import FrameStream, OpenStream, deployment_stream
+from serve_app.llm_client import LlmClient
 
 MUST: Final = 1.15
 _STREAMS: Final = (1, 2)

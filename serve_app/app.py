@@ -18,14 +18,12 @@ from ray.serve.schema import LoggingConfig
 from actors.job_table import WorkerKind, entrypoints_of
 from config.errors import AppError
 from config.settings import Deployment, Settings
+from serve_app.ai_deployments import AssistantDeployment, LlmDeployment, SearchDeployment
 from serve_app.deployments import (
     AccountsDeployment,
-    AssistantDeployment,
     FeedDeployment,
     GatewayDeployment,
-    LlmDeployment,
     RateLimitDeployment,
-    SearchDeployment,
     ShardActor,
     ThreadDeployment,
     WorkerDeployment,
@@ -146,43 +144,32 @@ def _gateways(settings: Settings) -> Any:
         settings.deployments.gateway,
         shutdown_seconds=gateway_shutdown_seconds(settings),
     )
-    size, gateway = settings.deployments.gateway, settings.gateway
-    options: dict[str, Any] = {"max_surge_percent": _ONE_MORE_PERCENT}
-    if size.max_replicas > size.replicas:
-        options["autoscaling_config"] = AutoscalingConfig(
-            min_replicas=size.replicas,
-            max_replicas=size.max_replicas,
-            policy=AutoscalingPolicy(  # type: ignore[no-untyped-call]
-                policy_function=SocketsPolicy,
-                policy_kwargs={"per_gateway": gateway.sockets_per_replica},
-            ),
-            metrics_interval_s=_METRICS_SECONDS,
-            look_back_period_s=2 * _METRICS_SECONDS,
-            upscale_delay_s=gateway.scale_up_seconds,
-            downscale_delay_s=gateway.scale_down_seconds,
+    gateway = settings.gateway
+    return (
+        _scaled(
+            deployment,
+            settings.deployments.gateway,
+            SocketsPolicy,
+            {"per_gateway": gateway.sockets_per_replica},
+            up_seconds=gateway.scale_up_seconds,
+            down_seconds=gateway.scale_down_seconds,
         )
-    return deployment.options(**options).bind(settings)
+        .options(max_surge_percent=_ONE_MORE_PERCENT)
+        .bind(settings)
+    )
 
 
 def _llm(settings: Settings) -> Any:
     size, llm = settings.deployments.llm, settings.llm
     deployment = _deployment(LlmDeployment, "llm", size, shutdown_seconds=_LLM_SHUTDOWN_SECONDS)
-    if size.max_replicas > size.replicas:
-        deployment = deployment.options(
-            autoscaling_config=AutoscalingConfig(
-                min_replicas=size.replicas,
-                max_replicas=size.max_replicas,
-                policy=AutoscalingPolicy(  # type: ignore[no-untyped-call]
-                    policy_function=QueuesPolicy,
-                    policy_kwargs={"per_replica": llm.full_replica},
-                ),
-                metrics_interval_s=_METRICS_SECONDS,
-                look_back_period_s=2 * _METRICS_SECONDS,
-                upscale_delay_s=llm.scale_up_seconds,
-                downscale_delay_s=llm.scale_down_seconds,
-            )
-        )
-    return deployment.bind(settings)
+    return _scaled(
+        deployment,
+        size,
+        QueuesPolicy,
+        {"per_replica": llm.full_replica},
+        up_seconds=llm.scale_up_seconds,
+        down_seconds=llm.scale_down_seconds,
+    ).bind(settings)
 
 
 def _workers(settings: Settings) -> Iterator[Any]:
@@ -197,22 +184,41 @@ def _workers(settings: Settings) -> Iterator[Any]:
         deployment = _deployment(
             WorkerDeployment, f"worker_{kind}", size, shutdown_seconds=_WORKER_SHUTDOWN_SECONDS
         )
-        if size.max_replicas > size.replicas:
-            deployment = deployment.options(
-                autoscaling_config=AutoscalingConfig(
-                    min_replicas=size.replicas,
-                    max_replicas=size.max_replicas,
-                    policy=AutoscalingPolicy(  # type: ignore[no-untyped-call]
-                        policy_function=DepthPolicy,
-                        policy_kwargs={"per_worker": settings.jobs.due_per_worker},
-                    ),
-                    metrics_interval_s=_METRICS_SECONDS,
-                    look_back_period_s=2 * _METRICS_SECONDS,
-                    upscale_delay_s=settings.jobs.scale_up_seconds,
-                    downscale_delay_s=settings.jobs.scale_down_seconds,
-                )
-            )
-        yield deployment.bind(settings, kind)
+        yield _scaled(
+            deployment,
+            size,
+            DepthPolicy,
+            {"per_worker": settings.jobs.due_per_worker},
+            up_seconds=settings.jobs.scale_up_seconds,
+            down_seconds=settings.jobs.scale_down_seconds,
+        ).bind(settings, kind)
+
+
+def _scaled(
+    deployment: Any,
+    size: Deployment,
+    policy: type,
+    policy_kwargs: dict[str, Any],
+    *,
+    up_seconds: float,
+    down_seconds: float,
+) -> Any:
+    """With a policy of ours where the number of replicas is not fixed."""
+    if size.max_replicas <= size.replicas:
+        return deployment
+    return deployment.options(
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=size.replicas,
+            max_replicas=size.max_replicas,
+            policy=AutoscalingPolicy(  # type: ignore[no-untyped-call]
+                policy_function=policy, policy_kwargs=policy_kwargs
+            ),
+            metrics_interval_s=_METRICS_SECONDS,
+            look_back_period_s=2 * _METRICS_SECONDS,
+            upscale_delay_s=up_seconds,
+            downscale_delay_s=down_seconds,
+        )
+    )
 
 
 def _run(*applications: Any) -> None:

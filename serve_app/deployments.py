@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import msgspec
 
-from actors.messages import Failure
-from config.errors import AppError
 from config.settings import Settings
 from serve_app.collector import relax_collector
 from serve_app.shard_client import ShardClient, ShardPublisher
@@ -27,7 +23,7 @@ from storage.postgres import connect
 if TYPE_CHECKING:
     from actors.community import CommunityShard
     from actors.job_table import WorkerKind
-    from actors.writing import Writer
+    from serve_app.llm_client import LlmClient
     from storage.postgres import Pool
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -38,13 +34,13 @@ def app_name(deployment: str) -> str:
     return f"serai-{deployment}"
 
 
-def _handle(deployment: str) -> Any:
+def handle_of(deployment: str) -> Any:
     from ray import serve
 
     return serve.get_deployment_handle(deployment, app_name(deployment))
 
 
-def _start_logging(settings: Settings) -> None:
+def start_logging(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -57,7 +53,7 @@ class ThreadDeployment:
         from storage.directory import Directory
         from storage.replicas import open_readers
 
-        _start_logging(settings)
+        start_logging(settings)
         self._pool = await connect(
             settings.postgres.url,
             settings.postgres,
@@ -97,7 +93,7 @@ class FeedDeployment:
         from storage.redis import RedisGuard, open_redis
         from storage.replicas import open_readers
 
-        _start_logging(settings)
+        start_logging(settings)
         self._readers = await open_readers(settings.postgres, application_name="feed")
         primary = self._readers.primary
         self._redis = RedisGuard(open_redis(settings.redis.url))
@@ -127,7 +123,7 @@ class AccountsDeployment:
         from actors.people_messages import PeopleRequest
         from storage.objects import objects_of
 
-        _start_logging(settings)
+        start_logging(settings)
         self._pool = await connect(
             settings.postgres.url, settings.postgres, application_name="accounts"
         )
@@ -160,7 +156,7 @@ class RateLimitDeployment:
         from storage.rate_buckets import RateBuckets
         from storage.redis import greet, open_redis
 
-        _start_logging(settings)
+        start_logging(settings)
         self._redis = open_redis(settings.redis.url)
         await greet(self._redis)
         self._limits = RateLimit(settings.rate_limit, RateBuckets(self._redis))
@@ -175,134 +171,11 @@ class RateLimitDeployment:
         await self._redis.aclose()
 
 
-class SearchDeployment:
-    """One replica where the engine is embedded: it owns the folder of the index."""
+def llm_client(settings: Settings) -> LlmClient:
+    from serve_app.deployment_stream import deployment_stream
+    from serve_app.llm_client import LlmClient
 
-    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
-        from actors.by_words import EngineWords
-        from actors.embedding import Embedders
-        from actors.retrieval import Retriever
-        from actors.search import Search
-        from actors.search_messages import SearchRequest
-        from storage.chunk_search import SEARCH_SETTINGS
-        from storage.search.engines import open_engine
-
-        _start_logging(settings)
-        self._pool = await connect(
-            settings.postgres.url, settings.postgres, application_name="search"
-        )
-        self._chunks = await connect(
-            settings.postgres.url,
-            settings.postgres,
-            application_name="search by meaning",
-            more_settings=SEARCH_SETTINGS,
-        )
-        self._engine = open_engine(settings)
-        self._embedders = Embedders(settings.embedding, in_background=False)
-        by_words = EngineWords(self._pool, self._engine)
-        retriever = Retriever(self._chunks, self._embedders, by_words, settings.guides)
-        self._search = Search(self._pool, self._engine, settings.guides, retriever)
-        self._search.start()
-        self._decoder = msgspec.msgpack.Decoder(list[SearchRequest])
-
-    async def call(self, payload: bytes) -> bytes:
-        return encode(await self._search.handle_batch(self._decoder.decode(payload)))
-
-    def check_health(self) -> None:
-        self._search.check_health()
-
-    async def __del__(self) -> None:
-        await self._search.close()
-        await self._engine.close()
-        self._embedders.close()
-        await self._chunks.close()
-        await self._pool.close()
-
-
-class LlmDeployment:
-    """A replica is an engine with a queue of its own. It gets no batches: a call is a stream, and
-    what cancels the call cancels the generation."""
-
-    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
-        from actors.llm import Llm
-        from actors.llm_messages import GenerateText
-        from actors.member_budget import MemberBudget
-        from ai.engines.chosen import chosen_engine
-        from storage.redis import RedisGuard, open_redis
-        from storage.spent_tokens import SpentTokens
-
-        _start_logging(settings)
-        self._redis = RedisGuard(open_redis(settings.redis.url))
-        self._redis.start()
-        engine = chosen_engine(settings.llm, gpus=settings.deployments.llm.num_gpus)
-        budget = MemberBudget(settings.llm.member_tokens_per_day, SpentTokens(self._redis))
-        self._llm = Llm(engine, settings.llm, budget)
-        if not settings.llm.is_built_in:
-            self._llm.start()  # else a laptop pays for it only when somebody asks
-        self._decoder = msgspec.msgpack.Decoder(GenerateText)
-
-    async def stream(self, payload: bytes) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._llm.stream(self._decoder.decode(payload))) as chunks:
-            try:
-                async for chunk in chunks:
-                    yield encode(chunk)
-            except AppError as error:
-                yield encode(Failure.of(error))
-
-    async def statistics(self) -> bytes:
-        return encode(self._llm.statistics())
-
-    def check_health(self) -> None:
-        self._llm.check_health()
-
-    def record_autoscaling_stats(self) -> dict[str, float]:
-        return {"depth": self._llm.depth}
-
-    async def __del__(self) -> None:
-        await self._llm.close()
-        await self._redis.close()
-
-
-def _writer(settings: Settings) -> Writer:
-    from serve_app.llm_client import LlmClient, deployment_stream
-
-    return LlmClient(settings.llm, deployment_stream(_handle("llm")))
-
-
-class AssistantDeployment:
-    """Answers are streams, as the model's are; feedback comes in batches."""
-
-    async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
-        from actors.assistant import Assistant
-        from actors.assistant_messages import AskQuestion, AssistantRequest
-        from serve_app.batched_handle import deployment_sender
-        from serve_app.llm_client import LlmClient, deployment_stream
-        from serve_app.search_client import SearchClient
-
-        _start_logging(settings)
-        self._pool = await connect(
-            settings.postgres.url, settings.postgres, application_name="assistant"
-        )
-        self._search = SearchClient(deployment_sender(_handle("search")))
-        model = LlmClient(settings.llm, deployment_stream(_handle("llm")))
-        self._assistant = Assistant(self._pool, self._search.retrieve, model, settings.assistant)
-        self._questions = msgspec.msgpack.Decoder(AskQuestion)
-        self._requests = msgspec.msgpack.Decoder(list[AssistantRequest])
-
-    async def stream(self, payload: bytes) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._assistant.ask(self._questions.decode(payload))) as events:
-            try:
-                async for event in events:
-                    yield encode(event)
-            except AppError as error:
-                yield encode(Failure.of(error))
-
-    async def call(self, payload: bytes) -> bytes:
-        return encode(await self._assistant.handle_batch(self._requests.decode(payload)))
-
-    async def __del__(self) -> None:
-        await self._search.close()
-        await self._pool.close()
+    return LlmClient(settings.llm, deployment_stream(handle_of("llm")))
 
 
 class WorkerDeployment:
@@ -313,16 +186,16 @@ class WorkerDeployment:
         from serve_app.batched_handle import deployment_sender
         from serve_app.search_client import SearchClient
 
-        _start_logging(settings)
+        start_logging(settings)
         self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
-        self._search = SearchClient(deployment_sender(_handle("search")))
+        self._search = SearchClient(deployment_sender(handle_of("search")))
         self._worker = Worker(
             settings,
             self._publisher.publish,
             kind,
             search=self._search,
             publish_ephemeral=self._publisher.publish_ephemeral,
-            writer=_writer(settings) if kind == "ai" else None,
+            writer=llm_client(settings) if kind == "ai" else None,
         )
         await self._worker.start()
 
@@ -345,7 +218,7 @@ class ShardActor:
     def __init__(self, settings: Settings, index: int) -> None:
         from actors.shard_messages import ShardRequest
 
-        _start_logging(settings)
+        start_logging(settings)
         self._settings = settings
         self._index = index
         self._pool: Pool | None = None
@@ -383,20 +256,20 @@ class GatewayDeployment:
 
         from serve_app.assistant_client import AssistantClient
         from serve_app.batched_handle import deployment_sender
+        from serve_app.deployment_stream import deployment_stream
         from serve_app.gateway.gateway import Gateway
-        from serve_app.llm_client import deployment_stream
         from storage.objects import objects_of
 
-        _start_logging(settings)
-        assistant = _handle("assistant")
+        start_logging(settings)
+        assistant = handle_of("assistant")
         self._gateway = Gateway(
             settings,
             gateway_id=uuid4().hex,
-            thread=deployment_sender(_handle("thread")),
-            feed=deployment_sender(_handle("feed")),
-            accounts=deployment_sender(_handle("accounts")),
-            search=deployment_sender(_handle("search")),
-            rate_limit=deployment_sender(_handle("rate_limit")),
+            thread=deployment_sender(handle_of("thread")),
+            feed=deployment_sender(handle_of("feed")),
+            accounts=deployment_sender(handle_of("accounts")),
+            search=deployment_sender(handle_of("search")),
+            rate_limit=deployment_sender(handle_of("rate_limit")),
             shards=ShardClient(),
             assistant=AssistantClient(deployment_stream(assistant), deployment_sender(assistant)),
             objects=objects_of(settings),

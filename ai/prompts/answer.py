@@ -13,17 +13,12 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from ai.engines.engine import ChatMessage, Generation
-from ai.sanitising import plain
+from ai.prompts.delimited import data, language_name
 from ai.vocabulary import tokens
 
 MAX_PASSAGE_CHARACTERS: Final = 1_500
 _MAX_QUESTION_CHARACTERS: Final = 1_000
 _RUN: Final = 5
-_LANGUAGES: Final = {
-    "ar": "Arabic", "de": "German", "en": "English", "es": "Spanish", "fa": "Persian",
-    "fr": "French", "hi": "Hindi", "ja": "Japanese", "ko": "Korean", "pt": "Portuguese",
-    "ru": "Russian", "tr": "Turkish", "uk": "Ukrainian", "zh": "Chinese",
-}  # fmt: skip
 
 NOT_FOUND: Final = "NOT FOUND"
 # Generation ends here: what follows would be a made-up next turn.
@@ -65,15 +60,17 @@ def generation(
         f"<<<{mark} passage [{number}], "
         f"{'official' if passage.official else 'written by a member'}"
         f"{f', as of {passage.as_of.isoformat()}' if passage.as_of is not None else ''}\n"
-        f"{_data(passage.title, mark, 200)}\n{_data(passage.text, mark, MAX_PASSAGE_CHARACTERS)}\n"
+        f"{data(passage.title, mark, 200)}\n{data(passage.text, mark, MAX_PASSAGE_CHARACTERS)}\n"
         f"<<<{mark} end of passage [{number}]"
         for number, passage in enumerate(passages, 1)
     ]
-    asked = _data(question, mark, _MAX_QUESTION_CHARACTERS).replace("\n", " ")
-    name = _LANGUAGES.get(language.partition("-")[0], "the language of the question")
+    asked = data(question, mark, _MAX_QUESTION_CHARACTERS).replace("\n", " ")
     return Generation(
         (
-            ChatMessage("system", _SYSTEM.format(language=name, mark=mark, not_found=NOT_FOUND)),
+            ChatMessage(
+                "system",
+                _SYSTEM.format(language=language_name(language), mark=mark, not_found=NOT_FOUND),
+            ),
             ChatMessage("user", "\n\n".join([*shown, f"Question: {asked}"])),
         ),
         max_tokens=max_tokens,
@@ -94,7 +91,3 @@ def repeats_instructions(text: str) -> bool:
 def _instruction_runs() -> frozenset[tuple[str, ...]]:
     words = tokens(_SYSTEM)
     return frozenset(tuple(words[at : at + _RUN]) for at in range(len(words) - _RUN + 1))
-
-
-def _data(text: str, mark: str, limit: int) -> str:
-    return plain(text).replace(mark, "")[:limit]

@@ -6,7 +6,7 @@ import secrets
 from typing import Final
 
 from ai.engines.engine import ChatMessage, Generation
-from ai.prompts.summary import language_name
+from ai.prompts.delimited import language_name
 
 STOP: Final = ("<<<",)
 

@@ -22,7 +22,7 @@ from actors.messages import Reply
 from serve_app.api.call import Call
 from serve_app.api.fields import Handle, JoinMessage
 from serve_app.api.group_schemas import Admission, InvitationPage, InvitedPage, JoinRequestPage
-from serve_app.api.groups import PageQuery
+from serve_app.api.page_query import PageQuery
 from serve_app.api.route import Nothing, Route
 
 

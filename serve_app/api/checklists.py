@@ -24,6 +24,7 @@ from actors.visa_messages import (
 )
 from serve_app.api.call import Call
 from serve_app.api.fields import Country, Cursor, LanguageList, Limit, VisaType
+from serve_app.api.page_query import PageQuery
 from serve_app.api.route import Nothing, Route
 
 
@@ -31,11 +32,6 @@ class ChecklistsQuery(msgspec.Struct, frozen=True):
     country: Country | None = None
     visa_type: VisaType | None = None
     language: LanguageList | None = None
-    limit: Limit = 30
-    cursor: Cursor | None = None
-
-
-class BegunQuery(msgspec.Struct, frozen=True):
     limit: Limit = 30
     cursor: Cursor | None = None
 
@@ -86,7 +82,7 @@ async def checklist(call: Call[Nothing, Nothing]) -> Reply:
     return await call.backends.feed(ReadChecklist(call.text("checklist_id")))
 
 
-async def begun(call: Call[Nothing, BegunQuery]) -> Reply:
+async def begun(call: Call[Nothing, PageQuery]) -> Reply:
     request = ListBegunChecklists(call.caller, call.query.limit, call.query.cursor)
     return await call.backends.accounts_read(request)
 
@@ -124,7 +120,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "GET", _MINE, begun, "Checklists that the caller has begun", access="member", rate="read",
-        query=BegunQuery, answer=BegunPage, tag="checklists",
+        query=PageQuery, answer=BegunPage, tag="checklists",
     ),
     Route(
         "GET", f"{_MINE}/{{checklist_id}}", progress, "What the caller has done of a checklist",

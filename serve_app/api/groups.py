@@ -23,6 +23,7 @@ from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.fields import Cursor, GroupName, Limit, Reason, Rules
 from serve_app.api.group_schemas import LogPage, MemberFilter, MemberPage
+from serve_app.api.page_query import PageQuery
 from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import CommunityAnswer
 from storage.communities import Joining, Visibility
@@ -68,11 +69,6 @@ class MembersQuery(msgspec.Struct, frozen=True):
     """`role`: all members where none is given; `banned` is for moderators."""
 
     role: MemberFilter | None = None
-    limit: Limit = 30
-    cursor: Cursor | None = None
-
-
-class PageQuery(msgspec.Struct, frozen=True):
     limit: Limit = 30
     cursor: Cursor | None = None
 

@@ -10,6 +10,7 @@ from actors.guide_reads import Guide, GuideSummary, GuideVersion
 from actors.messages import ListGuides, ReadGuide, ReadGuideHistory, Reply
 from serve_app.api.call import Call
 from serve_app.api.fields import Country, Cursor, LanguageList, Limit, VisaType
+from serve_app.api.page_query import PageQuery
 from serve_app.api.route import Nothing, Route
 
 
@@ -17,11 +18,6 @@ class GuidesQuery(msgspec.Struct, frozen=True):
     country: Country | None = None
     visa_type: VisaType | None = None
     language: LanguageList | None = None
-    limit: Limit = 30
-    cursor: Cursor | None = None
-
-
-class HistoryQuery(msgspec.Struct, frozen=True):
     limit: Limit = 30
     cursor: Cursor | None = None
 
@@ -51,7 +47,7 @@ async def guide(call: Call[Nothing, Nothing]) -> Reply:
     return await call.backends.feed(ReadGuide(call.uuid("guide_id")))
 
 
-async def history(call: Call[Nothing, HistoryQuery]) -> Reply:
+async def history(call: Call[Nothing, PageQuery]) -> Reply:
     query = call.query
     request = ReadGuideHistory(call.uuid("guide_id"), query.limit, query.cursor)
     return await call.backends.feed(request)
@@ -68,7 +64,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "GET", "/api/v1/guides/{guide_id}/history", history, "What a guide said before",
-        access="guest", rate="read", query=HistoryQuery, answer=GuideHistory, shared="everyone",
+        access="guest", rate="read", query=PageQuery, answer=GuideHistory, shared="everyone",
         tag="guides",
     ),
 )  # fmt: skip

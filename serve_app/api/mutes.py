@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from actors.member_messages import (
     ListMutedAccounts,
     ListMutedCommunities,
@@ -15,14 +13,9 @@ from actors.member_messages import (
 from actors.messages import Reply
 from config.errors import AppError
 from serve_app.api.call import Call
-from serve_app.api.fields import Cursor, Limit
 from serve_app.api.member_schemas import MutedAccountPage, MutedCommunityPage
+from serve_app.api.page_query import PageQuery
 from serve_app.api.route import Nothing, Route
-
-
-class MutesQuery(msgspec.Struct, frozen=True):
-    limit: Limit = 30
-    cursor: Cursor | None = None
 
 
 async def mute_account(call: Call[Nothing, Nothing]) -> Reply:
@@ -43,12 +36,12 @@ async def unmute_community(call: Call[Nothing, Nothing]) -> Reply:
     return await call.backends.accounts_write(request)
 
 
-async def muted_accounts(call: Call[Nothing, MutesQuery]) -> Reply:
+async def muted_accounts(call: Call[Nothing, PageQuery]) -> Reply:
     request = ListMutedAccounts(call.caller, call.query.limit, call.query.cursor)
     return await call.backends.accounts_read(request)
 
 
-async def muted_communities(call: Call[Nothing, MutesQuery]) -> Reply:
+async def muted_communities(call: Call[Nothing, PageQuery]) -> Reply:
     request = ListMutedCommunities(call.caller, call.query.limit, call.query.cursor)
     return await call.backends.accounts_read(request)
 
@@ -66,7 +59,7 @@ _COMMUNITIES: Final = "/api/v1/me/mutes/communities"
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "GET", _ACCOUNTS, muted_accounts, "Muted members", access="member", rate="read",
-        query=MutesQuery, answer=MutedAccountPage, tag="mutes",
+        query=PageQuery, answer=MutedAccountPage, tag="mutes",
     ),
     Route(
         "PUT", f"{_ACCOUNTS}/{{account}}", mute_account, "Mute a member", access="member",
@@ -78,7 +71,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     ),
     Route(
         "GET", _COMMUNITIES, muted_communities, "Muted communities", access="member",
-        rate="read", query=MutesQuery, answer=MutedCommunityPage, tag="mutes",
+        rate="read", query=PageQuery, answer=MutedCommunityPage, tag="mutes",
     ),
     Route(
         "PUT", f"{_COMMUNITIES}/{{community}}", mute_community, "Mute a community",

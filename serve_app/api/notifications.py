@@ -9,14 +9,9 @@ import msgspec
 
 from actors.messages import ListNotifications, MarkNotificationsRead, Reply
 from serve_app.api.call import Call
-from serve_app.api.fields import Cursor, Limit
+from serve_app.api.page_query import PageQuery
 from serve_app.api.route import Nothing, Route
 from serve_app.api.schemas import NotificationPage, UnreadCount
-
-
-class NotificationsQuery(msgspec.Struct, frozen=True):
-    limit: Limit = 30
-    cursor: Cursor | None = None
 
 
 class ReadBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,7 +20,7 @@ class ReadBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     up_to: UUID
 
 
-async def notifications(call: Call[Nothing, NotificationsQuery]) -> Reply:
+async def notifications(call: Call[Nothing, PageQuery]) -> Reply:
     request = ListNotifications(call.caller, call.query.limit, call.query.cursor)
     return await call.backends.accounts_read(request)
 
@@ -39,7 +34,7 @@ _P: Final = "/api/v1/notifications"
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "GET", _P, notifications, "Notifications", access="member", rate="read",
-        query=NotificationsQuery, answer=NotificationPage, tag="notifications",
+        query=PageQuery, answer=NotificationPage, tag="notifications",
     ),
     Route(
         "PUT", f"{_P}/read", mark_read, "Mark notifications as read", access="member",

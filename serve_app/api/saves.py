@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from actors.member_messages import ListSaves, SetSaved
 from actors.messages import Reply
 from serve_app.api.call import Call
-from serve_app.api.fields import Cursor, Limit
 from serve_app.api.member_schemas import SavePage
+from serve_app.api.page_query import PageQuery
 from serve_app.api.route import Nothing, Route
-
-
-class SavesQuery(msgspec.Struct, frozen=True):
-    limit: Limit = 30
-    cursor: Cursor | None = None
 
 
 async def save_post(call: Call[Nothing, Nothing]) -> Reply:
@@ -39,7 +32,7 @@ async def unsave_comment(call: Call[Nothing, Nothing]) -> Reply:
     return await call.backends.accounts_write(request)
 
 
-async def saves(call: Call[Nothing, SavesQuery]) -> Reply:
+async def saves(call: Call[Nothing, PageQuery]) -> Reply:
     request = ListSaves(call.caller, call.query.limit, call.query.cursor)
     return await call.backends.accounts_read(request)
 
@@ -49,7 +42,7 @@ _COMMENT: Final = "/api/v1/comments/{comment_id}/save"
 ROUTES: Final[tuple[Route[Any, Any], ...]] = (
     Route(
         "GET", "/api/v1/me/saves", saves, "Saved posts and comments", access="member",
-        rate="read", query=SavesQuery, answer=SavePage, tag="saves",
+        rate="read", query=PageQuery, answer=SavePage, tag="saves",
     ),
     Route(
         "PUT", _POST, save_post, "Save a post", access="member", rate="vote", status=204,

@@ -17,8 +17,9 @@ from ai.engines.engine import ChatMessage, Generation
 from config.errors import AppError
 from config.llm import Llm
 from config.settings import Redis, Settings
-from serve_app.deployments import LlmDeployment
-from serve_app.llm_client import LlmClient, deployment_stream
+from serve_app.ai_deployments import LlmDeployment
+from serve_app.deployment_stream import deployment_stream
+from serve_app.llm_client import LlmClient
 from tests.openai_server import OpenAiServer, answers
 
 pytestmark = pytest.mark.integration

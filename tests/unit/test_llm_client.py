@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from ray.exceptions import ActorUnavailableError
 
-import serve_app.llm_client as llm_client
+import serve_app.deployment_stream as deployment_stream
 from actors.llm_messages import GenerateText, TextChunk
 from actors.messages import Failure
 from ai.engines.engine import ChatMessage, Generation
@@ -31,7 +31,7 @@ class FakeFrames:
         frame = self._frames.pop(0)
         if isinstance(frame, Exception):
             raise frame
-        return llm_client.encode(frame)
+        return msgspec.msgpack.encode(frame)
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -87,7 +87,7 @@ async def test_who_stops_reading_cancels_the_stream() -> None:
 async def test_a_replica_that_dies_before_the_first_chunk_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(llm_client, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(deployment_stream, "_PAUSE_SECONDS", 0)
     deployment = FakeDeployment(FakeFrames(GONE), FakeFrames(TextChunk("Form", 1)))
     assert await text_of(deployment) == ["Form"]
     assert len(deployment.calls) == 2
