@@ -16,6 +16,22 @@ from uuid import UUID
 
 import msgspec
 
+from actors.account_messages import (
+    AuthorizeChannel,
+    EraseAccount,
+    JoinCommunity,
+    LeaveCommunity,
+    ListNotifications,
+    Login,
+    Logout,
+    MarkNotificationsRead,
+    ReadErasure,
+    ReadExport,
+    ReadMe,
+    Refresh,
+    Register,
+    StartExport,
+)
 from actors.channel_access import authorize
 from actors.checklist_progress import Progress
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
@@ -23,25 +39,7 @@ from actors.group_messages import GroupRequest
 from actors.groups import Groups
 from actors.media.messages import CompleteMedia, CreateMedia, ReadMedia
 from actors.member_state import MemberState
-from actors.messages import (
-    AuthorizeChannel,
-    EraseAccount,
-    Failure,
-    JoinCommunity,
-    LeaveCommunity,
-    ListNotifications,
-    Login,
-    Logout,
-    MarkNotificationsRead,
-    Outcome,
-    ReadErasure,
-    ReadExport,
-    ReadMe,
-    Refresh,
-    Register,
-    Reply,
-    StartExport,
-)
+from actors.messages import Failure, Outcome, Reply
 from actors.outcomes import settle
 from actors.own_data import OwnData
 from actors.pages import member, require_limit

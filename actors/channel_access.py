@@ -8,7 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from actors.messages import AuthorizeChannel, ChannelGrant, Failure, Outcome, Reply
+from actors.account_messages import AuthorizeChannel, ChannelGrant
+from actors.messages import Failure, Outcome, Reply
 from config.errors import AppError
 from storage import accounts, communities
 from storage.accounts import CallerState

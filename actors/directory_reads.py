@@ -9,14 +9,8 @@ import msgspec
 
 from actors import content
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
-from actors.messages import (
-    Caller,
-    ListCommunities,
-    ListTags,
-    ListVisaTypes,
-    ReadCommunity,
-    Reply,
-)
+from actors.feed_messages import ListCommunities, ListTags, ListVisaTypes, ReadCommunity
+from actors.messages import Caller, Reply
 from actors.shard_messages import StreamPosition
 from config.errors import AppError
 from config.reference import Country, countries, countries_by_alpha2, visa_types

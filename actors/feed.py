@@ -18,11 +18,7 @@ from actors import content
 from actors.cursors import CursorKind, encode_cursor
 from actors.directory_reads import DirectoryReader, find_community, require_reader
 from actors.feed_cursors import HotCursor, TopCursor, below, scope_of, top_bound
-from actors.guide_reads import GuideReader
-from actors.home_reads import HomeReader
-from actors.messages import (
-    GUEST,
-    Failure,
+from actors.feed_messages import (
     ListCommunities,
     ListCountries,
     ListGuides,
@@ -30,14 +26,15 @@ from actors.messages import (
     ListSitemap,
     ListTags,
     ListVisaTypes,
-    Outcome,
     ReadCommunity,
     ReadFeed,
     ReadGuide,
     ReadGuideHistory,
     ReadHome,
-    Reply,
 )
+from actors.guide_reads import GuideReader
+from actors.home_reads import HomeReader
+from actors.messages import GUEST, Failure, Outcome, Reply
 from actors.outcomes import answer, settle
 from actors.public_messages import PublicRead
 from actors.shard_messages import StreamPosition

@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
+from actors.feed_messages import FeedSort, FeedWindow, ReadFeed, ReadHome
 from actors.home_merge import Carried
-from actors.messages import FeedSort, FeedWindow, ReadFeed, ReadHome
 from config.errors import AppError
 from storage.feed_keys import HIGHEST, HIGHEST_ID, HIGHEST_SCORE, LOWEST_ID, Languages, Scored
 from storage.identity import lowest_id_at

@@ -12,7 +12,8 @@ import msgspec
 from actors import content
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
 from actors.directory_reads import known_country, without_nul
-from actors.messages import ListGuides, ReadGuide, ReadGuideHistory, Reply
+from actors.feed_messages import ListGuides, ReadGuide, ReadGuideHistory
+from actors.messages import Reply
 from actors.staleness import is_stale
 from config.errors import AppError
 from config.settings import Guides

@@ -9,8 +9,9 @@ import msgspec
 
 from actors import content
 from actors.feed_cursors import home_bound, home_cursor, scope_of
+from actors.feed_messages import ReadHome
 from actors.home_merge import merge, needed
-from actors.messages import ReadHome, Reply
+from actors.messages import Reply
 from storage import feeds, home_feed
 from storage.feed_keys import Languages
 from storage.home_feed import HomeBounds

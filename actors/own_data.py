@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from actors.messages import EraseAccount, ReadErasure, ReadExport, Reply, StartExport
+from actors.account_messages import EraseAccount, ReadErasure, ReadExport, StartExport
+from actors.messages import Reply
 from actors.pages import member
 from actors.passwords import Passwords
 from actors.signed_link import signed_link

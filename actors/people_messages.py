@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from actors.account_messages import AccountsRead, AccountsWrite
 from actors.group_messages import GroupRead, GroupWrite
 from actors.media.messages import MediaWrite, ReadMedia
 from actors.member_messages import MemberRead, MemberWrite
-from actors.messages import AccountsRead, AccountsWrite
 from actors.visa_messages import ProgressRead, VisaWrite
 
 PeopleRead = AccountsRead | MemberRead | GroupRead | ReadMedia | ProgressRead

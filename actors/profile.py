@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from actors.account_fields import LANGUAGE_PATTERN, clean_display_name
+from actors.account_messages import ReadMe
 from actors.member_messages import UpdateMe
-from actors.messages import ReadMe, Reply
+from actors.messages import Reply
 from actors.pages import member
 from config.errors import AppError
 from storage import accounts

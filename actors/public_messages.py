@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.messages import FeedRequest
+from actors.feed_messages import FeedRequest
 from actors.visa_messages import VisaRead
 
 PublicRead = FeedRequest | VisaRead

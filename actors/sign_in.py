@@ -11,7 +11,8 @@ import msgspec
 
 from actors.access_token import sign
 from actors.account_fields import MAX_EMAIL_CHARACTERS
-from actors.messages import Caller, Login, Logout, Refresh, Register, Reply, Tokens
+from actors.account_messages import Login, Logout, Refresh, Register, Tokens
+from actors.messages import Caller, Reply
 from actors.passwords import Passwords
 from actors.refresh_token import RefreshToken, RefreshTokens, judge
 from actors.registration import faults

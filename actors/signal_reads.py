@@ -11,7 +11,8 @@ from actors import content
 from actors.content import Author
 from actors.cursors import CursorKind, decode_cursor, encode_cursor
 from actors.directory_reads import find_community
-from actors.messages import ListSignals, Reply
+from actors.feed_messages import ListSignals
+from actors.messages import Reply
 from config.errors import AppError
 from storage import signals
 from storage.content_locks import MODERATES

@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from actors.messages import ListSitemap, Reply
+from actors.feed_messages import ListSitemap
+from actors.messages import Reply
 from config.errors import AppError
 from config.reference import countries_by_alpha2, countries_by_numeric
 from storage import sitemap

@@ -25,7 +25,7 @@ from uuid import UUID
 from prometheus_client import Counter
 
 from actors.feed_cursors import is_current_window
-from actors.messages import FeedWindow
+from actors.feed_messages import FeedWindow
 from config.errors import AppError
 from storage import feeds
 from storage.feed_keys import Ranked, Scored

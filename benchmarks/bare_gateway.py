@@ -20,7 +20,8 @@ from uuid import uuid4
 import msgspec
 import uvloop
 
-from actors.messages import AccountsRequest, AuthorizeChannel, ChannelGrant, Outcome, Reply
+from actors.account_messages import AccountsRequest, AuthorizeChannel, ChannelGrant
+from actors.messages import Outcome, Reply
 from actors.shard_messages import (
     Attach,
     AttachReply,

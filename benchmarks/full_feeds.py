@@ -18,7 +18,8 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from actors.feed import Feed
-from actors.messages import GUEST, Caller, FeedRequest, ReadFeed, ReadHome, Reply
+from actors.feed_messages import FeedRequest, ReadFeed, ReadHome
+from actors.messages import GUEST, Caller, Reply
 from benchmarks.corpus import make_corpus, sizes
 from benchmarks.figures import table
 from benchmarks.machine import BenchmarkError, work_folder

@@ -12,8 +12,9 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from actors.account_messages import Tokens
 from actors.assistant_messages import AnswerEvent, AskQuestion
-from actors.messages import Caller, Reply, Tokens
+from actors.messages import Caller, Reply
 from config.errors import AppError
 from config.rate_limits import RouteClass
 from config.settings import Gateway, Settings

@@ -15,8 +15,9 @@ import msgspec
 from cent import AsyncClient
 
 from actors import shard_messages as m
+from actors.account_messages import AccountsRequest, AuthorizeChannel, ChannelGrant
 from actors.community import CommunityShard
-from actors.messages import AccountsRequest, AuthorizeChannel, ChannelGrant, Failure, Reply
+from actors.messages import Failure, Reply
 from config.channels import Namespace
 from config.errors import AppError
 from config.rate_limits import RateLimitSettings

@@ -14,7 +14,8 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from actors.messages import Caller, ChannelGrant
+from actors.account_messages import ChannelGrant
+from actors.messages import Caller
 from config.channels import Namespace, Namespaces
 from config.errors import AppError
 from config.settings import Auth, Settings

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from actors.messages import Caller, ChannelGrant
+from actors.account_messages import ChannelGrant
+from actors.messages import Caller
 from actors.shard_messages import (
     Ephemeral,
     HistoryReply,

@@ -8,7 +8,8 @@ import msgspec
 from aiohttp import hdrs
 from msgspec import Meta
 
-from actors.messages import GUEST, Caller, Login, Logout, Refresh, Register, Reply, Tokens
+from actors.account_messages import Login, Logout, Refresh, Register, Tokens
+from actors.messages import GUEST, Caller, Reply
 from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.fields import Email, Handle, Languages, Password, RefreshToken

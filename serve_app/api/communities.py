@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.messages import JoinCommunity, LeaveCommunity, ListCommunities, ReadCommunity, Reply
+from actors.account_messages import JoinCommunity, LeaveCommunity
+from actors.feed_messages import ListCommunities, ReadCommunity
+from actors.messages import Reply
 from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.fields import Country, Cursor, Limit, SearchText, VisaType

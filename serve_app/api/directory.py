@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.messages import ListCountries, ListVisaTypes, Reply
+from actors.feed_messages import ListCountries, ListVisaTypes
+from actors.messages import Reply
 from serve_app.api.call import Call
 from serve_app.api.fields import Country
 from serve_app.api.route import Nothing, Route

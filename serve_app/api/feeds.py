@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.messages import ReadFeed, ReadHome, Reply
+from actors.feed_messages import ReadFeed, ReadHome
+from actors.messages import Reply
 from actors.tags import stored_tag
 from config.errors import AppError
 from serve_app.api.call import Call

@@ -15,7 +15,8 @@ from actors.account_fields import (
     MAX_LANGUAGE_CHARACTERS,
     MAX_LANGUAGES,
 )
-from actors.messages import CommentSort, FeedSort, FeedWindow
+from actors.feed_messages import FeedSort, FeedWindow
+from actors.messages import CommentSort
 
 __all__ = ["UUID", "CommentSort", "FeedSort", "FeedWindow"]
 

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from actors.feed_messages import ListGuides, ReadGuide, ReadGuideHistory
 from actors.guide_reads import Guide, GuideSummary, GuideVersion
-from actors.messages import ListGuides, ReadGuide, ReadGuideHistory, Reply
+from actors.messages import Reply
 from serve_app.api.call import Call
 from serve_app.api.fields import Country, Cursor, LanguageList, Limit, VisaType
 from serve_app.api.page_query import PageQuery

@@ -11,7 +11,9 @@ from uuid import UUID
 import msgspec
 from aiohttp import hdrs, web
 
-from actors.messages import GUEST, AuthorizeChannel, ListCountries, ReadPost, Reply
+from actors.account_messages import AuthorizeChannel
+from actors.feed_messages import ListCountries
+from actors.messages import GUEST, ReadPost, Reply
 from config.errors import AppError
 from serve_app.api.call import Call, Services
 from serve_app.api.route import Nothing, Route

@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from actors.account_messages import ReadMe
 from actors.member_messages import UpdateMe
-from actors.messages import ReadMarks, ReadMe, Reply
+from actors.messages import ReadMarks, Reply
 from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.fields import DisplayName, FollowLevel, Languages

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.messages import ListSignals, Reply
+from actors.feed_messages import ListSignals
+from actors.messages import Reply
 from actors.signal_reads import ContentSignal
 from serve_app.api.call import Call
 from serve_app.api.fields import CommunityKey, Cursor, Limit

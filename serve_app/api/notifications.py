@@ -7,7 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from actors.messages import ListNotifications, MarkNotificationsRead, Reply
+from actors.account_messages import ListNotifications, MarkNotificationsRead
+from actors.messages import Reply
 from serve_app.api.call import Call
 from serve_app.api.page_query import PageQuery
 from serve_app.api.route import Nothing, Route

@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Meta
 
-from actors.messages import EraseAccount, ReadErasure, ReadExport, Reply, StartExport
+from actors.account_messages import EraseAccount, ReadErasure, ReadExport, StartExport
+from actors.messages import Reply
 from actors.own_data import EXPORT_PATH
 from actors.signed_link import is_good
 from config.errors import AppError

@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Meta
 
-from actors.messages import AuthorizeChannel, Reply
+from actors.account_messages import AuthorizeChannel
+from actors.messages import Reply
 from config.channels import Namespaces, is_internal, users_of
 from config.errors import AppError
 from serve_app.api.call import Call

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.messages import ListTags, Reply
+from actors.feed_messages import ListTags
+from actors.messages import Reply
 from serve_app.api.call import Call
 from serve_app.api.fields import Limit
 from serve_app.api.route import Nothing, Route

@@ -13,20 +13,16 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from actors.account_messages import AccountsRequest, AuthorizeChannel, ChannelGrant, Login, Register
 from actors.assistant_messages import AnswerEvent, AskQuestion, AssistantRequest
 from actors.group_messages import CreateGroup
 from actors.media.messages import MediaWrite
 from actors.member_messages import CreateDraft
 from actors.messages import (
-    AccountsRequest,
-    AuthorizeChannel,
     Caller,
     CastVote,
-    ChannelGrant,
     CreateComment,
     CreatePost,
-    Login,
-    Register,
     Reply,
     ThreadRead,
     ThreadRequest,

@@ -6,7 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from actors.messages import Caller, ChannelGrant
+from actors.account_messages import ChannelGrant
+from actors.messages import Caller
 from config.errors import AppError
 from serve_app.gateway import codes
 

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.messages import Caller, ChannelGrant
+from actors.account_messages import ChannelGrant
+from actors.messages import Caller
 from actors.shard_messages import Ephemeral
 from config.channels import Namespaces
 from config.settings import Realtime as RealtimeSettings

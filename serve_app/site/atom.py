@@ -11,7 +11,8 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from actors.content import Post
-from actors.messages import GUEST, ReadCommunity, ReadFeed, Reply
+from actors.feed_messages import ReadCommunity, ReadFeed
+from actors.messages import GUEST, Reply
 from serve_app.api.call import Call
 from serve_app.api.headers import etag_of, is_match
 from serve_app.api.route import Nothing, Route

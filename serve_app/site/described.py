@@ -11,8 +11,9 @@ from uuid import UUID
 import msgspec
 
 from actors.content import Comment, CommentPermalink, Post
+from actors.feed_messages import ReadCommunity, ReadGuide
 from actors.guide_reads import Guide
-from actors.messages import GUEST, ReadComment, ReadCommunity, ReadGuide, ReadPost, Reply
+from actors.messages import GUEST, ReadComment, ReadPost, Reply
 from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.route import Nothing

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 import msgspec
 from aiohttp import hdrs, web
 
-from actors.messages import ListSitemap
+from actors.feed_messages import ListSitemap
 from actors.sitemap_reads import COMMUNITIES, SitemapEntry
 from config.errors import AppError
 from serve_app.api.call import Call

@@ -8,15 +8,8 @@ from uuid import UUID
 import msgspec
 
 from actors import group_messages as m
-from actors.messages import (
-    GUEST,
-    Caller,
-    Failure,
-    JoinCommunity,
-    LeaveCommunity,
-    ListNotifications,
-    Reply,
-)
+from actors.account_messages import JoinCommunity, LeaveCommunity, ListNotifications
+from actors.messages import GUEST, Caller, Failure, Reply
 from tests.integration.people import Person, World
 
 

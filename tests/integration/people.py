@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from actors.access_token import verify
+from actors.account_messages import Register, Tokens
 from actors.accounts import Accounts
-from actors.messages import Caller, Failure, Outcome, Register, Reply, Tokens
+from actors.messages import Caller, Failure, Outcome, Reply
 from actors.passwords import Passwords
 from actors.people_messages import PeopleRequest
 from actors.shard_messages import Publication

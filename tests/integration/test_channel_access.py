@@ -7,18 +7,15 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from actors.channel_access import authorize
-from actors.messages import (
-    GUEST,
+from actors.account_messages import (
     AccountsRequest,
     AuthorizeChannel,
-    Caller,
     ChannelGrant,
     JoinCommunity,
     Logout,
-    Outcome,
-    Reply,
 )
+from actors.channel_access import authorize
+from actors.messages import GUEST, Caller, Outcome, Reply
 from storage.accounts import grant_role, suspend
 from storage.identity import new_id
 from storage.memberships import ban, grant

@@ -10,7 +10,8 @@ import pytest
 
 from actors.deriving import Deriver
 from actors.feed import Feed
-from actors.messages import Caller, ListSignals, ReadSummary, ReadTranslation, Reply
+from actors.feed_messages import ListSignals
+from actors.messages import Caller, ReadSummary, ReadTranslation, Reply
 from actors.thread import Thread
 from storage import translations
 from storage.directory import Directory

@@ -9,16 +9,8 @@ from typing import Any
 import pytest
 
 from actors.feed import Feed
-from actors.messages import (
-    GUEST,
-    Caller,
-    Failure,
-    ListCommunities,
-    ListCountries,
-    ListVisaTypes,
-    ReadCommunity,
-    Reply,
-)
+from actors.feed_messages import ListCommunities, ListCountries, ListVisaTypes, ReadCommunity
+from actors.messages import GUEST, Caller, Failure, Reply
 from storage.directory import Directory
 from storage.seed import seed
 from tests.integration.feed_world import World, world

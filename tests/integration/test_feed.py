@@ -11,19 +11,9 @@ import pytest
 
 from actors.feed import Feed
 from actors.feed_cursors import home_cursor
+from actors.feed_messages import FeedRequest, FeedSort, FeedWindow, ReadFeed, ReadHome
 from actors.home_merge import Carried
-from actors.messages import (
-    GUEST,
-    Caller,
-    Failure,
-    FeedRequest,
-    FeedSort,
-    FeedWindow,
-    Outcome,
-    ReadFeed,
-    ReadHome,
-    Reply,
-)
+from actors.messages import GUEST, Caller, Failure, Outcome, Reply
 from storage import feed_keys, feeds, home_feed
 from storage.directory import Directory
 from tests.integration.feed_world import NOW_MS, World, world

@@ -16,17 +16,8 @@ import pytest
 
 from actors import top_reads
 from actors.feed import Feed
-from actors.messages import (
-    GUEST,
-    Caller,
-    CastVote,
-    DeletePost,
-    Failure,
-    FeedWindow,
-    Outcome,
-    ReadFeed,
-    Reply,
-)
+from actors.feed_messages import FeedWindow, ReadFeed
+from actors.messages import GUEST, Caller, CastVote, DeletePost, Failure, Outcome, Reply
 from config.errors import AppError
 from storage import feeds
 from storage.directory import Directory

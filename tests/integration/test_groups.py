@@ -10,6 +10,7 @@ import pytest
 
 from actors import group_messages as m
 from actors.feed import Feed
+from actors.feed_messages import ListCommunities, ReadCommunity, ReadFeed
 from actors.messages import (
     GUEST,
     CastVote,
@@ -20,9 +21,6 @@ from actors.messages import (
     EditComment,
     EditPost,
     Failure,
-    ListCommunities,
-    ReadCommunity,
-    ReadFeed,
     Reply,
 )
 from actors.thread import Thread

@@ -12,7 +12,8 @@ from uuid import UUID
 import pytest
 
 from actors.feed import Feed
-from actors.messages import Failure, ListGuides, ReadGuide, ReadGuideHistory, Reply
+from actors.feed_messages import ListGuides, ReadGuide, ReadGuideHistory
+from actors.messages import Failure, Reply
 from config.errors import AppError
 from config.settings import Postgres
 from serve_app.dump_files import DumpFiles

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from actors.feed import Feed
+from actors.feed_messages import ReadFeed, ReadHome
 from actors.member_messages import FollowThread, ListSaves, MarkThreadRead, SetSaved
 from actors.member_state import MemberState
 from actors.messages import (
@@ -30,8 +31,6 @@ from actors.messages import (
     Outcome,
     ReadComment,
     ReadComments,
-    ReadFeed,
-    ReadHome,
     ReadMarks,
     ReadPost,
     ReadPostHistory,

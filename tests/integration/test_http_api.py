@@ -12,6 +12,8 @@ import aiohttp
 import msgspec
 import pytest
 
+from actors import account_messages as am
+from actors import feed_messages as fm
 from actors import messages as m
 from actors.messages import GUEST, Reply
 from config.errors import AppError
@@ -46,29 +48,32 @@ def _ignoring_time(request: Any) -> Any:
 
 
 READS = [
-    ("/api/v1/me", m.ReadMe(MEMBER)),
+    ("/api/v1/me", am.ReadMe(MEMBER)),
     (f"/api/v1/me/marks?ids={POST_ID},{POST_ID}", m.ReadMarks(MEMBER, (ID,))),
-    ("/api/v1/countries", m.ListCountries()),
-    ("/api/v1/visa-types?country=de", m.ListVisaTypes("DE")),
+    ("/api/v1/countries", fm.ListCountries()),
+    ("/api/v1/visa-types?country=de", fm.ListVisaTypes("DE")),
     (
         "/api/v1/communities?country=DE&visa_type=student&q=&joined=",
-        m.ListCommunities(GUEST, "DE", "student", None, False, 30, None),
+        fm.ListCommunities(GUEST, "DE", "student", None, False, 30, None),
     ),
     (
         "/api/v1/communities?joined=true&limit=5",
-        m.ListCommunities(MEMBER, None, None, None, True, 5, None),
+        fm.ListCommunities(MEMBER, None, None, None, True, 5, None),
     ),
-    ("/api/v1/communities/DE-student", m.ReadCommunity(GUEST, "de-student")),
+    ("/api/v1/communities/DE-student", fm.ReadCommunity(GUEST, "de-student")),
     (
         "/api/v1/communities/de/feed?sort=top&window=month&limit=100&cursor=c",
-        m.ReadFeed(GUEST, "de", "top", "month", 100, "c"),
+        fm.ReadFeed(GUEST, "de", "top", "month", 100, "c"),
     ),
     (
         "/api/v1/communities/de/feed?languages=de,pt-BR&personal=true&limit=5",
-        m.ReadFeed(MEMBER, "de", "hot", "week", 5, None, ("de", "pt-BR"), True),
+        fm.ReadFeed(MEMBER, "de", "hot", "week", 5, None, ("de", "pt-BR"), True),
     ),
-    ("/api/v1/feeds/home", m.ReadHome(MEMBER, "hot", "week", 30, None)),
-    ("/api/v1/feeds/home?languages=sw", m.ReadHome(MEMBER, "hot", "week", 30, None, ("sw",))),
+    ("/api/v1/feeds/home", fm.ReadHome(MEMBER, "hot", "week", 30, None)),
+    (
+        "/api/v1/feeds/home?languages=sw",
+        fm.ReadHome(MEMBER, "hot", "week", 30, None, ("sw",)),
+    ),
     (f"/api/v1/posts/{POST_ID}", m.ReadPost(GUEST, ID)),
     (f"/api/v1/posts/{POST_ID}/history", m.ReadPostHistory(MEMBER, ID)),
     (
@@ -79,7 +84,7 @@ READS = [
         f"/api/v1/comments/{POST_ID}/history?limit=100&cursor=c",
         m.ReadCommentHistory(MEMBER, ID, 100, "c"),
     ),
-    ("/api/v1/notifications?limit=2", m.ListNotifications(MEMBER, 2, None)),
+    ("/api/v1/notifications?limit=2", am.ListNotifications(MEMBER, 2, None)),
 ]
 
 
@@ -152,9 +157,24 @@ WRITES = [
         {"value": 0},
         m.CastVote(MEMBER, "comment", ID, 0),
     ),
-    ("PUT", "/api/v1/communities/de/membership", None, m.JoinCommunity(MEMBER, "de")),
-    ("DELETE", "/api/v1/communities/de/membership", None, m.LeaveCommunity(MEMBER, "de")),
-    ("PUT", "/api/v1/notifications/read", {"up_to": POST_ID}, m.MarkNotificationsRead(MEMBER, ID)),
+    (
+        "PUT",
+        "/api/v1/communities/de/membership",
+        None,
+        am.JoinCommunity(MEMBER, "de"),
+    ),
+    (
+        "DELETE",
+        "/api/v1/communities/de/membership",
+        None,
+        am.LeaveCommunity(MEMBER, "de"),
+    ),
+    (
+        "PUT",
+        "/api/v1/notifications/read",
+        {"up_to": POST_ID},
+        am.MarkNotificationsRead(MEMBER, ID),
+    ),
 ]
 
 
@@ -268,7 +288,10 @@ async def test_logout_needs_some_session(running: Running) -> None:
     expired = {"Authorization": "Bearer expired"}
     async with session.post("/api/v1/auth/logout", json=body, headers=expired) as response:
         assert response.status == 204
-    assert gateway.backends.requests == [m.Logout(MEMBER, None), m.Logout(GUEST, "r")]
+    assert gateway.backends.requests == [
+        am.Logout(MEMBER, None),
+        am.Logout(GUEST, "r"),
+    ]
 
 
 async def test_a_strangers_cookie_does_not_keep_the_session_alive(running: Running) -> None:
@@ -277,7 +300,7 @@ async def test_a_strangers_cookie_does_not_keep_the_session_alive(running: Runni
     headers = {**AS_MEMBER, "Cookie": f"serai_refresh_{gateway.settings.gateway.port}=stale"}
     async with session.post("/api/v1/auth/logout", headers=headers) as response:
         assert response.status == 204
-    assert gateway.backends.requests == [m.Logout(MEMBER, "stale")]
+    assert gateway.backends.requests == [am.Logout(MEMBER, "stale")]
 
 
 OTHER_SITE = "https://forum.example.org"
@@ -305,7 +328,7 @@ async def test_the_cookie_is_refused_from_pages_of_other_origins(
 ) -> None:
     async with running_gateway(cors_origins=(OTHER_SITE,)) as (gateway, session):
         gateway.backends.answer = lambda request: (
-            Reply(204) if isinstance(request, m.Logout) else Reply(200, tokens())
+            Reply(204) if isinstance(request, am.Logout) else Reply(200, tokens())
         )
         port = gateway.settings.gateway.port
         sent = {name: value.format(host=f"127.0.0.1:{port}") for name, value in headers.items()}

@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from actors.feed import Feed
+from actors.feed_messages import ReadFeed
 from actors.job_tools import JobTools
 from actors.links.checking import LinkChecker
 from actors.links.fetching import FetchFailed, Known, Limits, Page
-from actors.messages import GUEST, ReadFeed
+from actors.messages import GUEST
 from actors.shard_messages import Publication
 from config.settings import OfficialLinks, Settings
 from storage.directory import Directory

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from actors.account_messages import ListNotifications, ReadMe
 from actors.member_messages import (
     FollowCommunity,
     FollowThread,
@@ -21,7 +22,7 @@ from actors.member_messages import (
     SetSaved,
     UpdateMe,
 )
-from actors.messages import GUEST, ListNotifications, ReadMarks, ReadMe, Reply
+from actors.messages import GUEST, ReadMarks, Reply
 from actors.thread import Thread
 from storage.accounts import suspend
 from storage.directory import Directory

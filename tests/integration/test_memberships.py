@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from actors.messages import GUEST, Failure, JoinCommunity, LeaveCommunity, ReadMe, Refresh, Reply
+from actors.account_messages import JoinCommunity, LeaveCommunity, ReadMe, Refresh
+from actors.messages import GUEST, Failure, Reply
 from config.errors import AppError
 from storage.accounts import grant_role, suspend, unsuspend
 from storage.identity import new_id

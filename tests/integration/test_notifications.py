@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from actors.messages import GUEST, ListNotifications, MarkNotificationsRead
+from actors.account_messages import ListNotifications, MarkNotificationsRead
+from actors.messages import GUEST
 from storage.accounts import grant_role
 from storage.identity import new_id
 from storage.memberships import ban, grant

@@ -8,16 +8,16 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from actors.messages import (
+from actors.account_messages import (
     EraseAccount,
     Login,
     ReadErasure,
     ReadExport,
     ReadMe,
     Refresh,
-    Reply,
     StartExport,
 )
+from actors.messages import Reply
 from actors.signed_link import is_good
 from config.errors import AppError
 from storage import accounts, erasure

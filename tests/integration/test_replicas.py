@@ -13,16 +13,8 @@ from multidict import CIMultiDict
 
 import storage.replica
 from actors.feed import Feed
-from actors.messages import (
-    GUEST,
-    Caller,
-    EditPost,
-    FeedRequest,
-    ReadFeed,
-    ReadHome,
-    ReadPost,
-    Reply,
-)
+from actors.feed_messages import FeedRequest, ReadFeed, ReadHome
+from actors.messages import GUEST, Caller, EditPost, ReadPost, Reply
 from actors.outcomes import answer
 from actors.thread import Thread
 from config.errors import AppError

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.messages import GUEST, ListCommunities, ReadFeed, ReadMarks, ReadMe, Reply
+from actors.account_messages import ReadMe
+from actors.feed_messages import ListCommunities, ReadFeed
+from actors.messages import GUEST, ReadMarks, Reply
 from config.errors import AppError
 from config.settings import Gateway, Settings
 from serve_app.api.routing import ROUTES, SERVICES

@@ -9,8 +9,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from actors.account_messages import Login, Logout, ReadMe, Refresh, Register
 from actors.accounts import Accounts
-from actors.messages import GUEST, Failure, Login, Logout, ReadMe, Refresh, Register, Reply
+from actors.messages import GUEST, Failure, Reply
 from actors.passwords import Passwords
 from actors.refresh_token import RefreshTokens
 from config.settings import Auth

@@ -12,16 +12,8 @@ import pytest
 from actors.deriving import Deriver
 from actors.embedding import EmbeddingJobs
 from actors.feed import Feed
-from actors.messages import (
-    Caller,
-    DeleteComment,
-    DeletePost,
-    EditPost,
-    Failure,
-    ListSignals,
-    MovePost,
-    Reply,
-)
+from actors.feed_messages import ListSignals
+from actors.messages import Caller, DeleteComment, DeletePost, EditPost, Failure, MovePost, Reply
 from config.embedding import Embedding
 from storage.derive_jobs import DeriveJob, enqueue_derive
 from storage.directory import Directory

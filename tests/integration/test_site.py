@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import yarl
 
-from actors import messages as m
+from actors import feed_messages as fm
 from actors.messages import Reply
 from config.errors import AppError
 from serve_app.site import pages
@@ -43,15 +43,15 @@ POST: dict[str, Any] = {
 def answers(request: Any) -> Reply:
     channel, body = f"community:{POST_ID}", b""
     match request:
-        case m.ReadCommunity(community="private"):
+        case fm.ReadCommunity(community="private"):
             raise AppError("not_found")
-        case m.ReadCommunity():
+        case fm.ReadCommunity():
             body = msgspec.json.encode(COMMUNITY)
-        case m.ReadFeed():
+        case fm.ReadFeed():
             body = msgspec.json.encode({"items": [POST], "next_cursor": None})
-        case m.ListSitemap(part="XX"):
+        case fm.ListSitemap(part="XX"):
             raise AppError("not_found")
-        case m.ListSitemap(part=part):
+        case fm.ListSitemap(part=part):
             entry = [POST_ID, "2026-11-21T08:15:30.123Z"] if part == "DE" else ["DE", None]
             return Reply(body=msgspec.json.encode([entry]), public=True)
     return Reply(body=body, public=True, channel=channel)

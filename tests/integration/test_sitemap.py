@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from actors.feed import Feed
-from actors.messages import Failure, ListSitemap, Reply
+from actors.feed_messages import ListSitemap
+from actors.messages import Failure, Reply
 from storage.directory import Directory
 from storage.seed import seed
 from tests.integration.content import Content, content_on

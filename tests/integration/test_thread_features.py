@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from actors.feed import Feed
+from actors.feed_messages import FeedRequest, FeedSort, ListTags, ReadFeed
 from actors.messages import (
     GUEST,
     Caller,
@@ -17,12 +18,8 @@ from actors.messages import (
     DeletePost,
     EditComment,
     EditPost,
-    FeedRequest,
-    FeedSort,
-    ListTags,
     ReadComment,
     ReadCommentHistory,
-    ReadFeed,
     ReadPostHistory,
     Reply,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from actors.messages import ChannelGrant
+from actors.account_messages import ChannelGrant
 from config.channels import Namespace, Read, is_internal, users_of
 from config.errors import AppError
 from serve_app.gateway import codes
