@@ -12,7 +12,7 @@ from actors import history_page
 from actors.shard_messages import HistoryReply, ReadHistory, StreamPosition
 from actors.stored_publication import StoredPublications
 from actors.stream_state import StreamState
-from config.settings import Realtime
+from config.edge import Realtime
 from storage import streams
 from storage.postgres import Pool
 from storage.streams import StreamPage

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
+from config.section import Section, Timeout
+
 _Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
-_Timeout = Annotated[float, Meta(ge=0.001, le=86_400)]
 
 
-class Assistant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Assistant(Section, frozen=True):
     cache_seconds: _Seconds = 86_400.0
     """How long an answer is given again, while all that it cites stands as it was."""
     not_found_seconds: _Seconds = 600.0
@@ -24,6 +24,6 @@ class Assistant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Questions that a replica answers at the same time; further ones are answered 503."""
     max_tokens: Annotated[int, Meta(ge=16, le=4_096)] = 320
     """Of a generated answer."""
-    retrieval_seconds: _Timeout = 10.0
-    generation_seconds: _Timeout = 40.0
+    retrieval_seconds: Timeout = 10.0
+    generation_seconds: Timeout = 40.0
     """How long the model may take, waiting included; then the sources' own words are shown."""

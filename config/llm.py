@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import msgspec
 from msgspec import Meta
+
+from config.section import Seconds, Section, Timeout
 
 BUILT_IN_MODEL: Final = "SmolLM2-135M-Instruct"
 
 _PARALLEL: Final = {"": 2, "llama_cpp": 2, "openai": 16, "vllm": 64}
-_SECRETS: Final = frozenset({"endpoint", "api_key"})
-_Seconds = Annotated[float, Meta(ge=0, le=86_400)]
-_Timeout = Annotated[float, Meta(ge=0.001, le=86_400)]
 
 
-class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Llm(Section, frozen=True):
     """The model that writes texts (docs/assistant.md)."""
 
     engine: Literal["", "llama_cpp", "openai", "vllm"] = ""
@@ -43,15 +41,15 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """At a replica; further ones are answered 429."""
     max_tokens: Annotated[int, Meta(ge=1, le=65_536)] = 512
     """Of one answer."""
-    deadline_seconds: _Timeout = 60.0
+    deadline_seconds: Timeout = 60.0
     """Of one answer, waiting included."""
-    first_token_seconds: _Timeout = 30.0
+    first_token_seconds: Timeout = 30.0
     """An engine that takes longer to begin has failed."""
     member_tokens_per_day: Annotated[int, Meta(ge=0, le=1 << 40)] = 100_000
     """Prompts and answers of a member; 0: no bound."""
     failures_to_open: Annotated[int, Meta(ge=1, le=1_000)] = 5
     """After so many failures one after the other nobody asks the engine for `open_seconds`."""
-    open_seconds: _Timeout = 10.0
+    open_seconds: Timeout = 10.0
     threads: Annotated[int, Meta(ge=0, le=1_024)] = 0
     """llama_cpp: threads that compute; 0: one fewer than there are cores."""
     gpu_layers: Annotated[int, Meta(ge=-1, le=10_000)] = -1
@@ -59,8 +57,8 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     streams_per_replica: Annotated[int, Meta(ge=0, le=10_000)] = 0
     """Where `deployments.llm.max_replicas` is above `replicas`: one more replica for each so many
     streams, running and waiting. 0: twice `parallel`."""
-    scale_up_seconds: _Seconds = 10.0
-    scale_down_seconds: _Seconds = 600.0
+    scale_up_seconds: Seconds = 10.0
+    scale_down_seconds: Seconds = 600.0
 
     def __post_init__(self) -> None:
         # Messages never repeat what may hold a password.
@@ -112,11 +110,3 @@ class Llm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return BUILT_IN_MODEL
         name = self.model.rstrip("/")
         return Path(name).name.removesuffix(".gguf") if self.engine != "openai" else name
-
-    def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{name}={'***' if name in _SECRETS and value else repr(value)}"
-            for name in self.__struct_fields__
-            for value in (getattr(self, name),)
-        )
-        return f"Llm({shown})"

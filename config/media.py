@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Meta
+
+from config.section import Section
 
 # The long sides of the smaller copies that are made of every picture, in pixels. In paths and in
 # stored objects: a size that is added here exists of what is uploaded from then on.
 THUMBNAIL_SIZES: Final = (320, 960)
 
-_SECRETS: Final = frozenset({"url", "access_key_id", "secret_access_key"})
 
-
-class Objects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Objects(Section, frozen=True):
     """The object store. S3, R2, and Google's by its S3 interface with HMAC keys."""
 
     url: str = ""
@@ -50,16 +49,8 @@ class Objects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if scheme == "http" and not self.allow_http:
                 raise ValueError(f"{field}: http:// needs allow_http")
 
-    def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{name}={'***' if name in _SECRETS and value else repr(value)}"
-            for name in self.__struct_fields__
-            for value in (getattr(self, name),)
-        )
-        return f"Objects({shown})"
 
-
-class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Media(Section, frozen=True):
     """What a member may upload, and how long it is kept."""
 
     max_file_bytes: Annotated[int, Meta(ge=1_024, le=1 << 30)] = 10 * 1024 * 1024

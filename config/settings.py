@@ -21,22 +21,26 @@ from msgspec import Meta
 
 from config.assistant import Assistant
 from config.channels import Namespace, Namespaces
+from config.edge import Gateway, Realtime
 from config.embedding import Embedding
 from config.llm import Llm
 from config.media import Media, Objects
 from config.rate_limits import RateLimitSettings
+from config.section import (
+    Bytes,
+    Count,
+    Days,
+    Seconds,
+    Section,
+    Timeout,
+    check_origin,
+    check_secret,
+    check_urls,
+)
 
 PROFILES: Final = Path(__file__).parent / "profiles"
-MIN_SECRET_CHARACTERS: Final = 32  # 256 bits, as RFC 7518 section 3.2 asks for HS256
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-Count = Annotated[int, Meta(ge=1, le=10_000)]
-Days = Annotated[int, Meta(ge=1, le=3_650)]
-# A bound above keeps infinity and what a timer can't hold out.
-Seconds = Annotated[float, Meta(ge=0, le=86_400)]
-Timeout = Annotated[float, Meta(ge=0.001, le=86_400)]
-Bytes = Annotated[int, Meta(ge=1_024, le=1 << 30)]
 
-_ORIGIN: Final = re.compile(r"https?://[^\s/?#*,]+/?")
 _AT_PATH: Final = re.compile(r" - at `\$\.?(.*?)`$")
 
 
@@ -44,120 +48,7 @@ class SettingsError(ValueError):
     """A setting is unknown or invalid; the message holds its path and the reason."""
 
 
-def _check_urls(field: str, urls: tuple[str, ...], schemes: tuple[str, ...]) -> None:
-    """Never repeats the URL, which may hold a password."""
-    for url in urls:
-        scheme, colon, rest = url.partition("://")
-        if url and not (colon and rest and scheme in schemes):
-            raise ValueError(f"{field}: must begin with {' or '.join(f'{s}://' for s in schemes)}")
-
-
-def _check_secret(field: str, value: str) -> None:
-    if 0 < len(value) < MIN_SECRET_CHARACTERS:
-        raise ValueError(
-            f"{field}: must have {MIN_SECRET_CHARACTERS} characters or more, or be empty"
-        )
-
-
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{name}={'***' if name in _SECRET_FIELDS and value else repr(value)}"
-            for name in self.__struct_fields__
-            for value in (getattr(self, name),)
-        )
-        return f"{type(self).__name__}({shown})"
-
-
-# An address may hold a password.
-_SECRET_FIELDS: Final = frozenset(
-    {
-        "secret",
-        "url",
-        "replica_urls",
-        "endpoint",
-        "meilisearch_url",
-        "meilisearch_key",
-        "token_secret",
-        "token_jwks_url",
-        "api_key",
-    }
-)
-
-
-class Gateway(_Section, frozen=True):
-    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65535)] = 8000
-    cors_origins: tuple[str, ...] = ()
-    """Other sites whose pages may call this server with its cookie: `https://example.org`."""
-    trusted_proxies: tuple[str, ...] = ()
-    """Networks (CIDR) whose X-Forwarded-For and -Proto are believed."""
-    max_body_bytes: Bytes = 262_144
-    """A body of 40,000 characters fits with every character escaped (6 bytes each)."""
-    edge_cache_bytes: Annotated[int, Meta(ge=0, le=1 << 40)] = 64 * 1024 * 1024
-    """0 keeps no page."""
-    edge_cache_seconds: Seconds = 5.0
-    drain_seconds: Seconds = 5.0
-    sockets_per_replica: Annotated[int, Meta(ge=1, le=1_000_000)] = 5_000
-    """Where `deployments.gateway.max_replicas` is above `replicas`: one more gateway beyond it."""
-    scale_up_seconds: Seconds = 10.0
-    scale_down_seconds: Seconds = 300.0
-    """How long fewer gateways must have been enough before one is drained and taken away."""
-
-    def __post_init__(self) -> None:
-        for network in self.trusted_proxies:
-            try:
-                ipaddress.ip_network(network, strict=False)
-            except ValueError:
-                raise ValueError(f"trusted_proxies: {network!r} is no network (CIDR)") from None
-        for origin in self.cors_origins:
-            if _ORIGIN.fullmatch(origin) is None:
-                raise ValueError(f"cors_origins: {origin!r} is not of the form https://host[:port]")
-
-
-class Realtime(_Section, frozen=True):
-    """Limits of the realtime protocol (REALTIME_PROTOCOL names the defaults of the field)."""
-
-    max_message_bytes: Bytes = 65_536
-    # `community:` and an id take 46.
-    max_channel_length: Annotated[int, Meta(ge=46, le=1_024)] = 255
-    max_channels: Count = 128
-    max_queue_bytes: Bytes = 1_048_576
-    max_sockets: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    """Of each gateway; further ones are answered 503. 0: as many as its limit of open files allows,
-    two a socket."""
-    max_sockets_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
-    """At each gateway; further ones are answered 429. 0: not bounded. As with rate limits by
-    address, loopback may be exempt, or all."""
-    connect_timeout_seconds: Timeout = 15.0
-    # Told to clients in whole seconds, where 0 would mean that no pings come.
-    ping_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 25.0
-    pong_timeout_seconds: Timeout = 10.0
-    refresh_grace_seconds: Seconds = 25.0
-    history_limit: Count = 300
-    recovery_publications: Count = 1_000
-    recovery_bytes: Bytes = 524_288
-    token_secret: str = ""
-    """HMAC secret of connection and subscription tokens that an application of yours issues; empty:
-    none are accepted but Serai's own."""
-    token_jwks_url: str = ""
-    """Where the public keys of such tokens are (RS, ES, EdDSA)."""
-    token_audience: str = ""
-    token_issuer: str = ""
-    personal_channels: bool = False
-    """Every connection with a user is subscribed to `#<user>` of the default namespace."""
-    api_key: str = ""
-    """Of the server API under /api; empty: there is none."""
-
-    def __post_init__(self) -> None:
-        _check_urls("token_jwks_url", (self.token_jwks_url,), ("http", "https"))
-        for field in ("token_secret", "api_key"):
-            _check_secret(field, getattr(self, field))
-        if self.api_key and self.api_key == self.token_secret:
-            raise ValueError("api_key: must differ from token_secret, or one leak would be both")
-
-
-class Postgres(_Section, frozen=True):
+class Postgres(Section, frozen=True):
     url: str = ""
     """Empty: the embedded server under the data directory."""
     replica_urls: tuple[str, ...] = ()
@@ -177,21 +68,21 @@ class Postgres(_Section, frozen=True):
     """Of each statement that answers a page, writes what a client sent, is of a job; 0: none."""
 
     def __post_init__(self) -> None:
-        _check_urls("url", (self.url,), ("postgresql", "postgres"))
-        _check_urls("replica_urls", self.replica_urls, ("postgresql", "postgres"))
+        check_urls("url", (self.url,), ("postgresql", "postgres"))
+        check_urls("replica_urls", self.replica_urls, ("postgresql", "postgres"))
 
 
-class Redis(_Section, frozen=True):
+class Redis(Section, frozen=True):
     url: str = ""
     """Empty: the embedded Valkey under the data directory. A cluster is named by some of its nodes:
     `redis+cluster://user:password@one:6379,two:6379`."""
 
     def __post_init__(self) -> None:
         schemes = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
-        _check_urls("url", (self.url,), schemes)
+        check_urls("url", (self.url,), schemes)
 
 
-class Auth(_Section, frozen=True):
+class Auth(Section, frozen=True):
     secret: str = ""
     """Signs access tokens; empty: generated into the data directory at the first start."""
     access_token_seconds: Annotated[int, Meta(ge=30, le=86_400)] = 900
@@ -200,10 +91,10 @@ class Auth(_Section, frozen=True):
     """How long a refresh token's predecessor is still accepted, for lost replies."""
 
     def __post_init__(self) -> None:
-        _check_secret("secret", self.secret)
+        check_secret("secret", self.secret)
 
 
-class Deployment(_Section, frozen=True):
+class Deployment(Section, frozen=True):
     """One Serve deployment: `replicas` fixed, or autoscaled up to a larger `max_replicas`."""
 
     replicas: Count = 1
@@ -216,7 +107,7 @@ class Deployment(_Section, frozen=True):
             raise ValueError("max_replicas: must be 0 or not below replicas")
 
 
-class Deployments(_Section, frozen=True):
+class Deployments(Section, frozen=True):
     gateway: Deployment = Deployment()
     thread: Deployment = Deployment()
     feed: Deployment = Deployment()
@@ -234,24 +125,24 @@ class Deployments(_Section, frozen=True):
             raise ValueError("rate_limit: one replica owns all buckets, two double them")
 
 
-class Shards(_Section, frozen=True):
+class Shards(Section, frozen=True):
     count: Annotated[int, Meta(ge=1, le=1024)] = 1
     num_cpus: Annotated[float, Meta(ge=0, le=1_024)] = 0.0
     ring_publications: Count = 1_000
     """Newest publications kept in memory for each channel that somebody follows."""
 
 
-class Streams(_Section, frozen=True):
+class Streams(Section, frozen=True):
     retention_days: Days = 7
     partitions_ahead_days: Annotated[int, Meta(ge=1, le=366)] = 7
 
 
-class Content(_Section, frozen=True):
+class Content(Section, frozen=True):
     removed_days: Days = 30
     """How long the text of a removed post or comment is kept for whoever may bring it back."""
 
 
-class Guides(_Section, frozen=True):
+class Guides(Section, frozen=True):
     """When a guide, or another fact of an authority, is shown as stale."""
 
     stale_after_days: Days = 365
@@ -260,7 +151,7 @@ class Guides(_Section, frozen=True):
     """Since somebody compared it with its source."""
 
 
-class OfficialLinks(_Section, frozen=True):
+class OfficialLinks(Section, frozen=True):
     """Pages of authorities that visa types, guides and checklists name (docs/official-links.md)."""
 
     check: bool = False
@@ -290,7 +181,7 @@ class OfficialLinks(_Section, frozen=True):
             raise ValueError("contact: must be printable ASCII")
 
 
-class Jobs(_Section, frozen=True):
+class Jobs(Section, frozen=True):
     """How many workers there are where `deployments.worker_….max_replicas` is above `replicas`."""
 
     due_per_worker: Count = 500
@@ -299,7 +190,7 @@ class Jobs(_Section, frozen=True):
     scale_down_seconds: Seconds = 300.0
 
 
-class Search(_Section, frozen=True):
+class Search(Section, frozen=True):
     meilisearch_url: str = ""
     """Empty: the embedded engine, in the folder `search` of the data directory."""
     meilisearch_key: str = ""
@@ -308,16 +199,16 @@ class Search(_Section, frozen=True):
     next start has the index made anew."""
 
     def __post_init__(self) -> None:
-        _check_urls("meilisearch_url", (self.meilisearch_url,), ("http", "https"))
+        check_urls("meilisearch_url", (self.meilisearch_url,), ("http", "https"))
 
 
-class Mail(_Section, frozen=True):
+class Mail(Section, frozen=True):
     """The mail server that confirms addresses. Nothing reads it yet; no part sends mail so far."""
 
     url: str = ""
 
 
-class Site(_Section, frozen=True):
+class Site(Section, frozen=True):
     """The web pages."""
 
     url: str = ""
@@ -325,18 +216,18 @@ class Site(_Section, frozen=True):
     sitemaps. Empty: what the request says."""
 
     def __post_init__(self) -> None:
-        if self.url and _ORIGIN.fullmatch(self.url) is None:
-            raise ValueError("url: is not of the form https://host[:port]")
+        if self.url:
+            check_origin("url", self.url)
 
 
-class Settings(_Section, frozen=True):
+class Settings(Section, frozen=True):
     profile: str = "laptop"
     data_dir: Annotated[str, Meta(min_length=1)] = ".data"
     log_level: LogLevel = "INFO"
     gateway: Gateway = Gateway()
     site: Site = Site()
     realtime: Realtime = Realtime()
-    channels: dict[str, Namespace] = {}
+    channels: dict[str, Namespace] = msgspec.field(default_factory=dict)
     """Namespaces beside Serai's own, by name; only in the profile file."""
     postgres: Postgres = Postgres()
     redis: Redis = Redis()

@@ -12,8 +12,9 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
+from config.edge import Gateway
 from config.errors import AppError
-from config.settings import Auth, Gateway, Settings
+from config.settings import Auth, Settings
 from serve_app.gateway.realtime import Realtime
 from serve_app.gateway.server import GatewayServer, build_app
 from tests.fake_shard import FakeShard

@@ -15,9 +15,10 @@ from aiohttp import web
 from actors.account_messages import Tokens
 from actors.assistant_messages import AnswerEvent, AskQuestion
 from actors.messages import Caller, Reply
+from config.edge import Gateway
 from config.errors import AppError
 from config.rate_limits import RouteClass
-from config.settings import Gateway, Settings
+from config.settings import Settings
 from serve_app.gateway.backends import OnEvent
 from serve_app.gateway.leased_bucket import UNLIMITED, Verdict
 from serve_app.gateway.server import GatewayServer, build_app

@@ -19,10 +19,11 @@ from actors.account_messages import AccountsRequest, AuthorizeChannel, ChannelGr
 from actors.community import CommunityShard
 from actors.messages import Failure, Reply
 from config.channels import Namespace
+from config.edge import Gateway as GatewaySettings
+from config.edge import Realtime
 from config.errors import AppError
 from config.rate_limits import RateLimitSettings
-from config.settings import Auth, Postgres, Realtime, Settings
-from config.settings import Gateway as GatewaySettings
+from config.settings import Auth, Postgres, Settings
 from serve_app.gateway.gateway import Gateway
 from storage.postgres import Pool, connect
 from storage.streams import ensure_partitions

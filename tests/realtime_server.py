@@ -17,9 +17,9 @@ from aiohttp import web
 from actors.account_messages import ChannelGrant
 from actors.messages import Caller
 from config.channels import Namespace, Namespaces
+from config.edge import Realtime as RealtimeSettings
 from config.errors import AppError
 from config.settings import Auth, Settings
-from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.realtime import Realtime
 from serve_app.gateway.services import Rpc, Services
 from tests.fake_shard import FakeShard

@@ -19,8 +19,8 @@ from actors.shard_messages import (
     StreamPosition,
 )
 from config.channels import Namespace, Namespaces
+from config.edge import Realtime as RealtimeSettings
 from config.errors import AppError
-from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.access_changes import AccessChanges
 from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp

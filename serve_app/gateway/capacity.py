@@ -15,9 +15,9 @@ from typing import Final
 
 from prometheus_client import Counter
 
+from config.edge import Realtime
 from config.errors import AppError
 from config.rate_limits import RateLimitSettings
-from config.settings import Realtime
 from serve_app.gateway.rate_limiter import LOOPBACK, address_id
 
 log = logging.getLogger(__name__)

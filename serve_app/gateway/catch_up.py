@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from prometheus_client import Counter
 
 from actors.shard_messages import HistoryReply, Publication
-from config.settings import Realtime as RealtimeSettings
+from config.edge import Realtime as RealtimeSettings
 from serve_app.gateway.channel import Channel, Source, Tail
 from serve_app.gateway.channel_hub import ChannelHub
 from serve_app.tally import Tally

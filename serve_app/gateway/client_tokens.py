@@ -21,8 +21,8 @@ import jwt
 import msgspec
 
 from actors.messages import GUEST, Caller
+from config.edge import Realtime as RealtimeSettings
 from config.errors import AppError
-from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.public_keys import PublicKeys
 
 # A frame of the protocol has at most 64 KiB; real tokens have some hundred characters.

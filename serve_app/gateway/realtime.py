@@ -15,8 +15,8 @@ from aiohttp import web
 
 from actors.slots import shard_of
 from config.channels import Namespaces
+from config.edge import Realtime as RealtimeSettings
 from config.errors import AppError
-from config.settings import Realtime as RealtimeSettings
 from config.settings import Settings
 from serve_app.gateway import codes
 from serve_app.gateway.access_changes import AccessChanges

@@ -18,8 +18,8 @@ import msgspec
 
 from actors import shard_messages as m
 from config.channels import Namespace, Namespaces, is_internal
+from config.edge import Realtime as RealtimeSettings
 from config.errors import AppError
-from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway import codes
 from serve_app.gateway import server_api_messages as api
 from serve_app.gateway.client_tokens import Override

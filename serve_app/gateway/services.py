@@ -12,7 +12,7 @@ from actors.account_messages import ChannelGrant
 from actors.messages import Caller
 from actors.shard_messages import Ephemeral
 from config.channels import Namespaces
-from config.settings import Realtime as RealtimeSettings
+from config.edge import Realtime as RealtimeSettings
 from serve_app.gateway.access_changes import AccessChanges
 from serve_app.gateway.account_sessions import AccountSessions
 from serve_app.gateway.catch_up import CatchUp

@@ -21,9 +21,10 @@ from actors.media.library import Library
 from actors.media.messages import MediaRequest
 from actors.messages import Caller, Failure, Reply
 from actors.passwords import Passwords
+from config.edge import Gateway
 from config.media import Media
 from config.media import Objects as ObjectSettings
-from config.settings import Auth, Gateway, Settings
+from config.settings import Auth, Settings
 from serve_app.gateway.server import GatewayServer, build_app
 from storage.attachments import check
 from storage.identity import new_id

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from actors import access_token
 from actors.messages import GUEST, Caller
+from config.edge import Realtime as RealtimeSettings
 from config.errors import AppError
-from config.settings import Realtime as RealtimeSettings
 from serve_app.gateway.client_tokens import ClientTokens, Flag
 from serve_app.gateway.public_keys import PublicKeys
 

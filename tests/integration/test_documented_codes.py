@@ -22,7 +22,8 @@ from actors.search import Search
 from actors.search_messages import SearchRequest
 from actors.signed_link import signed_link
 from actors.thread import Thread
-from config.settings import Auth, Gateway, Settings
+from config.edge import Gateway
+from config.settings import Auth, Settings
 from serve_app.api.route import Route
 from serve_app.api.routing import ROUTES
 from serve_app.gateway.server import GatewayServer, build_app

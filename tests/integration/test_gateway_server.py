@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from actors.messages import Reply
-from config.settings import Gateway, Settings
+from config.edge import Gateway
+from config.settings import Settings
 from serve_app.gateway.server import GatewayServer
 from tests.gateway_app import GatewayUnderTest, free_port, problem_of, running_gateway
 

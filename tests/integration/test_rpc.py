@@ -11,8 +11,9 @@ import pytest
 from actors.account_messages import ReadMe
 from actors.feed_messages import ListCommunities, ReadFeed
 from actors.messages import GUEST, ReadMarks, Reply
+from config.edge import Gateway
 from config.errors import AppError
-from config.settings import Gateway, Settings
+from config.settings import Settings
 from serve_app.api.routing import ROUTES, SERVICES
 from serve_app.gateway.codes import ReplyError
 from serve_app.gateway.rpc import Rpc, is_callable

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from config.edge import Realtime
 from config.errors import AppError
 from config.rate_limits import RateLimitSettings
-from config.settings import Realtime
 from serve_app.gateway.capacity import Capacity, affordable_sockets
 
 ADDRESS = "203.0.113.7"

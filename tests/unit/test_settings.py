@@ -5,14 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.settings import (
-    MIN_SECRET_CHARACTERS,
-    PROFILES,
-    Settings,
-    SettingsError,
-    load,
-    unused,
-)
+from config.section import MIN_SECRET_CHARACTERS
+from config.settings import PROFILES, Settings, SettingsError, load, unused
 
 # Names that the contract fixes for parts that do not exist yet.
 OF_LATER_PARTS = {
