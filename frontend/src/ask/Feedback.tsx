@@ -1,13 +1,11 @@
 import { ThumbsDown, ThumbsUp } from "lucide-react";
 import { useState } from "react";
 import { answer, api } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { useI18n } from "@/i18n/i18n";
 import { useSession } from "@/session/session";
 import { Button } from "@/ui/Button";
 import { Textarea } from "@/ui/Field";
-import { problemText } from "@/ui/States";
-import { toast } from "@/ui/Toasts";
+import { refuse } from "@/ui/refuse";
 
 type Verdict = "helpful" | "wrong";
 
@@ -33,7 +31,7 @@ export function Feedback({ answerId }: { answerId: string }) {
       if (next === "helpful" || text) setIsNoted(true);
     } catch (error) {
       setVerdict(before);
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
 

@@ -1,13 +1,11 @@
 import { ArrowBigDown, ArrowBigUp } from "lucide-react";
 import { useState } from "react";
 import { answer, api } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { compact } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import { navigate, to } from "@/routing/router";
 import { useSession } from "@/session/session";
-import { problemText } from "@/ui/States";
-import { toast } from "@/ui/Toasts";
+import { refuse } from "@/ui/refuse";
 import { setMark, useMark, type Vote } from "./marks";
 
 /** Up and down, counted at once and taken back when the server refuses. */
@@ -50,7 +48,7 @@ export function Votes({
           ));
     } catch (error) {
       setMark(id, { vote: before });
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * What the member did with posts and comments: votes, saves. Pages are the same for everybody, so
+ * What the member did with posts and comments: votes, saves, what they follow. Pages are the same for everybody, so
  * each asks for this by itself; what is asked for within a moment goes as one call.
  */
 import { useEffect, useSyncExternalStore } from "react";
@@ -7,9 +7,9 @@ import { answer, api } from "@/api/client";
 import { currentSession, subscribe as onSession } from "@/session/session";
 
 export type Vote = -1 | 0 | 1;
-export type Mark = { vote: Vote; saved: boolean };
+export type Mark = { vote: Vote; saved: boolean; followed: boolean };
 
-const NOTHING: Mark = { vote: 0, saved: false };
+const NOTHING: Mark = { vote: 0, saved: false, followed: false };
 const MOST_IDS = 100;
 
 let marks = new Map<string, Mark>();
@@ -53,8 +53,11 @@ async function fetchWaiting(): Promise<void> {
     );
     const saved = new Set(found.saved);
     for (const id of ids)
-      if (found.votes[id] !== undefined || saved.has(id))
-        marks.set(id, { vote: found.votes[id] ?? 0, saved: saved.has(id) });
+      marks.set(id, {
+        vote: found.votes[id] ?? 0,
+        saved: saved.has(id),
+        followed: (found.follows[id] ?? "none") !== "none",
+      });
     for (const listener of listeners) listener();
   } catch {
     // Marks are an extra: without them the page reads as a guest's, and the next page asks again.

@@ -1,10 +1,10 @@
-import { CircleCheck, Lock, MessageCircle, Pin } from "lucide-react";
+import { CircleCheck, MessageCircle } from "lucide-react";
 import { memo } from "react";
 import type { Post } from "@/api/client";
 import { CommunityName } from "@/content/CommunityName";
+import { PostBadges } from "@/content/PostBadges";
 import { excerptOf } from "@/content/text";
 import { Votes } from "@/content/Votes";
-import { languageName } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import { Link } from "@/routing/Link";
 import { maybeTo } from "@/routing/router";
@@ -22,7 +22,7 @@ export const PostCard = memo(function PostCard({
   named: boolean;
   place: number;
 }) {
-  const { t, language } = useI18n();
+  const { t } = useI18n();
   if (post.deleted)
     return (
       <article
@@ -51,17 +51,7 @@ export const PostCard = memo(function PostCard({
             <Time at={post.created_at} />
           </span>
         </span>
-        {post.pinned && (
-          <Badge tone="clay" icon={<Pin size={12} aria-hidden="true" />}>
-            {t("feed.pinned")}
-          </Badge>
-        )}
-        {post.locked && (
-          <Badge icon={<Lock size={12} aria-hidden="true" />}>{t("feed.locked")}</Badge>
-        )}
-        {post.language !== language && post.language !== "und" && (
-          <Badge>{languageName(post.language, language)}</Badge>
-        )}
+        <PostBadges post={post} />
       </p>
       <h2 id={title} dir="auto" lang={post.language} className="text-xl leading-snug font-bold">
         <Link href={href} className="after:absolute after:inset-0 group-hover:text-tile">

@@ -7,6 +7,7 @@ import { useI18n } from "@/i18n/i18n";
 import { Avatar } from "@/ui/Avatar";
 import { Button, IconButton } from "@/ui/Button";
 import { Input } from "@/ui/Field";
+import { refuse } from "@/ui/refuse";
 import { problemText } from "@/ui/States";
 import { toast } from "@/ui/Toasts";
 
@@ -36,7 +37,7 @@ export function Admissions({ community }: { community: string }) {
         ),
       );
     } catch (error) {
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
 

@@ -1,11 +1,10 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { answer, api, type Schemas } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { useI18n } from "@/i18n/i18n";
 import { Button } from "@/ui/Button";
 import { Textarea } from "@/ui/Field";
-import { problemText } from "@/ui/States";
+import { refuse } from "@/ui/refuse";
 import { toast } from "@/ui/Toasts";
 import { type Admitting, AdmittingChoice } from "./AdmittingChoice";
 
@@ -31,7 +30,7 @@ export function GroupSettings({ community }: { community: Schemas["CommunityAnsw
       await queries.invalidateQueries({ queryKey: ["community"] });
       toast(t("groups.saved"));
     } catch (error) {
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     } finally {
       setBusy(false);
     }

@@ -18,19 +18,20 @@ export const notificationsQuery = () =>
     getNextPageParam: (page) => page.next_cursor,
   });
 
-/** How many wait to be read; live. 0 for guests. */
-export function useUnread(): number {
+/** Keeps the list true for as long as the frame is there. */
+export function useNotificationNews(): void {
   const session = useSession();
   const queries = useQueryClient();
-  const isMember = session.status === "member";
   useOwnStream((event) => {
     if (event.type === "notification.created")
       void queries.invalidateQueries({ queryKey: notificationsQuery().queryKey });
-    // Let into a group, or out of one: what it shows is another now.
-    if (event.type === "membership.changed")
-      for (const name of ["communities", "community", "feed", "office"])
-        void queries.invalidateQueries({ queryKey: [name] });
-  }, isMember);
+  }, session.status === "member");
+}
+
+/** How many wait to be read. 0 for guests. */
+export function useUnread(): number {
+  const session = useSession();
+  const isMember = session.status === "member";
   const found = useInfiniteQuery({ ...notificationsQuery(), enabled: isMember });
   return isMember ? (found.data?.pages[0]?.unread ?? 0) : 0;
 }

@@ -1,34 +1,23 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { ExternalLink } from "lucide-react";
 import { answer, api, type Schemas } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { languageName } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import { navigate, type Params, to, useLocation, useSearch } from "@/routing/router";
 import { useSession } from "@/session/session";
 import { Select } from "@/ui/Field";
-import { EmptyState, ErrorState, problemText, SkeletonLines } from "@/ui/States";
-import { toast } from "@/ui/Toasts";
-import { CommunityFrame } from "@/visa/CommunityFrame";
+import { refuse } from "@/ui/refuse";
+import { EmptyState, ErrorState, SkeletonLines } from "@/ui/States";
 import { Freshness } from "@/visa/Freshness";
+import { VisaFrame } from "@/visa/VisaFrame";
 
 /** What has to be done and brought, with official sources and one's own ticks. */
 export default function ChecklistPage({ params }: { params: Params }) {
   const { t } = useI18n();
   return (
-    <CommunityFrame
-      slug={params.community ?? ""}
-      current="checklist"
-      title={t("feed.tab_checklist")}
-    >
-      {({ country, visa_type }) =>
-        country && visa_type ? (
-          <Lists country={country} visaType={visa_type} />
-        ) : (
-          <EmptyState title={t("visa.only_visas")} />
-        )
-      }
-    </CommunityFrame>
+    <VisaFrame slug={params.community ?? ""} current="checklist" title={t("feed.tab_checklist")}>
+      {(country, visaType) => <Lists country={country} visaType={visaType} />}
+    </VisaFrame>
   );
 }
 
@@ -120,7 +109,7 @@ function One({ id }: { id: string }) {
       queries.setQueryData(progressKey, after);
     } catch (error) {
       queries.setQueryData(progressKey, before);
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
 

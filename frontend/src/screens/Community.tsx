@@ -1,7 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Check, Lock, PenLine, Users } from "lucide-react";
 import type { Schemas } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { communityBySlug, useMembership } from "@/content/communities";
 import { useCommunityName } from "@/content/names";
 import { CommunityTabs } from "@/feed/CommunityTabs";
@@ -17,7 +16,8 @@ import { useSession } from "@/session/session";
 import { PageHeading } from "@/shell/PageHeading";
 import { Arch } from "@/ui/Avatar";
 import { Button, ButtonLink } from "@/ui/Button";
-import { EmptyState, ErrorState, problemText, SkeletonList } from "@/ui/States";
+import { refuse } from "@/ui/refuse";
+import { EmptyState, ErrorState, SkeletonList } from "@/ui/States";
 import { toast } from "@/ui/Toasts";
 
 export default function CommunityPage({ params }: { params: Params }) {
@@ -110,7 +110,7 @@ function JoinButton({ community }: { community: Schemas["CommunityAnswer"] }) {
       onSuccess: (isMember, join) => {
         if (join && !isMember) toast(t("feed.asked_to_join"));
       },
-      onError: (error) => toast(problemText(Problem.from(error), t), { tone: "danger" }),
+      onError: refuse,
     });
   }
   return (

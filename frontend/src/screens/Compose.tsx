@@ -3,9 +3,8 @@ import { useState } from "react";
 import { answer, api, type Schemas } from "@/api/client";
 import { Problem } from "@/api/problem";
 import { type Keeping, useDraft } from "@/compose/draft";
-import { Editor } from "@/compose/Editor";
+import { isComplete, PostFields } from "@/compose/PostFields";
 import { Similar } from "@/compose/Similar";
-import { Tags } from "@/compose/Tags";
 import { communityBySlug } from "@/content/communities";
 import { useCommunityName } from "@/content/names";
 import { useI18n } from "@/i18n/i18n";
@@ -14,8 +13,7 @@ import { navigate, type Params, to, useLocation, useSearch } from "@/routing/rou
 import { useSession } from "@/session/session";
 import { PageHeading } from "@/shell/PageHeading";
 import { Button, ButtonLink } from "@/ui/Button";
-import { Input } from "@/ui/Field";
-import { EmptyState, ErrorState, problemText, SkeletonLines } from "@/ui/States";
+import { EmptyState, ErrorState, SkeletonLines } from "@/ui/States";
 
 const KEPT: Record<Keeping, MessageKey | null> = {
   nothing: null,
@@ -105,8 +103,6 @@ function Form({
     navigate(to("community", { community: community.slug }), { replace: true });
   }
 
-  const fieldErrors = ["title", "body_markdown", "tags"];
-  const isOfField = problem?.errors.some(({ path }) => fieldErrors.includes(path));
   const kept = KEPT[keeping];
   return (
     <form
@@ -120,40 +116,9 @@ function Form({
         <PageHeading title={t("compose.title")} className="text-2xl font-bold sm:text-3xl" />
         <p className="mt-1 text-ink-soft">{t("compose.in", { name })}</p>
       </div>
-      {problem && !isOfField && (
-        <p role="alert" className="rounded-xl bg-danger-wash p-3 text-danger">
-          {problemText(problem, t)}
-        </p>
-      )}
-      <Input
-        label={t("compose.headline")}
-        hint={t("compose.headline_hint")}
-        value={written.title}
-        maxLength={300}
-        minLength={3}
-        required
-        dir="auto"
-        error={problem?.reasonOf("title")}
-        onChange={(event) => change({ title: event.target.value })}
-        onKeyDown={(event) => {
-          if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
-          // The line's end, not the question's: on to the text, instead of publishing without one.
-          event.preventDefault();
-          event.currentTarget.form?.querySelector("textarea")?.focus();
-        }}
-      />
-      <Similar title={written.title} community={community.id} />
-      <Editor
-        label={t("compose.body")}
-        value={written.body}
-        error={problem?.reasonOf("body_markdown")}
-        onChange={(body) => change({ body })}
-      />
-      <Tags
-        tags={written.tags}
-        error={problem?.reasonOf("tags")}
-        onChange={(tags) => change({ tags })}
-      />
+      <PostFields written={written} change={change} problem={problem}>
+        <Similar title={written.title} community={community.id} />
+      </PostFields>
       <div className="flex flex-wrap items-center gap-3">
         <p role="status" className="min-h-6 flex-1 text-sm text-ink-soft">
           {kept && t(kept)}
@@ -163,7 +128,7 @@ function Form({
             {t("compose.discard")}
           </Button>
         )}
-        <Button type="submit" look="primary" busy={busy} disabled={written.title.trim().length < 3}>
+        <Button type="submit" look="primary" busy={busy} disabled={!isComplete(written)}>
           {t("compose.publish")}
         </Button>
       </div>

@@ -2,15 +2,14 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { answer, api, type Schemas } from "@/api/client";
 import { Problem } from "@/api/problem";
-import { Editor } from "@/compose/Editor";
-import { Tags } from "@/compose/Tags";
+import type { Written } from "@/compose/draft";
+import { isComplete, PostFields } from "@/compose/PostFields";
 import { useI18n } from "@/i18n/i18n";
 import { navigate, type Params, to } from "@/routing/router";
 import { PageHeading } from "@/shell/PageHeading";
 import { postQuery } from "@/thread/useThread";
 import { Button, ButtonLink } from "@/ui/Button";
-import { Input } from "@/ui/Field";
-import { ErrorState, problemText, SkeletonLines } from "@/ui/States";
+import { ErrorState, SkeletonLines } from "@/ui/States";
 
 /** Changes a post; the texts before stay readable in its history. */
 export default function EditPostPage({ params }: { params: Params }) {
@@ -23,9 +22,11 @@ export default function EditPostPage({ params }: { params: Params }) {
 function Form({ post }: { post: Schemas["PostAnswer"] }) {
   const { t } = useI18n();
   const queries = useQueryClient();
-  const [title, setTitle] = useState(post.title);
-  const [body, setBody] = useState(post.body_markdown);
-  const [tags, setTags] = useState(post.tags);
+  const [written, setWritten] = useState<Written>({
+    title: post.title,
+    body: post.body_markdown,
+    tags: post.tags,
+  });
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
 
@@ -36,7 +37,11 @@ function Form({ post }: { post: Schemas["PostAnswer"] }) {
       await answer(
         api.PATCH("/api/v1/posts/{post_id}", {
           params: { path: { post_id: post.id } },
-          body: { title: title.trim(), body_markdown: body, tags },
+          body: {
+            title: written.title.trim(),
+            body_markdown: written.body,
+            tags: written.tags,
+          },
         }),
       );
       await queries.invalidateQueries({ queryKey: ["post", post.id] });
@@ -56,31 +61,14 @@ function Form({ post }: { post: Schemas["PostAnswer"] }) {
       }}
     >
       <PageHeading title={t("compose.edit_title")} className="text-2xl font-bold sm:text-3xl" />
-      {problem && problem.errors.length === 0 && (
-        <p role="alert" className="rounded-xl bg-danger-wash p-3 text-danger">
-          {problemText(problem, t)}
-        </p>
-      )}
-      <Input
-        label={t("compose.headline")}
-        value={title}
-        maxLength={300}
-        minLength={3}
-        required
-        dir="auto"
-        error={problem?.reasonOf("title")}
-        onChange={(event) => setTitle(event.target.value)}
+      <PostFields
+        written={written}
+        change={(fields) => setWritten({ ...written, ...fields })}
+        problem={problem}
       />
-      <Editor
-        label={t("compose.body")}
-        value={body}
-        error={problem?.reasonOf("body_markdown")}
-        onChange={setBody}
-      />
-      <Tags tags={tags} error={problem?.reasonOf("tags")} onChange={setTags} />
       <div className="flex flex-wrap justify-end gap-3">
         <ButtonLink href={to("thread", { post: post.id })}>{t("compose.cancel")}</ButtonLink>
-        <Button type="submit" look="primary" busy={busy} disabled={title.trim().length < 3}>
+        <Button type="submit" look="primary" busy={busy} disabled={!isComplete(written)}>
           {t("compose.save")}
         </Button>
       </div>

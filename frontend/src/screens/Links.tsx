@@ -4,7 +4,7 @@ import { answer, api } from "@/api/client";
 import { day } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import type { Params } from "@/routing/router";
-import { Button } from "@/ui/Button";
+import { MoreButton } from "@/ui/MoreButton";
 import { EmptyState, ErrorState, SkeletonList } from "@/ui/States";
 import { CommunityFrame } from "@/visa/CommunityFrame";
 import { Freshness } from "@/visa/Freshness";
@@ -73,11 +73,7 @@ function List({ country, visaType }: { country: string; visaType: string | null 
           </li>
         ))}
       </ul>
-      {found.hasNextPage && (
-        <Button busy={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-          {t("shell.more")}
-        </Button>
-      )}
+      <MoreButton list={found} />
     </div>
   );
 }

@@ -1,7 +1,6 @@
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { Ellipsis } from "lucide-react";
 import { answer, api, type Schemas } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { Admissions } from "@/groups/Admissions";
 import { GroupSettings } from "@/groups/Settings";
 import { useOffice } from "@/groups/useOffice";
@@ -10,10 +9,10 @@ import type { Params } from "@/routing/router";
 import { useSession } from "@/session/session";
 import { Avatar } from "@/ui/Avatar";
 import { Badge } from "@/ui/Badge";
-import { Button } from "@/ui/Button";
 import { Menu, type MenuItem } from "@/ui/Menu";
-import { ErrorState, problemText, SkeletonList } from "@/ui/States";
-import { toast } from "@/ui/Toasts";
+import { MoreButton } from "@/ui/MoreButton";
+import { refuse } from "@/ui/refuse";
+import { ErrorState, SkeletonList } from "@/ui/States";
 import { CommunityFrame } from "@/visa/CommunityFrame";
 
 type Member = Schemas["Member"];
@@ -29,7 +28,6 @@ export default function MembersPage({ params }: { params: Params }) {
 }
 
 function View({ community }: { community: Schemas["CommunityAnswer"] }) {
-  const { t } = useI18n();
   const office = useOffice(community.id);
   const isGroup = community.kind === "group";
   const found = useInfiniteQuery({
@@ -62,11 +60,7 @@ function View({ community }: { community: Schemas["CommunityAnswer"] }) {
           <Row key={member.account.id} member={member} community={community} office={office} />
         ))}
       </ul>
-      {found.hasNextPage && (
-        <Button busy={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-          {t("shell.more")}
-        </Button>
-      )}
+      <MoreButton list={found} />
     </div>
   );
 }
@@ -92,7 +86,7 @@ function Row({
       await queries.invalidateQueries({ queryKey: ["members", community.id] });
       await queries.invalidateQueries({ queryKey: ["office", community.id] });
     } catch (error) {
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
   const setRole = (wanted: "member" | "moderator" | "admin") => () =>

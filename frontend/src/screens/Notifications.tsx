@@ -1,7 +1,6 @@
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { AtSign, Bell, DoorOpen, MessageCircle, Newspaper, Users } from "lucide-react";
 import { answer, api, type Schemas } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { useI18n } from "@/i18n/i18n";
 import type { MessageKey } from "@/i18n/sections";
 import { notificationsQuery } from "@/notifications/queries";
@@ -10,9 +9,10 @@ import { to } from "@/routing/router";
 import { useSession } from "@/session/session";
 import { PageHeading } from "@/shell/PageHeading";
 import { Button, ButtonLink } from "@/ui/Button";
-import { EmptyState, ErrorState, problemText, SkeletonList } from "@/ui/States";
+import { MoreButton } from "@/ui/MoreButton";
+import { refuse } from "@/ui/refuse";
+import { EmptyState, ErrorState, SkeletonList } from "@/ui/States";
 import { Time } from "@/ui/Time";
-import { toast } from "@/ui/Toasts";
 
 type Notification = Schemas["Notification"];
 
@@ -42,7 +42,7 @@ export default function NotificationsPage() {
       await answer(api.PUT("/api/v1/notifications/read", { body: { up_to: newest.id } }));
       await queries.invalidateQueries({ queryKey: notificationsQuery().queryKey });
     } catch (error) {
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
 
@@ -82,11 +82,7 @@ export default function NotificationsPage() {
           ))}
         </ol>
       )}
-      {found.hasNextPage && (
-        <Button busy={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-          {t("shell.more")}
-        </Button>
-      )}
+      <MoreButton list={found} />
     </div>
   );
 }

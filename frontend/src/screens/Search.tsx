@@ -11,7 +11,7 @@ import { Marked } from "@/search/Marked";
 import { SearchField } from "@/search/SearchField";
 import { PageHeading } from "@/shell/PageHeading";
 import { Badge } from "@/ui/Badge";
-import { Button } from "@/ui/Button";
+import { MoreButton } from "@/ui/MoreButton";
 import { EmptyState, ErrorState, SkeletonList } from "@/ui/States";
 import { Time } from "@/ui/Time";
 
@@ -86,11 +86,7 @@ export default function SearchPage() {
           <Result key={`${item.kind} ${item.id}`} item={item} language={language} />
         ))}
       </ol>
-      {found.hasNextPage && (
-        <Button busy={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-          {t("shell.more")}
-        </Button>
-      )}
+      <MoreButton list={found} />
     </div>
   );
 }

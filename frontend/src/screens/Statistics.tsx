@@ -9,8 +9,9 @@ import { type Params, useSearch } from "@/routing/router";
 import { ButtonLink } from "@/ui/Button";
 import { Input, Select } from "@/ui/Field";
 import { EmptyState, ErrorState, SkeletonLines } from "@/ui/States";
-import { CommunityFrame } from "@/visa/CommunityFrame";
 import { Curve } from "@/visa/Curve";
+import { consulates } from "@/visa/consulates";
+import { VisaFrame } from "@/visa/VisaFrame";
 
 const NOTICES: Record<string, MessageKey> = {
   self_selected: "visa.notice_self_selected",
@@ -24,19 +25,9 @@ const NOTICES: Record<string, MessageKey> = {
 export default function StatisticsPage({ params }: { params: Params }) {
   const { t } = useI18n();
   return (
-    <CommunityFrame
-      slug={params.community ?? ""}
-      current="statistics"
-      title={t("feed.tab_statistics")}
-    >
-      {({ country, visa_type }) =>
-        country && visa_type ? (
-          <View country={country} visaType={visa_type} />
-        ) : (
-          <EmptyState title={t("visa.only_visas")} />
-        )
-      }
-    </CommunityFrame>
+    <VisaFrame slug={params.community ?? ""} current="statistics" title={t("feed.tab_statistics")}>
+      {(country, visaType) => <View country={country} visaType={visaType} />}
+    </VisaFrame>
   );
 }
 
@@ -53,15 +44,7 @@ function View({ country, visaType }: { country: string; visaType: string }) {
       }),
     ),
   };
-  const consulates = useQuery({
-    queryKey: ["consulates", country, visaType],
-    queryFn: () =>
-      answer(
-        api.GET("/api/v1/timelines/consulates", {
-          params: { query: { country, visa_type: visaType } },
-        }),
-      ),
-  });
+  const places = useQuery(consulates(country, visaType));
   const found = useQuery({
     queryKey: ["statistics", asked],
     queryFn: () => answer(api.GET("/api/v1/timelines/statistics", { params: { query: asked } })),
@@ -76,7 +59,7 @@ function View({ country, visaType }: { country: string; visaType: string }) {
           onChange={(event) => setQuery({ consulate: event.target.value || null })}
         >
           <option value="">{t("visa.all_consulates")}</option>
-          {(consulates.data?.items ?? []).map(({ name, timelines }) => (
+          {(places.data?.items ?? []).map(({ name, timelines }) => (
             <option key={name} value={name}>
               {`${name} (${timelines})`}
             </option>

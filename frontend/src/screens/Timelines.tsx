@@ -9,29 +9,20 @@ import { useSession } from "@/session/session";
 import { Badge } from "@/ui/Badge";
 import { Button } from "@/ui/Button";
 import { Select } from "@/ui/Field";
+import { MoreButton } from "@/ui/MoreButton";
 import { EmptyState, ErrorState, SkeletonList } from "@/ui/States";
-import { CommunityFrame } from "@/visa/CommunityFrame";
 import { kindLabel, STATUSES, type Status, statusLabel } from "@/visa/events";
 import { OwnTimeline } from "@/visa/OwnTimeline";
 import { TimelineForm } from "@/visa/TimelineForm";
+import { VisaFrame } from "@/visa/VisaFrame";
 
 /** What members recorded of their applications: their own in full, others by month. */
 export default function TimelinesPage({ params }: { params: Params }) {
   const { t } = useI18n();
   return (
-    <CommunityFrame
-      slug={params.community ?? ""}
-      current="timelines"
-      title={t("feed.tab_timelines")}
-    >
-      {({ country, visa_type }) =>
-        country && visa_type ? (
-          <View country={country} visaType={visa_type} />
-        ) : (
-          <EmptyState title={t("visa.only_visas")} />
-        )
-      }
-    </CommunityFrame>
+    <VisaFrame slug={params.community ?? ""} current="timelines" title={t("feed.tab_timelines")}>
+      {(country, visaType) => <View country={country} visaType={visaType} />}
+    </VisaFrame>
   );
 }
 
@@ -127,11 +118,7 @@ function View({ country, visaType }: { country: string; visaType: string }) {
           <Row key={timeline.id} timeline={timeline} />
         ))}
       </ul>
-      {found.hasNextPage && (
-        <Button busy={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-          {t("shell.more")}
-        </Button>
-      )}
+      <MoreButton list={found} />
     </div>
   );
 }

@@ -1,14 +1,14 @@
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { Bookmark, FilePen, Trash2 } from "lucide-react";
 import { answer, api } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { useI18n } from "@/i18n/i18n";
 import { Link } from "@/routing/Link";
 import { to } from "@/routing/router";
-import { Button, IconButton } from "@/ui/Button";
-import { EmptyState, ErrorState, problemText, SkeletonList } from "@/ui/States";
+import { IconButton } from "@/ui/Button";
+import { MoreButton } from "@/ui/MoreButton";
+import { refuse } from "@/ui/refuse";
+import { EmptyState, ErrorState, SkeletonList } from "@/ui/States";
 import { Time } from "@/ui/Time";
-import { toast } from "@/ui/Toasts";
 
 /** Drafts of posts, on whichever device they were begun. */
 export function Drafts() {
@@ -35,7 +35,7 @@ export function Drafts() {
       );
       await queries.invalidateQueries({ queryKey: ["drafts"] });
     } catch (error) {
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
   if (found.isPending) return <SkeletonList items={2} />;
@@ -126,11 +126,7 @@ export function Saves() {
           </li>
         ))}
       </ul>
-      {found.hasNextPage && (
-        <Button busy={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}>
-          {t("shell.more")}
-        </Button>
-      )}
+      <MoreButton list={found} />
     </>
   );
 }

@@ -11,6 +11,7 @@ import { endSession } from "@/session/session";
 import { Button, ButtonLink } from "@/ui/Button";
 import { Dialog } from "@/ui/Dialog";
 import { Input } from "@/ui/Field";
+import { refuse } from "@/ui/refuse";
 import { problemText } from "@/ui/States";
 import { toast } from "@/ui/Toasts";
 
@@ -45,7 +46,7 @@ function ExportData() {
       queries.setQueryData(key, await answer(api.POST("/api/v1/me/export")));
       setIsAsked(true);
     } catch (error) {
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
   const made = isAsked ? found.data : undefined;

@@ -12,7 +12,6 @@ import {
 } from "lucide-react";
 import { memo, type ReactNode, useEffect, useRef, useState } from "react";
 import { answer, api, type Comment } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { useMark } from "@/content/marks";
 import { Prose } from "@/content/Prose";
 import { Votes } from "@/content/Votes";
@@ -23,9 +22,8 @@ import { Avatar } from "@/ui/Avatar";
 import { Badge } from "@/ui/Badge";
 import { Button } from "@/ui/Button";
 import { Menu, type MenuItem } from "@/ui/Menu";
-import { problemText } from "@/ui/States";
+import { refuse } from "@/ui/refuse";
 import { Time } from "@/ui/Time";
-import { toast } from "@/ui/Toasts";
 import { CommentForm } from "./CommentForm";
 import { EditForm } from "./EditForm";
 import { copyLink, setSaved } from "./keeping";
@@ -94,7 +92,7 @@ export const CommentItem = memo(function CommentItem({
       );
       onChanged({ ...comment, deleted: true, author: null, body_html: "", body_markdown: "" });
     } catch (error) {
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
 
@@ -292,7 +290,7 @@ function Below({
     try {
       await onShowBelow(comment);
     } catch (error) {
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     } finally {
       setBusy(false);
     }

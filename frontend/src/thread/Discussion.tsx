@@ -1,13 +1,12 @@
 import { ArrowDown } from "lucide-react";
 import { type ReactNode, useCallback, useMemo, useRef, useState } from "react";
 import { answer, api, type Comment, type Post } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { useI18n } from "@/i18n/i18n";
 import { useSession } from "@/session/session";
-import { Button } from "@/ui/Button";
-import { ErrorState, problemText, SkeletonList } from "@/ui/States";
+import { MoreButton } from "@/ui/MoreButton";
+import { refuse } from "@/ui/refuse";
+import { ErrorState, SkeletonList } from "@/ui/States";
 import { Choices } from "@/ui/Tabs";
-import { toast } from "@/ui/Toasts";
 import { CommentForm } from "./CommentForm";
 import { CommentItem } from "./CommentItem";
 import type { Unsent } from "./outbox";
@@ -67,10 +66,10 @@ export function Discussion({
           translatable: before.translatable,
         }));
       } catch (error) {
-        toast(problemText(Problem.from(error), t), { tone: "danger" });
+        refuse(error);
       }
     },
-    [post.id, t],
+    [post.id],
   );
 
   const below = useMemo(
@@ -139,11 +138,7 @@ export function Discussion({
       {comments.length === 0 && top.length === 0 && (
         <p className="py-4 text-ink-soft">{t("thread.none")}</p>
       )}
-      {pages.hasNextPage && (
-        <Button busy={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>
-          {t("thread.more_comments")}
-        </Button>
-      )}
+      <MoreButton list={pages} label={t("thread.more_comments")} />
       <Readers readers={thread.readers} typing={thread.typing} />
       {post.deleted ? null : post.locked ? (
         <p className="card p-4 text-ink-soft">{t("thread.locked")}</p>

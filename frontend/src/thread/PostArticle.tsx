@@ -6,20 +6,17 @@ import {
   CircleCheck,
   Ellipsis,
   Link2,
-  Lock,
   Pencil,
-  Pin,
   Trash2,
 } from "lucide-react";
 import { useState } from "react";
 import { answer, api, type Post, type Schemas } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { communityBySlug } from "@/content/communities";
-import { useMark } from "@/content/marks";
+import { setMark, useMark } from "@/content/marks";
 import { useCommunityName } from "@/content/names";
+import { PostBadges } from "@/content/PostBadges";
 import { Prose } from "@/content/Prose";
 import { Votes } from "@/content/Votes";
-import { languageName } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import { Link } from "@/routing/Link";
 import { maybeTo, navigate, to } from "@/routing/router";
@@ -30,7 +27,7 @@ import { Badge } from "@/ui/Badge";
 import { Button } from "@/ui/Button";
 import { Dialog } from "@/ui/Dialog";
 import { Menu, type MenuItem } from "@/ui/Menu";
-import { problemText } from "@/ui/States";
+import { refuse } from "@/ui/refuse";
 import { Time } from "@/ui/Time";
 import { toast } from "@/ui/Toasts";
 import { copyLink, setSaved } from "./keeping";
@@ -47,7 +44,7 @@ export function PostArticle({
   post: Schemas["PostAnswer"];
   onJump: (comment: string) => void;
 }) {
-  const { t, language } = useI18n();
+  const { t } = useI18n();
   const community = useQuery(communityBySlug(post.community_id));
   const nameOf = useCommunityName();
   const where = community.data;
@@ -62,17 +59,7 @@ export function PostArticle({
             {nameOf(where)}
           </Link>
         )}
-        {post.pinned && (
-          <Badge tone="clay" icon={<Pin size={12} aria-hidden="true" />}>
-            {t("feed.pinned")}
-          </Badge>
-        )}
-        {post.locked && (
-          <Badge icon={<Lock size={12} aria-hidden="true" />}>{t("feed.locked")}</Badge>
-        )}
-        {post.language !== language && post.language !== "und" && (
-          <Badge>{languageName(post.language, language)}</Badge>
-        )}
+        <PostBadges post={post} />
       </p>
       <PageHeading
         title={post.deleted ? t("feed.removed") : post.title}
@@ -132,20 +119,12 @@ function PostMenu({ post }: { post: Post }) {
   const { t } = useI18n();
   const session = useSession();
   const queries = useQueryClient();
-  const { saved } = useMark(post.id);
+  const { saved, followed } = useMark(post.id);
   const [removing, setRemoving] = useState(false);
-  const [follows, setFollows] = useState<boolean | null>(null);
   const isMember = session.status === "member";
-  const marks = useQuery({
-    queryKey: ["follows", post.id],
-    queryFn: () => answer(api.GET("/api/v1/me/marks", { params: { query: { ids: post.id } } })),
-    enabled: isMember,
-  });
-  const level = marks.data?.follows[post.id];
-  const isFollowed = follows ?? (level !== undefined && level !== "none");
 
   async function follow(wanted: boolean) {
-    setFollows(wanted);
+    setMark(post.id, { followed: wanted });
     try {
       const params = { path: { post_id: post.id } };
       await answer(
@@ -156,8 +135,8 @@ function PostMenu({ post }: { post: Post }) {
       );
       toast(t(wanted ? "thread.followed" : "thread.unfollowed"));
     } catch (error) {
-      setFollows(!wanted);
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      setMark(post.id, { followed: !wanted });
+      refuse(error);
     }
   }
 
@@ -170,7 +149,7 @@ function PostMenu({ post }: { post: Post }) {
       await queries.invalidateQueries({ queryKey: ["feed"] });
       navigate(to("community", { community: post.community_id }), { replace: true });
     } catch (error) {
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
 
@@ -192,9 +171,9 @@ function PostMenu({ post }: { post: Post }) {
       },
       {
         kind: "action",
-        label: t(isFollowed ? "thread.unfollow" : "thread.follow"),
-        icon: isFollowed ? <BellOff {...ICON} /> : <Bell {...ICON} />,
-        onSelect: () => void follow(!isFollowed),
+        label: t(followed ? "thread.unfollow" : "thread.follow"),
+        icon: followed ? <BellOff {...ICON} /> : <Bell {...ICON} />,
+        onSelect: () => void follow(!followed),
       },
     );
   if (post.author && post.author.id === session.account?.id) {

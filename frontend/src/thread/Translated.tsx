@@ -10,7 +10,8 @@ import { useSession } from "@/session/session";
 import { Button } from "@/ui/Button";
 import { problemText } from "@/ui/States";
 
-const WAIT_MS = 1_500;
+/** `translation.ready` says it at once, where it is not lost on its way. */
+const WAIT_MS = 10_000;
 
 /** A text of another language, in the reader's on request, and always marked as a machine's. */
 export function Translated({ post, from }: { post: string; from: string }) {

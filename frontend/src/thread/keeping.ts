@@ -1,10 +1,9 @@
 /** What a reader keeps of content: links and saves. */
 import { answer, api } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { setMark } from "@/content/marks";
 import type { Translate } from "@/i18n/i18n";
 import { type PageName, type Params, to } from "@/routing/router";
-import { problemText } from "@/ui/States";
+import { refuse } from "@/ui/refuse";
 import { toast } from "@/ui/Toasts";
 
 export async function copyLink(page: PageName, params: Params, t: Translate): Promise<void> {
@@ -23,7 +22,7 @@ export async function setSaved(
   kind: "post" | "comment",
   id: string,
   saved: boolean,
-  t: Translate,
+  _t: Translate,
 ): Promise<void> {
   setMark(id, { saved });
   try {
@@ -39,6 +38,6 @@ export async function setSaved(
         : answer(api.DELETE("/api/v1/comments/{comment_id}/save", comment)));
   } catch (error) {
     setMark(id, { saved: !saved });
-    toast(problemText(Problem.from(error), t), { tone: "danger" });
+    refuse(error);
   }
 }

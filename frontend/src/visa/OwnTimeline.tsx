@@ -2,14 +2,12 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { MapPin, Pencil, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { answer, api, type Schemas } from "@/api/client";
-import { Problem } from "@/api/problem";
 import { day, integer } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import { Badge } from "@/ui/Badge";
 import { Button } from "@/ui/Button";
 import { Dialog } from "@/ui/Dialog";
-import { problemText } from "@/ui/States";
-import { toast } from "@/ui/Toasts";
+import { refuse } from "@/ui/refuse";
 import { kindLabel, statusLabel } from "./events";
 import { TimelineForm } from "./TimelineForm";
 
@@ -28,7 +26,7 @@ export function OwnTimeline({ timeline }: { timeline: Schemas["Timeline"] }) {
       );
       await queries.invalidateQueries({ queryKey: ["timelines"] });
     } catch (error) {
-      toast(problemText(Problem.from(error), t), { tone: "danger" });
+      refuse(error);
     }
   }
   if (doing === "edit")

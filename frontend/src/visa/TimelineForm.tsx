@@ -7,6 +7,7 @@ import { useI18n } from "@/i18n/i18n";
 import { Button, IconButton } from "@/ui/Button";
 import { Field, Input, Select } from "@/ui/Field";
 import { problemText } from "@/ui/States";
+import { consulates } from "./consulates";
 import { type EventKind, KINDS } from "./events";
 
 type Timeline = Schemas["Timeline"];
@@ -38,15 +39,7 @@ export function TimelineForm({
   );
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const consulates = useQuery({
-    queryKey: ["consulates", country, visaType],
-    queryFn: () =>
-      answer(
-        api.GET("/api/v1/timelines/consulates", {
-          params: { query: { country, visa_type: visaType } },
-        }),
-      ),
-  });
+  const places = useQuery(consulates(country, visaType));
 
   const change = (place: number, fields: Partial<Step>) =>
     setSteps(steps.map((step, at) => (at === place ? { ...step, ...fields } : step)));
@@ -112,7 +105,7 @@ export function TimelineForm({
         onChange={(event) => setConsulate(event.target.value)}
       />
       <datalist id={list}>
-        {(consulates.data?.items ?? []).map(({ name }) => (
+        {(places.data?.items ?? []).map(({ name }) => (
           <option key={name} value={name} />
         ))}
       </datalist>
