@@ -128,14 +128,6 @@ def _give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
-def embedder_of(settings: Embedding, *, in_background: bool = False) -> Embedder:
-    """The model that the settings name, not loaded yet. In the background it has one core."""
-    return Embedder(
-        lambda: load_model(settings, threads=1 if in_background else 0),
-        in_background=in_background,
-    )
-
-
 def configured_name(settings: Embedding) -> str:
     """What `Model.name` of the configured one is."""
     return f"{settings.engine}/{settings.model or BUNDLED_MODEL}"

