@@ -248,7 +248,9 @@ async def measure(plan: Plan) -> int:
         await prepare_database(url, Settings(postgres=settings))
         pool = await connect(url, settings, size=2, statement_timeout_seconds=0)
         stack.push_async_callback(pool.close)
-        chunks = await connect(url, settings, size=2, more_settings=SEARCH_SETTINGS)
+        chunks = await connect(
+            url, settings, size=2, more_settings=SEARCH_SETTINGS, keeps_session=True
+        )
         stack.push_async_callback(chunks.close)
         engine = TantivyEngine(folder / "search")
         stack.push_async_callback(engine.close)

@@ -35,6 +35,7 @@ class SearchDeployment:
             settings.postgres,
             application_name="search by meaning",
             more_settings=SEARCH_SETTINGS,
+            keeps_session=True,
         )
         self._engine = open_engine(settings)
         self._embedders = Embedders(settings.embedding, in_background=False)

@@ -107,6 +107,7 @@ class FeedDeployment:
             links=settings.official_links,
         )
         self._decoder = msgspec.msgpack.Decoder(list[PublicRead])
+        relax_collector()
 
     async def call(self, payload: bytes) -> bytes:
         return encode(await self._feed.handle_batch(self._decoder.decode(payload)))
