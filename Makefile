@@ -116,9 +116,7 @@ eval: $(VENV)/.dev ## Measure what the assistant finds and answers, over the sta
 
 install: $(VENV)/.runtime $(COMPILED) ## Only install what running needs
 
-# A make of its own compiles: INSTALLED was chosen before .dev was there, and .runtime would undo it.
-install-dev: $(VENV)/.dev $(NODE_MODULES) $(WEB_MODULES) $(BROWSER) ## Only install what tests and checks need
-	@$(MAKE) --no-print-directory $(COMPILED)
+install-dev: $(VENV)/.dev $(NODE_MODULES) $(WEB_MODULES) $(BROWSER) $(COMPILED) ## Only install what tests and checks need
 
 clean: ## Remove what was built or installed here; data directories stay
 	rm -rf $(VENV) .tools $(JS)/node_modules $(WEB)/node_modules $(WEB)/.next $(WEB)/out .mypy_cache .ruff_cache .pytest_cache .hypothesis \
