@@ -194,11 +194,13 @@ class Assistant:
         visa_type = request.visa_type or (codes.pop() if len(codes) == 1 else None)
         try:
             async with asyncio.timeout(self._settings.retrieval_seconds):
-                return [
-                    passage
-                    for country in wanted or [None]
-                    for passage in await self._look_up(request, question, country, visa_type)
-                ]
+                found = await asyncio.gather(
+                    *(
+                        self._look_up(request, question, country, visa_type)
+                        for country in wanted or [None]
+                    )
+                )
+                return [passage for passages in found for passage in passages]
         except TimeoutError:
             raise AppError(
                 "unavailable", "The search does not answer.", retry_after_seconds=_BUSY_SECONDS

@@ -1,8 +1,8 @@
 """The jobs that keep the search index: 'index' for what changed, 'fill_search' for all there is.
 
 Nothing of a text is read here: the Search deployment reads what stands and writes it under one
-lock. What else is made of texts begins here as well: their vectors (storage/search/derived.py) and
-the job 'derive' (storage/derive_jobs.py), which does not wait for a search engine that is away.
+lock. What else is made of texts begins here as well, and does not wait for a search engine that is
+away: their vectors (storage/search/derived.py) and the job 'derive' (storage/derive_jobs.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from actors.search_messages import Filled, IndexContent
 from config.errors import AppError
 from storage.derive_jobs import DeriveJob, enqueue_derive
-from storage.postgres import Pool, acquire, in_transaction
+from storage.postgres import Connection, Pool, acquire, in_transaction
 from storage.search.derived import enqueue_derived
 from storage.search.documents import comments_of, posts_of
 from storage.search.index_jobs import IndexJob, enqueue_index
@@ -58,7 +58,12 @@ class Indexer:
         """Idempotent. Raises msgspec.DecodeError, AppError."""
         job = _decode(payload)
         derive = DeriveJob(job.posts, job.comments, job.threads)
-        await in_transaction(self._pool, lambda connection: enqueue_derive(connection, derive))
+
+        async def begin_others(connection: Connection) -> None:
+            await enqueue_derive(connection, derive)
+            await enqueue_derived(connection, job)
+
+        await in_transaction(self._pool, begin_others)
         if job.posts or job.comments or job.guides:
             await self._in_parts(job)
         for thread in job.threads:
@@ -66,7 +71,6 @@ class Indexer:
             await self._comments(thread)
         for community in job.communities:
             await self._community(community, job.after or _LAST)
-        await in_transaction(self._pool, lambda connection: enqueue_derived(connection, job))
 
     async def fill(self, _: bytes) -> None:
         """Until the index holds everything; goes on where an earlier run has ended."""

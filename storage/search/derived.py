@@ -1,7 +1,8 @@
-"""What the job 'index' has done besides: the jobs that make something of a text.
+"""What the job 'index' has done besides: the jobs that make vectors of a text.
 
-Each has a key of the versions that it is about, so that a second run of 'index' adds none. A job
-that has begun under this key has read these versions or later ones.
+Each has a key of the versions that it is about, so that a second run of 'index' adds none while the
+first one's waits; one that comes later finds its work done. A job that has begun under this key has
+read these versions or later ones.
 """
 
 from __future__ import annotations
