@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from actors.indexing import Indexer
 from actors.messages import DeletePost
 from actors.search import Search
 from actors.search_indexer import SearchIndexer
@@ -234,6 +235,15 @@ async def test_an_engine_that_is_away_is_said_and_loses_no_change(
         with pytest.raises(AppError) as refused:
             await world.index(IndexContent(posts=(UUID(post["id"]),)))
         assert refused.value.code == "unavailable", "the job waits, uncounted"
+        payload = await world.content.pool.fetchval(
+            "select payload from pgqueuer where entrypoint = 'index'"
+        )
+        with pytest.raises(AppError):
+            await Indexer(world.content.pool, world).run(payload)
+        others = await world.content.pool.fetch(
+            "select entrypoint from pgqueuer where entrypoint in ('embed', 'derive') order by 1"
+        )
+        assert [row["entrypoint"] for row in others] == ["derive", "embed"], "they don't wait"
     await world.run_jobs()
     assert await world.found("apostille") == [post["id"]]
 
