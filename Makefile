@@ -59,7 +59,7 @@ test-unit: $(VENV)/.dev ## Pure tests: no sockets, no stores
 test-property: $(VENV)/.dev ## Generated cases over reducers and codecs
 	@exec $(PY) -m pytest tests/property $(ARGS)
 
-test-integration: $(VENV)/.dev ## Against the embedded PostgreSQL and Valkey
+test-integration: $(VENV)/.dev $(NODE_MODULES) $(SITE) ## Against the embedded PostgreSQL and Valkey
 	@exec $(PY) -m pytest $(PARALLEL) tests/integration $(ARGS)
 
 test-e2e: $(VENV)/.dev $(NODE_MODULES) $(SITE) $(BROWSER) ## A real server and real SDK clients

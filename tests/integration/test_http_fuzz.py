@@ -15,8 +15,9 @@ import yarl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.feed_messages import ListSitemap, ReadCommunity, ReadGuide
 from actors.media.messages import ReadMedia
-from actors.messages import Reply
+from actors.messages import ReadPost, Reply
 from config.errors import AppError
 from serve_app.api.routing import ROUTES
 from tests.gateway_app import AS_MEMBER, POST_ID, GatewayUnderTest, running_gateway, tokens
@@ -57,9 +58,13 @@ _HANDSHAKE = st.sampled_from(["websocket", "upgrade", "13", "dGhlIHNhbXBsZSBub25
 _HEADERS = st.dictionaries(st.sampled_from(_HEADER_NAMES), _VISIBLE | _HANDSHAKE, max_size=6)
 
 
+# What the gateway itself reads, for a file or for the head of a page, is not any JSON.
+_READ_BY_THE_GATEWAY = (ReadMedia, ReadPost, ReadCommunity, ReadGuide, ListSitemap)
+
+
 def answer(request: object) -> Reply:
-    if isinstance(request, ReadMedia):
-        raise AppError("not_found")  # its answer is for the gateway, not for clients
+    if isinstance(request, _READ_BY_THE_GATEWAY):
+        raise AppError("not_found")
     return Reply(body=tokens())
 
 
@@ -122,3 +127,20 @@ def test_no_request_is_a_server_error(
         assert content_type == "application/problem+json"
         if answer:
             assert msgspec.json.decode(answer)["status"] == status
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize("segment", [POST_ID, "de"])
+def test_no_plain_request_is_a_server_error(running: Running, route: Any, segment: str) -> None:
+    runner, _, session = running
+    path = re.sub(r"\{\w+\}", segment, route.path)
+
+    async def ask(headers: dict[str, str]) -> int:
+        async with session.request(
+            route.method, yarl.URL(path), headers=headers, allow_redirects=False
+        ) as response:
+            await response.read()
+            return response.status
+
+    for headers in ({}, AS_MEMBER):
+        assert runner.run(ask(headers)) < 500

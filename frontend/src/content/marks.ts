@@ -4,7 +4,7 @@
  */
 import { useEffect, useSyncExternalStore } from "react";
 import { answer, api } from "@/api/client";
-import { currentSession, subscribe as onSession } from "@/session/session";
+import { currentSession, subscribe as onSession, useSession } from "@/session/session";
 
 export type Vote = -1 | 0 | 1;
 export type Mark = { vote: Vote; saved: boolean; followed: boolean };
@@ -19,7 +19,9 @@ let owner: string | undefined;
 const listeners = new Set<() => void>();
 
 export function useMark(id: string): Mark {
-  useEffect(() => want(id), [id]);
+  const { account } = useSession();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another account's marks are others.
+  useEffect(() => want(id), [id, account?.id]);
   return useSyncExternalStore(
     subscribe,
     () => marks.get(id) ?? NOTHING,
@@ -42,6 +44,8 @@ function want(id: string): void {
 
 async function fetchWaiting(): Promise<void> {
   const ids = waiting.splice(0, MOST_IDS);
+  // Signed out meanwhile.
+  if (ids.length === 0) return;
   if (waiting.length > 0) setTimeout(() => void fetchWaiting(), 20);
   try {
     const found = await answer(

@@ -18,13 +18,17 @@ export const notificationsQuery = () =>
     getNextPageParam: (page) => page.next_cursor,
   });
 
-/** Keeps the list true for as long as the frame is there. */
-export function useNotificationNews(): void {
+/** Keeps what the member's own stream tells of true, for as long as the frame is there. */
+export function useOwnNews(): void {
   const session = useSession();
   const queries = useQueryClient();
   useOwnStream((event) => {
     if (event.type === "notification.created")
       void queries.invalidateQueries({ queryKey: notificationsQuery().queryKey });
+    // Let into a group, or out of one: what it shows is another now.
+    if (event.type === "membership.changed")
+      for (const name of ["communities", "community", "feed", "office"])
+        void queries.invalidateQueries({ queryKey: [name] });
   }, session.status === "member");
 }
 

@@ -1,6 +1,6 @@
 import { Suspense, useEffect } from "react";
 import { useI18n } from "@/i18n/i18n";
-import { useNotificationNews } from "@/notifications/queries";
+import { useOwnNews } from "@/notifications/queries";
 import { match, useLocation } from "@/routing/router";
 import { ErrorBoundary } from "@/ui/ErrorBoundary";
 import { SkeletonList } from "@/ui/States";
@@ -17,7 +17,7 @@ export function Frame() {
   const { path } = useLocation();
   const { t } = useI18n();
   useEffect(startArrivals, []);
-  useNotificationNews();
+  useOwnNews();
   useEffect(preloadPages, []);
   const found = match(path);
   const Page = found ? PAGES[found.name] : NOT_FOUND;
