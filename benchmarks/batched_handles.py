@@ -1,8 +1,8 @@
 """Bar 10: many requests a Serve call against one Serve call a request.
 
 One process calls one deployment with 64 and with 256 requests in flight. Ours goes through
-serve_app/batched_handle.py as a gateway's reads do (two calls in flight); the baseline makes a
-Serve call for each request, over gRPC, with the same bytes. The answer is a page of 2 KB.
+serve_app/batched_handle.py and a line, as a gateway's reads do (two calls in flight); the baseline
+makes a Serve call for each request, over gRPC, with the same bytes. The answer is a page of 2 KB.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -26,13 +27,16 @@ from actors.messages import GUEST, Outcome, ReadPost, Reply, ThreadRequest
 from benchmarks.figures import Check, Verdict, conclude, median_ratio
 from benchmarks.machine import BenchmarkError, work_folder
 from benchmarks.plan import Plan, read_plan
-from serve_app.batched_handle import BatchedHandle, deployment_sender, encode
+from serve_app.batched_handle import BatchedHandle, Send, encode
+from serve_app.deployment_lines import DeploymentLines, asks_serve
+from serve_app.lines import Address, LineServer, line_key
 
 MUST: Final = {64: 6.0, 256: 10.0}
 PAGE_BYTES: Final = 2_048
 _SECONDS: Final = 5.0
 _WARMUP_SECONDS: Final = 1.0
 _OBJECT_STORE_BYTES: Final = 100 * 1024 * 1024
+_KEY: Final = line_key(secrets.token_hex(32))
 
 _REQUEST: Final = ReadPost(GUEST, UUID("01900000-0000-7000-8000-000000000001"))
 _decode_outcomes: Final = msgspec.msgpack.Decoder(list[Outcome]).decode
@@ -43,8 +47,13 @@ Ask = Callable[[], Awaitable[Reply]]
 class Pages:
     """Answers each request of a batch with a page, and does nothing else."""
 
-    def __init__(self) -> None:
+    async def __init__(self, key: bytes) -> None:  # type: ignore[misc]
         self._page = Reply(200, b"x" * PAGE_BYTES)
+        self._server = LineServer(self.call, key)
+        await self._server.start("127.0.0.1")
+
+    async def line(self) -> Address:
+        return self._server.address
 
     async def call(self, payload: bytes) -> bytes:
         requests = msgspec.msgpack.decode(payload, type=list[ThreadRequest])
@@ -71,9 +80,21 @@ async def _calls_per_second(ask: Ask, in_flight: int, seconds: float) -> float:
     return answered / seconds
 
 
+def _serve_call(handle: Any) -> Send:
+    """By reference a call would cost twice as much."""
+    method = handle.options(method_name="call", _by_reference=False)
+
+    async def send(payload: bytes) -> bytes:
+        answer: bytes = await method.remote(payload)
+        return answer
+
+    return send
+
+
 async def _measure(plan: Plan, handle: Any) -> int:
-    send = deployment_sender(handle)
-    batched: BatchedHandle[ThreadRequest] = BatchedHandle("pages", send, in_flight=2)
+    send = _serve_call(handle)
+    lines = DeploymentLines(asks_serve(handle), _KEY, 1)
+    batched: BatchedHandle[ThreadRequest] = BatchedHandle("pages", lines.send, in_flight=2)
 
     async def ours() -> Reply:
         return await batched.call(_REQUEST)
@@ -119,7 +140,7 @@ def _start(folder: Path) -> Any:
     deployment: Any = serve.deployment(
         Pages, max_ongoing_requests=1_000, ray_actor_options={"num_cpus": 0}
     )
-    return serve.run(deployment.bind(), name="bench", route_prefix=None)
+    return serve.run(deployment.bind(_KEY), name="bench", route_prefix=None)
 
 
 def main() -> int:

@@ -10,11 +10,18 @@ import msgspec
 from actors.messages import Failure
 from config.errors import AppError
 from config.settings import Settings
-from serve_app.deployments import encode, handle_of, llm_client, start_logging
+from serve_app.deployments import (
+    CalledDeployment,
+    encode,
+    llm_client,
+    open_line_server,
+    sender_of,
+    start_logging,
+)
 from storage.postgres import connect
 
 
-class SearchDeployment:
+class SearchDeployment(CalledDeployment):
     """One replica where the engine is embedded: it owns the folder of the index."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
@@ -44,14 +51,16 @@ class SearchDeployment:
         self._search = Search(self._pool, self._engine, settings.guides, retriever)
         self._search.start()
         self._decoder = msgspec.msgpack.Decoder(list[SearchRequest])
+        self._server = await open_line_server(settings, self._call)
 
-    async def call(self, payload: bytes) -> bytes:
+    async def _call(self, payload: bytes) -> bytes:
         return encode(await self._search.handle_batch(self._decoder.decode(payload)))
 
     def check_health(self) -> None:
         self._search.check_health()
 
     async def __del__(self) -> None:
+        await self._server.close()
         await self._search.close()
         await self._engine.close()
         self._embedders.close()
@@ -103,25 +112,25 @@ class LlmDeployment:
         await self._redis.close()
 
 
-class AssistantDeployment:
+class AssistantDeployment(CalledDeployment):
     """Answers are streams, as the model's are; feedback comes in batches."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         from actors.assistant import Assistant
         from actors.assistant_messages import AskQuestion, AssistantRequest
-        from serve_app.batched_handle import deployment_sender
         from serve_app.search_client import SearchClient
 
         start_logging(settings)
         self._pool = await connect(
             settings.postgres.url, settings.postgres, application_name="assistant"
         )
-        self._search = SearchClient(deployment_sender(handle_of("search")))
+        self._search = SearchClient(sender_of(settings, "search"))
         self._assistant = Assistant(
             self._pool, self._search.retrieve, llm_client(settings), settings.assistant
         )
         self._questions = msgspec.msgpack.Decoder(AskQuestion)
         self._requests = msgspec.msgpack.Decoder(list[AssistantRequest])
+        self._server = await open_line_server(settings, self._call)
 
     async def stream(self, payload: bytes) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._assistant.ask(self._questions.decode(payload))) as events:
@@ -131,9 +140,10 @@ class AssistantDeployment:
             except AppError as error:
                 yield encode(Failure.of(error))
 
-    async def call(self, payload: bytes) -> bytes:
+    async def _call(self, payload: bytes) -> bytes:
         return encode(await self._assistant.handle_batch(self._requests.decode(payload)))
 
     async def __del__(self) -> None:
+        await self._server.close()
         await self._search.close()
         await self._pool.close()

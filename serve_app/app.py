@@ -29,8 +29,7 @@ from serve_app.deployments import (
     WorkerDeployment,
     app_name,
 )
-from serve_app.gateway_scaling import SocketsPolicy
-from serve_app.llm_scaling import QueuesPolicy
+from serve_app.replica_scaling import SumPolicy
 from serve_app.shard_client import NAMESPACE, shard_name
 from serve_app.worker_scaling import DepthPolicy
 from storage.jobs import STOP_SECONDS
@@ -49,9 +48,11 @@ _BACKENDS: Final = (
     "worker_ai",
 )
 ROOT: Final = Path(__file__).resolve().parent.parent
-# A Serve call is a whole batch; gateways bound how many they keep in flight.
-_ONGOING_BATCHES: Final = 1_000
-_SHARD_CALLS: Final = 10_000
+# Streams of answers; batches come over lines, and gateways bound how many they keep in flight.
+_ONGOING_STREAMS: Final = 1_000
+_ONGOING_CALLS: Final = 4  # of a replica that has enough to do
+_CALLS_UP_SECONDS: Final = 30.0
+_CALLS_DOWN_SECONDS: Final = 600.0
 _LOGGING: Final = LoggingConfig(log_level="WARNING", enable_access_log=False)
 _START_SECONDS: Final = 180.0
 _STATUS_SECONDS: Final = 0.1
@@ -109,15 +110,14 @@ def start_backends(settings: Settings) -> None:
         _shards.extend(_start_shards(settings))
     except ValueError as error:  # the name is taken
         raise AppError("unavailable", "Another Serai runs on this Ray cluster.") from error
-    sizes = settings.deployments
     _run(
-        _deployment(ThreadDeployment, "thread", sizes.thread).bind(settings),
-        _deployment(FeedDeployment, "feed", sizes.feed).bind(settings),
-        _deployment(AccountsDeployment, "accounts", sizes.accounts).bind(settings),
-        _deployment(RateLimitDeployment, "rate_limit", sizes.rate_limit).bind(settings),
-        _deployment(SearchDeployment, "search", sizes.search).bind(settings),
+        _called(ThreadDeployment, "thread", settings),
+        _called(FeedDeployment, "feed", settings),
+        _called(AccountsDeployment, "accounts", settings),
+        _called(RateLimitDeployment, "rate_limit", settings),
+        _called(SearchDeployment, "search", settings),
         _llm(settings),
-        _deployment(AssistantDeployment, "assistant", sizes.assistant).bind(settings),
+        _called(AssistantDeployment, "assistant", settings),
         *_workers(settings),
     )
 
@@ -137,6 +137,18 @@ def gateway_shutdown_seconds(settings: Settings) -> float:
     return 2 * settings.gateway.drain_seconds + _CLOSING_SECONDS
 
 
+def _called(plain: type, name: str, settings: Settings) -> Any:
+    size = getattr(settings.deployments, name)
+    return _scaled(
+        _deployment(plain, name, size),
+        size,
+        SumPolicy,
+        {"metric": "calls", "per_replica": _ONGOING_CALLS},
+        up_seconds=_CALLS_UP_SECONDS,
+        down_seconds=_CALLS_DOWN_SECONDS,
+    ).bind(settings)
+
+
 def _gateways(settings: Settings) -> Any:
     deployment = _deployment(
         GatewayDeployment,
@@ -149,8 +161,8 @@ def _gateways(settings: Settings) -> Any:
         _scaled(
             deployment,
             settings.deployments.gateway,
-            SocketsPolicy,
-            {"per_gateway": gateway.sockets_per_replica},
+            SumPolicy,
+            {"metric": "sockets", "per_replica": gateway.sockets_per_replica},
             up_seconds=gateway.scale_up_seconds,
             down_seconds=gateway.scale_down_seconds,
         )
@@ -165,8 +177,8 @@ def _llm(settings: Settings) -> Any:
     return _scaled(
         deployment,
         size,
-        QueuesPolicy,
-        {"per_replica": llm.full_replica},
+        SumPolicy,
+        {"metric": "depth", "per_replica": llm.full_replica},
         up_seconds=llm.scale_up_seconds,
         down_seconds=llm.scale_down_seconds,
     ).bind(settings)
@@ -207,6 +219,7 @@ def _scaled(
     if size.max_replicas <= size.replicas:
         return deployment
     return deployment.options(
+        num_replicas="auto",
         autoscaling_config=AutoscalingConfig(
             min_replicas=size.replicas,
             max_replicas=size.max_replicas,
@@ -217,7 +230,7 @@ def _scaled(
             look_back_period_s=2 * _METRICS_SECONDS,
             upscale_delay_s=up_seconds,
             downscale_delay_s=down_seconds,
-        )
+        ),
     )
 
 
@@ -254,7 +267,6 @@ def _start_shards(settings: Settings) -> list[Any]:
             name=shard_name(index),
             namespace=NAMESPACE,
             max_restarts=-1,
-            max_concurrency=_SHARD_CALLS,
             num_cpus=settings.shards.num_cpus,
             scheduling_strategy="SPREAD",
         ).remote(settings, index)
@@ -263,17 +275,11 @@ def _start_shards(settings: Settings) -> list[Any]:
 
 
 def _deployment(plain: type, name: str, size: Deployment, *, shutdown_seconds: float = 3.0) -> Any:
-    autoscaled = size.max_replicas > size.replicas
     return serve.deployment(
         plain,
         name=name,
-        num_replicas="auto" if autoscaled else size.replicas,
-        autoscaling_config=AutoscalingConfig(
-            min_replicas=size.replicas, max_replicas=size.max_replicas, target_ongoing_requests=4
-        )
-        if autoscaled
-        else None,
-        max_ongoing_requests=_ONGOING_BATCHES,
+        num_replicas=size.replicas,
+        max_ongoing_requests=_ONGOING_STREAMS,
         logging_config=_LOGGING,
         ray_actor_options={"num_cpus": size.num_cpus, "num_gpus": size.num_gpus},
         health_check_period_s=1,

@@ -1,7 +1,7 @@
-"""Calls to a deployment, many requests a Serve call.
+"""Calls to a deployment, many requests a call.
 
-A Serve call costs 1-3 ms of two processes whatever it carries, so what arrives while one is in
-flight goes out together (docs/adr/0002). A batch whose replica died is sent again: reads may be
+What arrives while a call is in flight goes out together (docs/adr/0002), over a line to one of the
+replicas (docs/adr/0026). A batch whose replica died is sent again: reads may be
 repeated, new posts and comments carry an idempotency key, and all other writes of content change
 nothing when what they ask for stands already.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from prometheus_client import Counter, Histogram
@@ -21,6 +21,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from actors.batching import Batcher
 from actors.messages import Failure, Outcome, Reply
 from config.errors import AppError
+from serve_app.lines import LineLost
 
 Request = TypeVar("Request")
 Send = Callable[[bytes], Awaitable[bytes]]
@@ -31,28 +32,17 @@ _decode_outcomes: Final = msgspec.msgpack.Decoder(list[Outcome]).decode
 RESEND_SECONDS: Final = 15.0
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
-_AWAY: Final = (RayActorError, DeploymentUnavailableError)
+_AWAY: Final = (LineLost, RayActorError, DeploymentUnavailableError)
 
-_batches: Final = Counter("serai_handle_batches", "Serve calls made", ["deployment"])
+_batches: Final = Counter("serai_handle_batches", "Calls made", ["deployment"])
 _refused: Final = Counter(
     "serai_handle_refused", "Requests refused because others waited too long", ["deployment"]
 )
 _resent: Final = Counter("serai_handle_resent", "Batches sent again", ["deployment"])
 _sizes: Final = Histogram(
-    "serai_handle_batch_size", "Requests a Serve call", ["deployment"],
+    "serai_handle_batch_size", "Requests a call", ["deployment"],
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
 )  # fmt: skip
-
-
-def deployment_sender(handle: Any) -> Send:
-    """The `call` method of a deployment, over gRPC: by reference each call costs twice as much."""
-    method = handle.options(method_name="call", _by_reference=False)
-
-    async def send(payload: bytes) -> bytes:
-        answer: bytes = await method.remote(payload)
-        return answer
-
-    return send
 
 
 class BatchedHandle(Generic[Request]):

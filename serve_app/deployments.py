@@ -1,9 +1,9 @@
 """The plain classes that become Serve deployments and Ray actors (serve_app/app.py wraps them).
 
-Each owns its pools and one actor object, and speaks bytes: a msgpack batch in, outcomes out. They
-stay undecorated, because a decorated class is pickled by value and its module's globals twice.
-Serve awaits `__init__` and `__del__`, which mypy can't know. Each imports its own parts when it
-starts: all of them together cost every process seconds of start-up.
+Each owns its pools and one actor object, and speaks bytes: a msgpack batch in, outcomes out, over
+the lines of lines.py. They stay undecorated, because a decorated class is pickled by value and its
+module's globals twice. Serve awaits `__init__` and `__del__`, which mypy can't know. Each imports
+its own parts when it starts: all of them together cost every process seconds of start-up.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import msgspec
 
 from config.settings import Settings
 from serve_app.collector import relax_collector
+from serve_app.lines import Address, Handle, LineServer, line_key
 from serve_app.shard_client import ShardClient, ShardPublisher
 from storage.postgres import connect
 
 if TYPE_CHECKING:
     from actors.community import CommunityShard
     from actors.job_table import WorkerKind
+    from serve_app.batched_handle import Send
     from serve_app.llm_client import LlmClient
     from storage.postgres import Pool
 
@@ -46,7 +48,40 @@ def start_logging(settings: Settings) -> None:
     )
 
 
-class ThreadDeployment:
+def sender_of(settings: Settings, deployment: str) -> Send:
+    """Calls one of its replicas over a line."""
+    from serve_app.deployment_lines import DeploymentLines, asks_serve, most_replicas
+
+    size = getattr(settings.deployments, deployment)
+    ask = asks_serve(handle_of(deployment))
+    return DeploymentLines(ask, line_key(settings.auth.secret), most_replicas(size)).send
+
+
+def open_publisher(settings: Settings) -> ShardPublisher:
+    return ShardPublisher(ShardClient(line_key(settings.auth.secret)), settings.shards.count)
+
+
+async def open_line_server(settings: Settings, handle: Handle) -> LineServer:
+    import ray
+
+    server = LineServer(handle, line_key(settings.auth.secret))
+    await server.start(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+    return server
+
+
+class CalledDeployment:
+    """Serve says where a replica listens; its calls come over lines, which Serve does not count."""
+
+    _server: LineServer
+
+    async def line(self) -> Address:
+        return self._server.address
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        return {"calls": self._server.ongoing}
+
+
+class ThreadDeployment(CalledDeployment):
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         from actors.messages import ThreadRequest
         from actors.thread import Thread
@@ -60,7 +95,7 @@ class ThreadDeployment:
             application_name="thread",
             keeps_session=True,
         )
-        self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
+        self._publisher = open_publisher(settings)
         self._readers = await open_readers(
             settings.postgres, application_name="thread reads", keeps_session=True
         )
@@ -73,18 +108,20 @@ class ThreadDeployment:
         )
         await self._thread.warm_up(settings.postgres.pool_size)
         self._decoder = msgspec.msgpack.Decoder(list[ThreadRequest])
+        self._server = await open_line_server(settings, self._call)
         relax_collector()
 
-    async def call(self, payload: bytes) -> bytes:
+    async def _call(self, payload: bytes) -> bytes:
         return encode(await self._thread.handle_batch(self._decoder.decode(payload)))
 
     async def __del__(self) -> None:
+        await self._server.close()
         await self._publisher.close()
         await self._readers.close()
         await self._pool.close()
 
 
-class FeedDeployment:
+class FeedDeployment(CalledDeployment):
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         from actors.feed import Feed
         from actors.public_messages import PublicRead
@@ -107,17 +144,19 @@ class FeedDeployment:
             links=settings.official_links,
         )
         self._decoder = msgspec.msgpack.Decoder(list[PublicRead])
+        self._server = await open_line_server(settings, self._call)
         relax_collector()
 
-    async def call(self, payload: bytes) -> bytes:
+    async def _call(self, payload: bytes) -> bytes:
         return encode(await self._feed.handle_batch(self._decoder.decode(payload)))
 
     async def __del__(self) -> None:
+        await self._server.close()
         await self._redis.close()
         await self._readers.close()
 
 
-class AccountsDeployment:
+class AccountsDeployment(CalledDeployment):
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
         from actors.accounts import Accounts
         from actors.media.library import Library
@@ -128,7 +167,7 @@ class AccountsDeployment:
         self._pool = await connect(
             settings.postgres.url, settings.postgres, application_name="accounts"
         )
-        self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
+        self._publisher = open_publisher(settings)
         secret = settings.auth.secret
         self._accounts = Accounts(
             self._pool,
@@ -138,18 +177,20 @@ class AccountsDeployment:
             library=Library(self._pool, objects_of(settings), settings.media, secret),
         )
         self._decoder = msgspec.msgpack.Decoder(list[PeopleRequest])
+        self._server = await open_line_server(settings, self._call)
         relax_collector()
 
-    async def call(self, payload: bytes) -> bytes:
+    async def _call(self, payload: bytes) -> bytes:
         return encode(await self._accounts.handle_batch(self._decoder.decode(payload)))
 
     async def __del__(self) -> None:
+        await self._server.close()
         self._accounts.close()
         await self._publisher.close()
         await self._pool.close()
 
 
-class RateLimitDeployment:
+class RateLimitDeployment(CalledDeployment):
     """One replica: it owns every bucket, a second one would double the limits."""
 
     async def __init__(self, settings: Settings) -> None:  # type: ignore[misc]
@@ -163,11 +204,13 @@ class RateLimitDeployment:
         self._limits = RateLimit(settings.rate_limit, RateBuckets(self._redis))
         self._decoder = msgspec.msgpack.Decoder(list[LeaseRequest])
         await self._limits.start()
+        self._server = await open_line_server(settings, self._call)
 
-    async def call(self, payload: bytes) -> bytes:
+    async def _call(self, payload: bytes) -> bytes:
         return encode(await self._limits.take_batch(self._decoder.decode(payload)))
 
     async def __del__(self) -> None:
+        await self._server.close()
         await self._limits.close()
         await self._redis.aclose()
 
@@ -184,12 +227,11 @@ class WorkerDeployment:
 
     async def __init__(self, settings: Settings, kind: WorkerKind) -> None:  # type: ignore[misc]
         from actors.worker import Worker
-        from serve_app.batched_handle import deployment_sender
         from serve_app.search_client import SearchClient
 
         start_logging(settings)
-        self._publisher = ShardPublisher(ShardClient(), settings.shards.count)
-        self._search = SearchClient(deployment_sender(handle_of("search")))
+        self._publisher = open_publisher(settings)
+        self._search = SearchClient(sender_of(settings, "search"))
         self._worker = Worker(
             settings,
             self._publisher.publish,
@@ -224,10 +266,17 @@ class ShardActor:
         self._index = index
         self._pool: Pool | None = None
         self._shard: CommunityShard | None = None
+        self._server: LineServer | None = None
         self._starting = asyncio.Lock()
         self._decoder = msgspec.msgpack.Decoder(ShardRequest)
 
-    async def call(self, payload: bytes) -> bytes:
+    async def line(self) -> Address:
+        async with self._starting:
+            if self._server is None:
+                self._server = await open_line_server(self._settings, self._call)
+        return self._server.address
+
+    async def _call(self, payload: bytes) -> bytes:
         shard = self._shard or await self._start()
         return encode(await shard.handle(self._decoder.decode(payload)))
 
@@ -256,23 +305,23 @@ class GatewayDeployment:
         import ray
 
         from serve_app.assistant_client import AssistantClient
-        from serve_app.batched_handle import deployment_sender
         from serve_app.deployment_stream import deployment_stream
         from serve_app.gateway.gateway import Gateway
         from storage.objects import objects_of
 
         start_logging(settings)
-        assistant = handle_of("assistant")
         self._gateway = Gateway(
             settings,
             gateway_id=uuid4().hex,
-            thread=deployment_sender(handle_of("thread")),
-            feed=deployment_sender(handle_of("feed")),
-            accounts=deployment_sender(handle_of("accounts")),
-            search=deployment_sender(handle_of("search")),
-            rate_limit=deployment_sender(handle_of("rate_limit")),
-            shards=ShardClient(),
-            assistant=AssistantClient(deployment_stream(assistant), deployment_sender(assistant)),
+            thread=sender_of(settings, "thread"),
+            feed=sender_of(settings, "feed"),
+            accounts=sender_of(settings, "accounts"),
+            search=sender_of(settings, "search"),
+            rate_limit=sender_of(settings, "rate_limit"),
+            shards=ShardClient(line_key(settings.auth.secret)),
+            assistant=AssistantClient(
+                deployment_stream(handle_of("assistant")), sender_of(settings, "assistant")
+            ),
             objects=objects_of(settings),
             advertised_host=ray.util.get_node_ip_address(),  # type: ignore[no-untyped-call]
         )

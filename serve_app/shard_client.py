@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import ray
 from prometheus_client import Counter
-from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, RayError
 
 from actors.shard_messages import (
     Ephemeral,
@@ -22,6 +22,7 @@ from actors.shard_messages import (
 )
 from actors.slots import shard_of
 from config.errors import AppError
+from serve_app.lines import Line, LineLost, open_line
 
 _log = logging.getLogger(__name__)
 
@@ -46,28 +47,43 @@ def shard_name(index: int) -> str:
 
 
 class ShardClient:
-    """One call each; `unavailable` while an actor restarts (Ray brings it back under its name).
+    """One call each, over a line to each shard; `unavailable` while an actor restarts (Ray brings
+    it back under its name, and says where it listens then).
 
     A handle outlives restarts of its actor, so that names are looked up only at the beginning and
     after an actor has died for good.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes) -> None:
+        """`key`: the one of the server's lines."""
+        self._key = key
         self._actors: dict[int, asyncio.Future[Any]] = {}
+        self._lines: dict[int, asyncio.Future[Line]] = {}
 
     async def call(self, index: int, request: ShardRequest) -> ShardReply:
         try:
             async with asyncio.timeout(_CALL_SECONDS):
-                actor = await self._actor(index)
-                reply: ShardReply = _decoder.decode(await actor.call.remote(_encode(request)))
+                line = await self._line(index)
+                reply: ShardReply = _decoder.decode(await line.call(_encode(request)))
                 return reply
-        except (RayActorError, TimeoutError, _UnknownName) as error:
+        except (RayError, LineLost, TimeoutError, _UnknownName) as error:
             if isinstance(error, ActorDiedError):
                 self._forget(index)
             raise _restarting() from error
-        except RayTaskError as error:
-            cause = error.cause
-            raise cause if isinstance(cause, AppError) else _restarting() from error
+
+    async def _line(self, index: int) -> Line:
+        """Whoever comes first opens it, for all."""
+        opening = self._lines.get(index)
+        if opening is None or (
+            opening.done() and (_failed(opening) or not opening.result().is_open)
+        ):
+            opening = self._lines[index] = asyncio.ensure_future(self._open(index))
+            opening.add_done_callback(_failed)
+        return await asyncio.shield(opening)
+
+    async def _open(self, index: int) -> Line:
+        actor = await self._actor(index)
+        return await open_line(await actor.line.remote(), self._key)
 
     async def _actor(self, index: int) -> Any:
         """Ray asks the cluster's directory and blocks meanwhile, for as long as that is away: one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serve_app.gateway_scaling import gateways_for
+from serve_app.replica_scaling import replicas_for
 
 
 class DepthPolicy:
@@ -19,7 +19,7 @@ class DepthPolicy:
         current = context.target_num_replicas
         wanted = current
         if depths:
-            wanted = gateways_for(max(depths.values()), current, self._per_worker)
+            wanted = replicas_for(max(depths.values()), current, self._per_worker)
         least = context.capacity_adjusted_min_replicas
         most = context.capacity_adjusted_max_replicas
         return min(max(wanted, least), most), {}

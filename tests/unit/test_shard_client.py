@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -20,15 +21,22 @@ from actors.shard_messages import (
     ShardRequest,
 )
 from config.errors import AppError
+from serve_app.lines import Address, LineServer, line_key
 from serve_app.shard_client import ShardClient, ShardPublisher
 from tests.conditions import wait_until
 
+KEY = line_key("secret")
 QUESTION = ReadPresence("thread:a")
-ANSWER = PresenceReply(2, 1)
+ANSWER: ShardReply = PresenceReply(2, 1)
+
+
+async def answer(payload: bytes) -> bytes:
+    return msgspec.msgpack.encode(ANSWER)
 
 
 class Directory:
-    """What Ray answers: `faults` are raised by the calls that come next, one each."""
+    """What Ray answers, and one shard behind it: `faults` are raised by those who ask next where it
+    listens, one each."""
 
     def __init__(self) -> None:
         self.lookups: list[str] = []
@@ -36,6 +44,7 @@ class Directory:
         self.faults: list[Exception] = []
         self.open = threading.Event()
         self.open.set()
+        self.shard = LineServer(answer, KEY)
 
     def get_actor(self, name: str, namespace: str) -> Any:
         self.lookups.append(name)
@@ -45,26 +54,32 @@ class Directory:
         return self
 
     @property
-    def call(self) -> Directory:
+    def line(self) -> Directory:
         return self
 
-    async def remote(self, payload: bytes) -> bytes:
+    async def remote(self) -> Address:
         if self.faults:
             raise self.faults.pop()
-        reply: ShardReply = ANSWER
-        return msgspec.msgpack.encode(reply)
+        return self.shard.address
+
+    async def restart_shard(self) -> None:
+        await self.shard.close()
+        self.shard = LineServer(answer, KEY)
+        await self.shard.start("127.0.0.1")
 
 
 @pytest.fixture
-def directory(monkeypatch: pytest.MonkeyPatch) -> Directory:
+async def directory(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Directory]:
     directory = Directory()
+    await directory.shard.start("127.0.0.1")
     monkeypatch.setattr(ray, "get_actor", directory.get_actor)
-    return directory
+    yield directory
+    await directory.shard.close()
 
 
 async def test_a_lookup_that_hangs_blocks_nobody_else(directory: Directory) -> None:
     directory.open.clear()
-    client = ShardClient()
+    client = ShardClient(KEY)
     calls = [asyncio.create_task(client.call(1, QUESTION)) for _ in range(5)]
     await wait_until(lambda: bool(directory.lookups))
     calls.pop().cancel()
@@ -74,8 +89,9 @@ async def test_a_lookup_that_hangs_blocks_nobody_else(directory: Directory) -> N
 
 
 async def test_a_handle_outlives_its_actors_restarts(directory: Directory) -> None:
-    client = ShardClient()
+    client = ShardClient(KEY)
     assert await client.call(0, QUESTION) == ANSWER
+    await directory.restart_shard()
     directory.faults = [ActorUnavailableError("restarting", None)]
     with pytest.raises(AppError) as raised:
         await client.call(0, QUESTION)
@@ -85,12 +101,13 @@ async def test_a_handle_outlives_its_actors_restarts(directory: Directory) -> No
 
 
 async def test_a_dead_or_unknown_actor_is_looked_up_again(directory: Directory) -> None:
-    client = ShardClient()
+    client = ShardClient(KEY)
     directory.known = False
     with pytest.raises(AppError, match="unavailable"):
         await client.call(0, QUESTION)
     directory.known = True
     assert await client.call(0, QUESTION) == ANSWER
+    await directory.restart_shard()
     directory.faults = [ActorDiedError()]
     with pytest.raises(AppError, match="unavailable"):
         await client.call(0, QUESTION)
@@ -102,7 +119,7 @@ class HangingClient(ShardClient):
     """Takes calls and answers them when the test lets it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(KEY)
         self.calls: list[Publish] = []
         self.answers = asyncio.Semaphore(0)
 

@@ -1,4 +1,4 @@
-"""The number of gateways that sockets ask for."""
+"""The number of replicas that sockets, or streams, ask for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from config.settings import load
-from serve_app.gateway_scaling import SocketsPolicy, gateways_for
+from serve_app.replica_scaling import SumPolicy, replicas_for
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from serve_app.gateway_scaling import SocketsPolicy, gateways_for
     ],
 )
 def test_up_to_what_is_needed_and_down_one_by_one(sockets: int, current: int, wanted: int) -> None:
-    assert gateways_for(sockets, current, 10) == wanted
+    assert replicas_for(sockets, current, 10) == wanted
 
 
 @pytest.mark.parametrize("profile", ["500k", "2m"])
@@ -37,8 +37,8 @@ def test_the_profiles_of_servers_follow_the_sockets(profile: str) -> None:
 def test_never_flaps() -> None:
     """Whoever was added for some sockets is not taken away while they stay."""
     for sockets in range(200):
-        settled = gateways_for(sockets, 1, 7)
-        assert gateways_for(sockets, settled, 7) == settled
+        settled = replicas_for(sockets, 1, 7)
+        assert replicas_for(sockets, settled, 7) == settled
 
 
 def _context(sockets: dict[str, dict[str, float]] | None, current: int) -> SimpleNamespace:
@@ -58,6 +58,8 @@ def _context(sockets: dict[str, dict[str, float]] | None, current: int) -> Simpl
         ({"sockets": {"a": 0.0, "b": 0.0}}, 2, 2),
         ({"sockets": {"a": 0.0, "b": 0.0, "c": 0.0}}, 3, 2),
         ({"sockets": {"a": 0.0, "b": 0.0}}, 3, 3),  # one has not reported
+        ({"sockets": {"a": 0.0, "b": 17.0, "c": 0.0}}, 3, 3),  # two would be full
+        ({"depth": {"a": 99.0, "b": 99.0}}, 2, 2),  # another metric
         ({}, 3, 3),
         (None, 2, 2),
     ],
@@ -65,4 +67,4 @@ def _context(sockets: dict[str, dict[str, float]] | None, current: int) -> Simpl
 def test_within_the_bounds_of_the_deployment(
     metrics: dict[str, dict[str, float]] | None, current: int, wanted: int
 ) -> None:
-    assert SocketsPolicy(10)(_context(metrics, current)) == (wanted, {})
+    assert SumPolicy("sockets", 10)(_context(metrics, current)) == (wanted, {})

@@ -1,0 +1,95 @@
+"""Lines to the replicas of a deployment, found by asking Serve."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from config.settings import Deployment
+from serve_app.lines import Address, Line, LineLost, open_line
+
+_ASK_SECONDS: Final = 10.0
+_ASK_AGAIN_SECONDS: Final = 2.0
+
+Ask = Callable[[], Awaitable[Address]]
+
+
+def asks_serve(handle: Any) -> Ask:
+    """The address of a replica that Serve chooses."""
+    method = handle.options(method_name="line", _by_reference=False)
+
+    async def ask() -> Address:
+        address: Address = await method.remote()
+        return address
+
+    return ask
+
+
+class DeploymentLines:
+    """`send` is a call of one replica, the one with the fewest calls of ours under way.
+
+    Serve names a replica each time it is asked, so others are found with time: it is asked when no
+    line is open, and every other second while there may be more replicas than lines (`most`).
+    """
+
+    def __init__(self, ask: Ask, key: bytes, most: int) -> None:
+        self._ask = ask
+        self._key = key
+        self._most = most
+        self._lines: dict[Address, Line] = {}
+        self._search: asyncio.Task[None] | None = None
+        self._searched_at = float("-inf")
+
+    async def send(self, payload: bytes) -> bytes:
+        """Raises LineLost when the replica went, whether or not it did the work, and what Serve
+        raises when it has none."""
+        lines = self._open_lines()
+        while not lines:
+            await asyncio.shield(self._find())
+            lines = self._open_lines()
+        if len(lines) < self._most and time.monotonic() > self._searched_at + _ASK_AGAIN_SECONDS:
+            self._find()
+        return await min(lines, key=_in_flight).call(payload)
+
+    def _open_lines(self) -> list[Line]:
+        return [line for line in self._lines.values() if line.is_open]
+
+    def _find(self) -> asyncio.Task[None]:
+        if self._search is None or self._search.done():
+            # An empty context, as Serve takes a call for a part of the request in hand.
+            self._search = asyncio.get_running_loop().create_task(
+                self._ask_once(), context=contextvars.Context()
+            )
+            self._search.add_done_callback(_looked_at)
+        return self._search
+
+    async def _ask_once(self) -> None:
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                address = await self._ask()
+            known = self._lines.get(address)
+            if known is None or not known.is_open:
+                self._lines[address] = await open_line(address, self._key)
+        except TimeoutError as error:
+            raise LineLost from error
+        finally:
+            self._searched_at = time.monotonic()
+            for address in [a for a, line in self._lines.items() if not line.is_open]:
+                del self._lines[address]
+
+
+def most_replicas(size: Deployment) -> int:
+    return max(size.replicas, size.max_replicas)
+
+
+def _in_flight(line: Line) -> int:
+    return line.in_flight
+
+
+def _looked_at(search: asyncio.Task[None]) -> None:
+    """Who waits for it hears of its failure; a search that nobody waits for comes again."""
+    if not search.cancelled():
+        search.exception()
