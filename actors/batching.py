@@ -1,14 +1,13 @@
 """Many concurrent callers, one call: what arrives while one is in flight is the next batch.
 
 No waiting window: an idle batcher sends the first item in the same loop tick. Gateways use it for
-calls to deployments (one Serve call, and behind it one transaction, for many requests: the group
+calls to deployments (one call, and behind it one transaction, for many requests: the group
 commit) and to shards.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -98,11 +97,7 @@ class Batcher(Generic[Item, Result]):
             batch = self._take()
             if not batch:
                 return
-            # An empty context: Serve's request context of whoever came first must not leak into a
-            # call that carries many callers (nested Serve calls hang with it).
-            task = asyncio.get_running_loop().create_task(
-                self._run(batch), context=contextvars.Context()
-            )
+            task = asyncio.get_running_loop().create_task(self._run(batch))
             self._running.add(task)
             task.add_done_callback(self._finished)
 

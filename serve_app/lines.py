@@ -249,9 +249,11 @@ class _Served(_Frames):
             self._expected = self._mac(b"caller", self._nonce, said)
             self._awaited = _MAC_BYTES
             return True
+        if not hmac.compare_digest(said, self._expected):
+            return False
         self._awaited = 0
         self._settled()
-        return hmac.compare_digest(said, self._expected)
+        return True
 
     def _frame(self, number: int, kind: int, payload: bytes) -> None:
         self._server.begin(self._answer(number, payload))
