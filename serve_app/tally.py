@@ -29,14 +29,15 @@ class Tally:
 
     def add(self, amount: float = 1) -> None:
         self._amount += amount
+        # Asking which loop runs is a system call, in Python 3.11: once a turn is enough.
+        if self._loop is not None and not self._loop.is_closed():
+            return
         try:
-            loop = asyncio.get_running_loop()
+            self._loop = asyncio.get_running_loop()
         except RuntimeError:
             self._tell()
             return
-        if self._loop is not loop:
-            self._loop = loop
-            loop.call_soon(self._tell)
+        self._loop.call_soon(self._tell)
 
     def _tell(self) -> None:
         self._loop = None

@@ -93,8 +93,9 @@ class CatchUp:
                 continue
             if position.last - offset > self._publications:
                 return None
-            missed = self._from_ring(channel, offset)
-            if missed is None:
+            if channel.remembers(offset):
+                missed = [p for p in channel.ring if p.offset > offset]
+            else:
                 purges = channel.purges
                 found = await self._read(channel, offset)
                 top = found.reply.top
@@ -102,18 +103,13 @@ class CatchUp:
                     return None
                 if channel.purges != purges:
                     continue  # what was read may hold text that has been removed since
-                missed = self._merge(channel, offset, found.publications)
-                if missed is None:
+                merged = self._merge(channel, offset, found.publications)
+                if merged is None:
                     return None
+                channel.remember_older(merged)
+                missed = merged
             return missed if sum(len(p.data) for p in missed) <= self._bytes else None
         return None
-
-    def _from_ring(self, channel: Channel, offset: int) -> list[Publication] | None:
-        if offset == channel.position.last:
-            return []
-        if not channel.ring or channel.ring[0].offset > offset + 1:
-            return None
-        return [p for p in channel.ring if p.offset > offset]
 
     def _merge(
         self, channel: Channel, offset: int, found: Iterable[Publication]

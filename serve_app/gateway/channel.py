@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntFlag
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -207,7 +207,8 @@ class Channel:
         self.public_version = 0
         self.community = ""
         self.fill: asyncio.Task[None] | None = None
-        # The newest publications, contiguous up to position.last: short recoveries cost no call.
+        # The newest publications, contiguous up to position.last: recoveries that it reaches far
+        # enough back for cost no call.
         # Only of Serai's own: an operator's history may expire or be removed, its shard knows.
         self._has_ring = name.partition(":")[0] in OWN
         self.ring: deque[Publication] = deque()
@@ -221,7 +222,10 @@ class Channel:
 
     async def wait_live(self) -> None:
         """Until the channel's position is known."""
-        await asyncio.shield(self.live)
+        if self.live.done():
+            self.live.result()
+        else:
+            await asyncio.shield(self.live)
 
     def remember(self, publication: Publication) -> None:
         for tail in self.tails:
@@ -235,6 +239,28 @@ class Channel:
         self.ring_bytes += len(publication.data)
         while len(self.ring) > RING_PUBLICATIONS or self.ring_bytes > RING_BYTES:
             self.ring_bytes -= len(self.ring.popleft().data)
+
+    def remembers(self, after: int) -> bool:
+        """Whether all publications after this offset are at hand."""
+        if after >= self.position.last:
+            return after == self.position.last
+        return bool(self.ring) and self.ring[0].offset <= after + 1
+
+    def remember_older(self, found: Sequence[Publication]) -> None:
+        """Publications that history has just told, contiguous up to `position.last`: who comes back
+        next with about the same position need not ask again. Not after a purge since they were
+        asked for."""
+        if not self._has_ring:
+            return
+        first = self.ring[0].offset if self.ring else self.position.last + 1
+        for publication in reversed(found):
+            if publication.offset >= first:
+                continue
+            size = self.ring_bytes + len(publication.data)
+            if len(self.ring) >= RING_PUBLICATIONS or size > RING_BYTES:
+                return
+            self.ring.appendleft(publication)
+            self.ring_bytes = size
 
     def forget(self) -> None:
         self.ring.clear()

@@ -1,7 +1,7 @@
 """From a command to its handler: in place, or in the lane of its channel.
 
 Pings are answered at once; connect and refresh hold up what follows them on the connection, other
-commands only what follows in their lane.
+commands only what follows in their lane. A subscribe for which all is at hand needs no lane.
 """
 
 from __future__ import annotations
@@ -73,8 +73,13 @@ async def accept(session: Session, command: Command, frame: Frame) -> None:
             commands.answer_at_once(session, command)
         except ReplyError as error:
             session.fail(command.id, error)
-    elif command.unsubscribe is not None and not session.lanes.busy(name):
+    elif session.lanes.busy(name):
+        session.lanes.put(name, command, frame)
+    elif command.unsubscribe is not None:
         await commands.unsubscribe(session, command)
+    elif commands.waits_for_nothing(session, command):
+        # No task for each of thousands who come back, and one send for connect and subscribe.
+        await _execute(session, commands.subscribe, command)
     else:
         session.lanes.put(name, command, frame)
 

@@ -176,13 +176,17 @@ class Session:
             self.close(end)
 
     def admit(self, messages: Sequence[bytes], beginnings: Mapping[str, Beginning]) -> None:
-        """Writes the messages and begins the subscriptions, all in this tick."""
-        self.outbox.flush()
+        """Begins the subscriptions and writes the messages in this tick, with what waits and in one
+        send; without any subscription the messages wait for the next flush."""
         if not self.outbox.takes:
+            return
+        if not beginnings:
+            for message in messages:
+                self.outbox.put(message)
             return
         hub = self.services.hub
         admissions = [Admission(s.channel, s.terms.wants, base) for s, base in beginnings.values()]
-        hub.admit(admissions, self, self.wire.frame(messages))
+        hub.admit(admissions, self, self.wire.frame([*self.outbox.take(), *messages]))
         for name, (subscription, _) in beginnings.items():
             self.subscriptions[name] = subscription
             if subscription.terms.present:

@@ -30,14 +30,17 @@ class Wheel:
     """Deadlines are loop times, met up to one slot late and never early."""
 
     def __init__(self, now: Callable[[], float] | None = None) -> None:
-        """`now` replaces the clock of the running loop."""
+        """`now` replaces the clock of the loop that runs when the time is first asked for."""
         self._now = now
         self._slots: dict[int, set[Timed]] = {}
         self._tick = 0
         self._handle: asyncio.TimerHandle | None = None
 
     def now(self) -> float:
-        return self._now() if self._now is not None else asyncio.get_running_loop().time()
+        if self._now is None:
+            # Once: in Python 3.11 it is a system call, and each new connection asks four times.
+            self._now = asyncio.get_running_loop().time
+        return self._now()
 
     def start(self) -> None:
         """Advances by the running loop's clock from now on."""

@@ -18,13 +18,28 @@ from serve_app.gateway.commands.connection import connect, refresh
 from serve_app.gateway.commands.publishing import publish
 from serve_app.gateway.commands.reading import history, presence, presence_stats
 from serve_app.gateway.commands.rpc import rpc
-from serve_app.gateway.commands.subscribing import sub_refresh, subscribe, unsubscribe
+from serve_app.gateway.commands.subscribing import (
+    is_at_hand,
+    sub_refresh,
+    subscribe,
+    unsubscribe,
+)
 from serve_app.gateway.protocol import Command, Empty, Reply
 
 if TYPE_CHECKING:
     from serve_app.gateway.session import Session
 
-__all__ = ["Handler", "answer_at_once", "connect", "lane_of", "of_lane", "refresh", "unsubscribe"]
+__all__ = [
+    "Handler",
+    "answer_at_once",
+    "connect",
+    "lane_of",
+    "of_lane",
+    "refresh",
+    "subscribe",
+    "unsubscribe",
+    "waits_for_nothing",
+]
 
 MESSAGES = Counter("serai_realtime_messages_total", "Messages of clients outside of channels")
 
@@ -67,6 +82,12 @@ def of_lane(command: Command) -> Handler:
     if command.history is not None:
         return history
     return sub_refresh
+
+
+def waits_for_nothing(session: Session, command: Command) -> bool:
+    """Whether a command that has a lane can be carried out in place, as far as can be told."""
+    request = command.subscribe
+    return request is not None and command.rpc is None and is_at_hand(session, request)
 
 
 def answer_at_once(session: Session, command: Command) -> None:

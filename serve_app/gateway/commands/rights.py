@@ -9,9 +9,11 @@ from actors.account_messages import ChannelGrant
 from config.channels import Namespace, Read, is_internal, users_of
 from config.errors import AppError
 from serve_app.gateway import codes
+from serve_app.gateway.channel import Channel
 from serve_app.gateway.client_tokens import SubscriptionToken
 
 if TYPE_CHECKING:
+    from serve_app.gateway.services import Services
     from serve_app.gateway.session import Session
 
 TOKEN_ONLY: Final = "$"
@@ -83,11 +85,7 @@ async def _ask_accounts(session: Session, name: str) -> ChannelGrant | None:
     """None: everybody may read the channel, without having asked for this caller."""
     services = session.services
     channel = services.hub.find(name)
-    if (
-        channel is not None
-        and channel.public_until > services.wheel.now()
-        and channel.public_version == services.access.version
-    ):
+    if channel is not None and is_open(services, channel):
         return None
     try:
         return await services.authorize(session.caller, name)
@@ -95,6 +93,14 @@ async def _ask_accounts(session: Session, name: str) -> ChannelGrant | None:
         if error.code == "invalid":  # no channel can have this name
             raise codes.unknown_channel() from None
         raise
+
+
+def is_open(services: Services, channel: Channel) -> bool:
+    """Whether it is known that everybody may read the channel."""
+    return (
+        channel.public_until > services.wheel.now()
+        and channel.public_version == services.access.version
+    )
 
 
 async def permit_read(session: Session, name: str, row: Namespace, readers: Read) -> None:

@@ -15,14 +15,30 @@ from serve_app.gateway.commands.rights import (
     PUBLIC_GRANT_SECONDS,
     check_rate,
     check_token,
+    is_open,
     permit,
     row_of,
 )
-from serve_app.gateway.protocol import Command, Empty, Reply, SubRefreshResult
+from serve_app.gateway.protocol import Command, Empty, Reply, SubRefreshResult, SubscribeRequest
 from serve_app.gateway.subscription import NO_OVERRIDE, Beginning, Subscription, agree
 
 if TYPE_CHECKING:
     from serve_app.gateway.session import Session
+
+
+def is_at_hand(session: Session, request: SubscribeRequest) -> bool:
+    """Whether nothing of what a subscription needs must be waited for, as far as can be told: the
+    channel is followed and open to everybody, what was missed is remembered here, and the client
+    reads what it is told."""
+    services, outbox = session.services, session.outbox
+    channel = services.hub.find(request.channel)
+    return (
+        channel is not None
+        and channel.live.done()
+        and is_open(services, channel)
+        and (not request.recover or channel.remembers(request.offset))
+        and outbox.has_room(outbox.largest_message)
+    )
 
 
 async def subscribe(session: Session, command: Command) -> None:
