@@ -74,9 +74,12 @@ async def measure_spread(communities: int, seconds: float) -> Cost:
                 delivered = sum(r.publications for r in readers) - before
                 used = cpu_seconds([gateway.pid]) - cpu
                 expected = PER_SECOND * SUBSCRIBERS * (time.monotonic() - began)
+                lost = sum(r.lost for r in readers)
             finally:
                 for reader in readers:
                     reader.close()
+    if lost:
+        raise BenchmarkError(f"{lost} of {SOCKETS} readers were cut off")
     if not 0.8 * expected <= delivered <= 1.2 * expected:
         raise BenchmarkError(f"{delivered} deliveries, {expected:.0f} were to come")
     return Cost(communities, delivered, used / delivered * 1e6)

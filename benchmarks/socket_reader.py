@@ -43,6 +43,8 @@ class SocketReader(asyncio.Protocol):
         self._subscribed = 0
         self._greeted = False
         self.publications = 0
+        self.lost = False
+        """Ended by the server."""
 
     async def connect(self, port: int) -> None:
         """Until every subscription is answered. Raises ConnectionError when one is refused."""
@@ -74,6 +76,8 @@ class SocketReader(asyncio.Protocol):
         self.publications += data.count(_PUBLICATION)
         if _PING in data and self._transport is not None:
             self._transport.write(_masked(b"{}"))
+            # Or the tail would show it again, and a pong that nobody asked for ends a connection.
+            data = data.replace(_PING, b"")
         # What may be the beginning of a word that the next packet ends, and no whole word.
         keep = len(_SUBSCRIBED) - 1
         self._tail = data[-keep:] if data[-keep:].count(_PUBLICATION) == 0 else b""
@@ -89,6 +93,7 @@ class SocketReader(asyncio.Protocol):
             self._ready.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = self._transport is not None
         self._fail(b"the connection is gone")
 
     def _fail(self, why: bytes) -> None:
@@ -96,5 +101,6 @@ class SocketReader(asyncio.Protocol):
             self._ready.set_exception(ConnectionError(why[:200].decode(errors="replace")))
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()

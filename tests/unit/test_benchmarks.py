@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -19,6 +21,7 @@ from benchmarks.machine import BenchmarkError, cpu_seconds, json_of
 from benchmarks.plan import Plan, read_plan
 from benchmarks.reconnect_storm import Storm
 from benchmarks.scale_out import ONE, TWO_NODES, Delivered, Round, Shape
+from benchmarks.socket_reader import SocketReader
 
 
 def test_the_ratio_is_the_median_of_paired_rounds() -> None:
@@ -191,3 +194,23 @@ async def test_more_gateways_must_reach_the_rate_and_lose_nothing(
     monkeypatch.setattr(scale_out, "why_not", str)
     monkeypatch.setattr(scale_out, "measure_shape", rounds_of(rates, faults))
     assert await scale_out.measure(Plan(rounds=1)) == status
+
+
+class _Written:
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.frames.append(data)
+
+
+def test_a_reader_of_many_channels_answers_a_ping_once() -> None:
+    """A second pong, which nobody asked for, ends the connection."""
+    reader, transport = SocketReader(["a"]), _Written()
+    reader._transport = cast(asyncio.WriteTransport, transport)
+    reader._greeted, reader._subscribed = True, 1
+    publication = b'{"push":{"pub":{"data":"a long text"}}}'
+    for data in (publication + b"\x81", b"\x02{}", publication, publication + b"\x81\x02{}", b"{"):
+        reader.data_received(data)
+    assert len(transport.frames) == 2
+    assert reader.publications == 3
