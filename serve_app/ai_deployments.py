@@ -10,6 +10,7 @@ import msgspec
 from actors.messages import Failure
 from config.errors import AppError
 from config.settings import Settings
+from serve_app.collector import relax_collector
 from serve_app.deployments import (
     CalledDeployment,
     encode,
@@ -52,6 +53,7 @@ class SearchDeployment(CalledDeployment):
         self._search.start()
         self._decoder = msgspec.msgpack.Decoder(list[SearchRequest])
         self._server = await open_line_server(settings, self._call)
+        relax_collector()
 
     async def _call(self, payload: bytes) -> bytes:
         return encode(await self._search.handle_batch(self._decoder.decode(payload)))

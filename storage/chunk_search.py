@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from storage.chunk_generations import Generation, table_of
-from storage.chunks import SourceKind, vector_text
+from storage.chunks import SourceKind
 from storage.identity import country_of
 from storage.postgres import Connection
 
@@ -29,8 +29,9 @@ SEARCH_SETTINGS: Final = {
     "enable_sort": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
-    # With the country's number known, one partition of each table is planned and locked.
-    "plan_cache_mode": "force_custom_plan",
+    # Planning takes longer than reading does: a connection plans a statement once. Partitions of
+    # other countries are left out when it begins.
+    "plan_cache_mode": "force_generic_plan",
 }
 
 
@@ -98,15 +99,18 @@ _STANDS: Final = """
 _VERSION: Final = (
     "case c.kind when 'guide' then g.version when 'post' then p.revision else k.revision end"
 )
+# In a statement that is planned once the cast alone would be made for every row that is read.
+_VECTOR: Final = "(select {}::real[]::halfvec)"
 _NEAREST: Final = f"""
     select c.kind, c.source_id as id, c.ordinal, c.country_id, c.version, c.official, c.as_of,
-           c.created_at, c.language, c.text, c.embedding <=> $3::text::halfvec as distance,
+           c.created_at, c.language, c.text, c.embedding <=> {_VECTOR.format("$3")} as distance,
            {_OF_SOURCE}
     from {{table}} c {_SOURCES.format(d="c")}
     where {_STANDS.format(d="c")} and c.version = {_VERSION}
       and ($4::text[] is null or c.kind = any($4)) {{more}}
-    order by c.embedding <=> $3::text::halfvec limit $5"""
-# The order of a handful is computed: by `+ 0` it can't be that of the index.
+    order by c.embedding <=> {_VECTOR.format("$3")} limit $5"""
+# The order of a handful is computed: by `+ 0` it can't be that of the index. The country is named
+# twice, since partitions of chunks are not told by what a document says of its own.
 _BEST_OF: Final = f"""
     select d.kind, d.source_id as id, coalesce(c.ordinal, 0::smallint) as ordinal, d.country_id,
            coalesce(k.revision, p.revision, g.version) as version, g.id is not null as official,
@@ -119,12 +123,12 @@ _BEST_OF: Final = f"""
          with ordinality d (kind, country_id, source_id, place)
     {_SOURCES.format(d="d")}
     left join lateral (
-        select e.ordinal, e.text, (e.embedding <=> $6::text::halfvec) + 0 as distance
+        select e.ordinal, e.text, (e.embedding <=> {_VECTOR.format("$6")}) + 0 as distance
         from {{table}} e
-        where e.country_id = d.country_id and e.source_id = d.source_id
-          and e.version = coalesce(k.revision, p.revision, g.version) and $6::text is not null
+        where e.country_id = d.country_id {{of_chunk}} and e.source_id = d.source_id
+          and e.version = coalesce(k.revision, p.revision, g.version) and $6::real[] is not null
         order by 3 limit 1) c on true
-    where {_STANDS.format(d="d")} {{country}}
+    where {_STANDS.format(d="d")} {{of_document}}
     order by d.place"""
 
 
@@ -138,7 +142,7 @@ async def nearest(
     """The `limit` chunks that are most alike and may be found, most alike first. `connection`: with
     SEARCH_SETTINGS. Raises asyncpg.UndefinedTableError where another generation has taken over."""
     values: list[object] = [
-        wanted.account_id, wanted.visa_type, vector_text(vector),
+        wanted.account_id, wanted.visa_type, vector,
         None if wanted.kinds is None else list(wanted.kinds), limit,
     ]  # fmt: skip
     more = ""
@@ -174,14 +178,16 @@ async def best_of(
 ) -> list[FoundChunk]:
     """Of each document that may be found the chunk most alike, in the order given. `vector` None,
     or a document that is not embedded yet: its text instead. Raises as `nearest`."""
-    country = "" if wanted.country_id is None else "and d.country_id = $7"
+    of_document = of_chunk = ""
+    if wanted.country_id is not None:
+        of_document, of_chunk = "and d.country_id = $7", "and e.country_id = $7"
     rows = await connection.fetch(
-        _BEST_OF.format(table=table_of(generation), country=country),
+        _BEST_OF.format(table=table_of(generation), of_document=of_document, of_chunk=of_chunk),
         wanted.account_id, wanted.visa_type,
         [kind for kind, _ in documents],
         [country_of(id) for _, id in documents],
         [id for _, id in documents],
-        None if vector is None else vector_text(vector),
+        vector,
         *([] if wanted.country_id is None else [wanted.country_id]),
     )  # fmt: skip
     return [FoundChunk(*row) for row in rows]
