@@ -143,3 +143,19 @@ async def test_an_unreachable_server_is_reported(short_directory: Path, director
 
 async def test_the_projects_own_schema_is_complete(database_url: str) -> None:
     assert await migrate(database_url) == []
+
+
+@pytest.mark.parametrize("function", ["write_comments", "write_posts", "cast_votes"])
+async def test_write_functions_keep_how_they_are_planned(database_url: str, function: str) -> None:
+    """Who replaces one of them must say it again: `create or replace` drops what was set beside."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        (kept,) = [
+            row["proconfig"] or []
+            for row in await connection.fetch(
+                "select proconfig from pg_proc where proname = $1", function
+            )
+        ]
+    finally:
+        await connection.close()
+    assert {"enable_seqscan=off", "plan_cache_mode=force_generic_plan"} <= set(kept)

@@ -115,6 +115,7 @@ async def test_going_back_finds_the_place_again(visit: Visit, api: ApiClient) ->
     await reader.open("/communities/au?sort=new")
     await expect(page.get_by_role("article").first).to_be_visible()
     await page.mouse.wheel(0, 1_400)
+    await page.wait_for_function("window.scrollY > 800")  # the browser scrolls when it gets to it
     await expect(page.get_by_role("link", name=re.compile("Number 3"))).to_be_visible()
     before = await page.evaluate("window.scrollY")
     assert before > 800
