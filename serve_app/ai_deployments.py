@@ -15,7 +15,6 @@ from serve_app.deployments import (
     CalledDeployment,
     encode,
     llm_client,
-    open_line_server,
     sender_of,
     start_logging,
 )
@@ -51,12 +50,8 @@ class SearchDeployment(CalledDeployment):
         retriever = Retriever(self._chunks, self._embedders, by_words, settings.guides)
         self._search = Search(self._pool, self._engine, settings.guides, retriever)
         self._search.start()
-        self._decoder = msgspec.msgpack.Decoder(list[SearchRequest])
-        self._server = await open_line_server(settings, self._call)
+        await self._listen(settings, SearchRequest, self._search.handle_batch)
         relax_collector()
-
-    async def _call(self, payload: bytes) -> bytes:
-        return encode(await self._search.handle_batch(self._decoder.decode(payload)))
 
     def check_health(self) -> None:
         self._search.check_health()
@@ -131,8 +126,7 @@ class AssistantDeployment(CalledDeployment):
             self._pool, self._search.retrieve, llm_client(settings), settings.assistant
         )
         self._questions = msgspec.msgpack.Decoder(AskQuestion)
-        self._requests = msgspec.msgpack.Decoder(list[AssistantRequest])
-        self._server = await open_line_server(settings, self._call)
+        await self._listen(settings, AssistantRequest, self._assistant.handle_batch)
 
     async def stream(self, payload: bytes) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._assistant.ask(self._questions.decode(payload))) as events:
@@ -141,9 +135,6 @@ class AssistantDeployment(CalledDeployment):
                     yield encode(event)
             except AppError as error:
                 yield encode(Failure.of(error))
-
-    async def _call(self, payload: bytes) -> bytes:
-        return encode(await self._assistant.handle_batch(self._requests.decode(payload)))
 
     async def __del__(self) -> None:
         await self._server.close()

@@ -1,9 +1,9 @@
 """Calls to a deployment, many requests a call.
 
 What arrives while a call is in flight goes out together (docs/adr/0002), over a line to one of the
-replicas (docs/adr/0026). A batch whose replica died is sent again: reads may be
-repeated, new posts and comments carry an idempotency key, and all other writes of content change
-nothing when what they ask for stands already.
+replicas (docs/adr/0026). A batch whose replica died is sent again: reads may be repeated, new posts
+and comments carry an idempotency key, and all other writes of content change nothing when what they
+ask for stands already.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 from prometheus_client import Counter, Histogram
-from ray.exceptions import RayActorError, RayTaskError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from actors.batching import Batcher
 from actors.messages import Failure, Outcome, Reply
@@ -24,6 +22,7 @@ from config.errors import AppError
 from serve_app.lines import LineLost
 
 Request = TypeVar("Request")
+# Raises LineLost where the replica is away, whether or not it did the work.
 Send = Callable[[bytes], Awaitable[bytes]]
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -32,7 +31,6 @@ _decode_outcomes: Final = msgspec.msgpack.Decoder(list[Outcome]).decode
 RESEND_SECONDS: Final = 15.0
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
-_AWAY: Final = (LineLost, RayActorError, DeploymentUnavailableError)
 
 _batches: Final = Counter("serai_handle_batches", "Calls made", ["deployment"])
 _refused: Final = Counter(
@@ -100,15 +98,11 @@ class BatchedHandle(Generic[Request]):
         while True:
             try:
                 return await self._send(payload)
-            except _AWAY as error:
+            except LineLost as error:
                 if not self._resend or time.monotonic() + pause > give_up:
                     raise AppError(
                         "unavailable", "A part of the server is restarting.", retry_after_seconds=1
                     ) from error
-            except BackPressureError as error:
-                raise AppError("overloaded", "Too busy.", retry_after_seconds=1) from error
-            except RayTaskError as error:
-                raise AppError("internal", "A part of the server failed.") from error
             _resent.labels(self._name).inc()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

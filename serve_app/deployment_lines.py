@@ -8,6 +8,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+
 from config.settings import Deployment
 from serve_app.lines import Address, Line, LineLost, open_line
 
@@ -18,11 +21,14 @@ Ask = Callable[[], Awaitable[Address]]
 
 
 def asks_serve(handle: Any) -> Ask:
-    """The address of a replica that Serve chooses."""
+    """The address of a replica that Serve chooses. LineLost where it has none."""
     method = handle.options(method_name="line", _by_reference=False)
 
     async def ask() -> Address:
-        address: Address = await method.remote()
+        try:
+            address: Address = await method.remote()
+        except (RayError, RayServeException) as error:
+            raise LineLost from error
         return address
 
     return ask
@@ -44,8 +50,7 @@ class DeploymentLines:
         self._searched_at = float("-inf")
 
     async def send(self, payload: bytes) -> bytes:
-        """Raises LineLost when the replica went, whether or not it did the work, and what Serve
-        raises when it has none."""
+        """Raises LineLost when there is none, or when it went, whether or not it did the work."""
         lines = self._open_lines()
         while not lines:
             await asyncio.shield(self._find())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -78,6 +79,17 @@ class CalledDeployment:
 
     _server: LineServer
 
+    async def _listen(
+        self, settings: Settings, request: Any, answer: Callable[[list[Any]], Awaitable[Any]]
+    ) -> None:
+        """Calls are batches of that type of requests, answered together."""
+        decode = msgspec.msgpack.Decoder(list[request]).decode
+
+        async def handle(payload: bytes) -> bytes:
+            return encode(await answer(decode(payload)))
+
+        self._server = await open_line_server(settings, handle)
+
     async def line(self) -> Address:
         return self._server.address
 
@@ -111,12 +123,8 @@ class ThreadDeployment(CalledDeployment):
             can_translate=settings.llm.can_translate,
         )
         await self._thread.warm_up(settings.postgres.pool_size)
-        self._decoder = msgspec.msgpack.Decoder(list[ThreadRequest])
-        self._server = await open_line_server(settings, self._call)
+        await self._listen(settings, ThreadRequest, self._thread.handle_batch)
         relax_collector()
-
-    async def _call(self, payload: bytes) -> bytes:
-        return encode(await self._thread.handle_batch(self._decoder.decode(payload)))
 
     async def __del__(self) -> None:
         await self._server.close()
@@ -147,12 +155,8 @@ class FeedDeployment(CalledDeployment):
             guides=settings.guides,
             links=settings.official_links,
         )
-        self._decoder = msgspec.msgpack.Decoder(list[PublicRead])
-        self._server = await open_line_server(settings, self._call)
+        await self._listen(settings, PublicRead, self._feed.handle_batch)
         relax_collector()
-
-    async def _call(self, payload: bytes) -> bytes:
-        return encode(await self._feed.handle_batch(self._decoder.decode(payload)))
 
     async def __del__(self) -> None:
         await self._server.close()
@@ -180,12 +184,8 @@ class AccountsDeployment(CalledDeployment):
             self._publisher.publish,
             library=Library(self._pool, objects_of(settings), settings.media, secret),
         )
-        self._decoder = msgspec.msgpack.Decoder(list[PeopleRequest])
-        self._server = await open_line_server(settings, self._call)
+        await self._listen(settings, PeopleRequest, self._accounts.handle_batch)
         relax_collector()
-
-    async def _call(self, payload: bytes) -> bytes:
-        return encode(await self._accounts.handle_batch(self._decoder.decode(payload)))
 
     async def __del__(self) -> None:
         await self._server.close()
@@ -206,12 +206,8 @@ class RateLimitDeployment(CalledDeployment):
         self._redis = open_redis(settings.redis.url)
         await greet(self._redis)
         self._limits = RateLimit(settings.rate_limit, RateBuckets(self._redis))
-        self._decoder = msgspec.msgpack.Decoder(list[LeaseRequest])
         await self._limits.start()
-        self._server = await open_line_server(settings, self._call)
-
-    async def _call(self, payload: bytes) -> bytes:
-        return encode(await self._limits.take_batch(self._decoder.decode(payload)))
+        await self._listen(settings, LeaseRequest, self._limits.take_batch)
 
     async def __del__(self) -> None:
         await self._server.close()

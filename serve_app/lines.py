@@ -1,9 +1,9 @@
 """Calls between the server's own processes: frames over one TCP connection each pair of them.
 
 Ray and Serve place processes, watch them, replace them and say where each listens; what passes
-between them hundreds of times a second goes straight, because a Serve call costs 3 to 4 ms of two
-processes whatever it carries (docs/adr/0026). Both ends prove that they hold the server's secret
-before the first frame; like Ray's own traffic, frames are not encrypted.
+between them hundreds of times a second goes straight, because a Serve call costs milliseconds of
+two processes whatever it carries (docs/adr/0026). Both ends prove that they hold the server's
+secret before the first frame; like Ray's own traffic, frames are not encrypted.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import logging
 import secrets
 import socket
 import struct
-from collections.abc import Awaitable, Callable
-from typing import Final, cast
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -34,13 +35,12 @@ _MAC_BYTES: Final = 32
 _OPEN_SECONDS: Final = 5.0
 _LEAVE_SECONDS: Final = 2.0
 # A machine that is gone without a word is noticed after some ten seconds, as Serve notices it.
-_KEEPALIVE: Final = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 4),
-    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 2),
-    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
-    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 10_000),
-)
+_TCP_OPTIONS: Final = {
+    "TCP_KEEPIDLE": 4,
+    "TCP_KEEPINTVL": 2,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 10_000,
+}
 
 _HEADER: Final = struct.Struct("<IIB")
 """Bytes of the payload, number of the call, kind of the frame."""
@@ -63,7 +63,7 @@ def line_key(secret: str) -> bytes:
     return hmac.digest(secret.encode(), _CONTEXT, "sha256")
 
 
-class _Frames(asyncio.Protocol):
+class _Frames(asyncio.Protocol, ABC):
     """One end. `_awaited`: how many bytes of the greeting come next; 0 when frames do."""
 
     _awaited = 0
@@ -78,11 +78,11 @@ class _Frames(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self._limit = asyncio.get_running_loop().call_later(_OPEN_SECONDS, self._transport.abort)
-        peer: socket.socket | None = transport.get_extra_info("socket")
-        for level, option, value in _KEEPALIVE if peer is not None else ():
-            number = getattr(socket, option, None) if isinstance(option, str) else option
-            if number is not None and peer is not None:  # not every system has them all
-                peer.setsockopt(level, number, value)
+        peer = transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _TCP_OPTIONS.items():
+            if hasattr(socket, option):  # not every system has them all
+                peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -123,12 +123,13 @@ class _Frames(asyncio.Protocol):
     def _mac(self, side: bytes, first: bytes, second: bytes) -> bytes:
         return hmac.digest(self._key, side + first + second, "sha256")
 
+    @abstractmethod
     def _greeted(self, said: bytes) -> bool:
         """Takes the next part of the greeting; False: this is a stranger."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _frame(self, number: int, kind: int, payload: bytes) -> None:
-        raise NotImplementedError
+        """What came, whole."""
 
 
 class Line(_Frames):
@@ -164,10 +165,6 @@ class Line(_Frames):
             self._answers.pop(number, None)
             if not self.is_open:
                 self._leave()
-
-    def close(self) -> None:
-        """Fails what is under way."""
-        self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -282,6 +279,8 @@ class LineServer:
 
     def __init__(self, handle: Handle, key: bytes) -> None:
         self.handle = handle
+        self.address: Address = ("", 0)
+        """Where it listens, or did: who comes when it is closed finds nobody there."""
         self.connections: set[_Served] = set()
         self._key = key
         self._calls: set[asyncio.Task[None]] = set()
@@ -292,22 +291,15 @@ class LineServer:
         self._server = await asyncio.get_running_loop().create_server(
             lambda: _Served(self._key, self), host, 0
         )
-
-    @property
-    def address(self) -> Address:
-        """Raises ValueError unless it listens."""
-        if self._server is None or not self._server.sockets:
-            raise ValueError("not listening")
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return host, port
+        self.address = self._server.sockets[0].getsockname()[:2]
 
     @property
     def ongoing(self) -> int:
         """Calls under way."""
         return len(self._calls)
 
-    def begin(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 

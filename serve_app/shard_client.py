@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import ray
 from prometheus_client import Counter
-from ray.exceptions import ActorDiedError, RayError
+from ray.exceptions import RayError
 
 from actors.shard_messages import (
     Ephemeral,
@@ -48,16 +48,11 @@ def shard_name(index: int) -> str:
 
 class ShardClient:
     """One call each, over a line to each shard; `unavailable` while an actor restarts (Ray brings
-    it back under its name, and says where it listens then).
-
-    A handle outlives restarts of its actor, so that names are looked up only at the beginning and
-    after an actor has died for good.
-    """
+    it back under its name, and says where it listens then)."""
 
     def __init__(self, key: bytes) -> None:
         """`key`: the one of the server's lines."""
         self._key = key
-        self._actors: dict[int, asyncio.Future[Any]] = {}
         self._lines: dict[int, asyncio.Future[Line]] = {}
 
     async def call(self, index: int, request: ShardRequest) -> ShardReply:
@@ -67,9 +62,9 @@ class ShardClient:
                 reply: ShardReply = _decoder.decode(await line.call(_encode(request)))
                 return reply
         except (RayError, LineLost, TimeoutError, _UnknownName) as error:
-            if isinstance(error, ActorDiedError):
-                self._forget(index)
-            raise _restarting() from error
+            raise AppError(
+                "unavailable", "Live updates are restarting.", retry_after_seconds=1
+            ) from error
 
     async def _line(self, index: int) -> Line:
         """Whoever comes first opens it, for all."""
@@ -82,23 +77,9 @@ class ShardClient:
         return await asyncio.shield(opening)
 
     async def _open(self, index: int) -> Line:
-        actor = await self._actor(index)
+        # Ray asks the cluster's directory and blocks meanwhile, for as long as that is away.
+        actor = await asyncio.to_thread(_look_up, index)
         return await open_line(await actor.line.remote(), self._key)
-
-    async def _actor(self, index: int) -> Any:
-        """Ray asks the cluster's directory and blocks meanwhile, for as long as that is away: one
-        thread waits for it, whoever asks."""
-        found = self._actors.get(index)
-        if found is None:
-            found = self._actors[index] = asyncio.ensure_future(asyncio.to_thread(_look_up, index))
-            found.add_done_callback(lambda done: self._forget(index) if _failed(done) else None)
-        return await asyncio.shield(found)
-
-    def _forget(self, index: int) -> None:
-        """Not a lookup that is still under way."""
-        found = self._actors.get(index)
-        if found is not None and found.done():
-            del self._actors[index]
 
 
 class _UnknownName(Exception):
@@ -114,10 +95,6 @@ def _look_up(index: int) -> Any:
 
 def _failed(done: asyncio.Future[Any]) -> bool:
     return done.cancelled() or done.exception() is not None
-
-
-def _restarting() -> AppError:
-    return AppError("unavailable", "Live updates are restarting.", retry_after_seconds=1)
 
 
 class _Waiting:

@@ -6,13 +6,12 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from ray.exceptions import ActorUnavailableError, RayTaskError
-from ray.serve.exceptions import BackPressureError
 
 from actors.messages import GUEST, Failure, Outcome, ReadPost, Reply, ThreadRequest
 from config.errors import AppError
 from serve_app import batched_handle
 from serve_app.batched_handle import BatchedHandle, encode
+from serve_app.lines import LineLost
 
 _decode = msgspec.msgpack.Decoder(list[ThreadRequest]).decode
 
@@ -63,7 +62,7 @@ async def test_each_caller_gets_its_own_outcome_of_one_call() -> None:
 
 
 async def test_a_batch_whose_replica_died_is_sent_again_whole() -> None:
-    deployment = Deployment([ActorUnavailableError("died", None)] * 2)
+    deployment = Deployment([LineLost()] * 2)
     handle: BatchedHandle[ThreadRequest] = BatchedHandle("thread", deployment, in_flight=1)
     first, second = await asyncio.gather(handle.call(read(2)), handle.call(read(4)))
     assert (first.body, second.body) == (b"2", b"4")
@@ -71,7 +70,7 @@ async def test_a_batch_whose_replica_died_is_sent_again_whole() -> None:
 
 
 async def test_what_must_not_run_twice_is_not_sent_again() -> None:
-    deployment = Deployment([ActorUnavailableError("died", None)])
+    deployment = Deployment([LineLost()])
     handle: BatchedHandle[ThreadRequest] = BatchedHandle(
         "thread", deployment, in_flight=1, resend=False
     )
@@ -84,26 +83,18 @@ async def test_what_must_not_run_twice_is_not_sent_again() -> None:
 
 async def test_a_deployment_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batched_handle, "RESEND_SECONDS", 0.0)
-    deployment = Deployment([ActorUnavailableError("died", None)] * 100)
+    deployment = Deployment([LineLost()] * 100)
     handle: BatchedHandle[ThreadRequest] = BatchedHandle("thread", deployment, in_flight=1)
     with pytest.raises(AppError) as refused:
         await handle.call(read(2))
     assert refused.value.code == "unavailable"
 
 
-@pytest.mark.parametrize(
-    ("raised", "code"),
-    [
-        (BackPressureError(1, 1), "overloaded"),
-        (RayTaskError("call", "trace", ValueError("secret")), "internal"),  # type: ignore[no-untyped-call]
-    ],
-)
-async def test_failures_of_a_call_are_told_in_our_words(raised: Exception, code: str) -> None:
-    handle: BatchedHandle[ThreadRequest] = BatchedHandle(
-        "thread", Deployment([raised]), in_flight=1
-    )
-    with pytest.raises(AppError) as refused:
+async def test_a_failure_of_a_call_is_its_callers() -> None:
+    deployment = Deployment([AppError("internal", "A part of the server failed.")])
+    handle: BatchedHandle[ThreadRequest] = BatchedHandle("thread", deployment, in_flight=1)
+    with pytest.raises(AppError) as failed:
         await handle.call(read(2))
-    assert refused.value.code == code
-    assert "secret" not in str(refused.value)
+    assert failed.value.code == "internal"
+    assert len(deployment.batches) == 1, "it is not sent again"
     assert (await handle.call(read(4))).body == b"4"

@@ -9,9 +9,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import uvloop
+from ray.exceptions import ActorUnavailableError, RayTaskError
+from ray.serve._private.common import DeploymentID
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from config.errors import AppError
-from serve_app.deployment_lines import DeploymentLines
+from serve_app.deployment_lines import DeploymentLines, asks_serve
 from serve_app.lines import Address, Line, LineLost, LineServer, line_key, open_line
 from tests.conditions import wait_until
 
@@ -47,10 +50,8 @@ async def replica() -> AsyncIterator[Replica]:
 
 
 @pytest.fixture
-async def line(replica: Replica) -> AsyncIterator[Line]:
-    line = await open_line(replica.address, KEY)
-    yield line
-    line.close()
+async def line(replica: Replica) -> Line:
+    return await open_line(replica.address, KEY)
 
 
 @pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
@@ -135,7 +136,7 @@ async def test_one_that_leaves_answers_what_it_was_asked(line: Line, replica: Re
     assert await last == b"last"
     await leaving
     assert replica.calls == [b"last"]
-    with pytest.raises((LineLost, ValueError)):
+    with pytest.raises(LineLost):
         await open_line(replica.address, KEY)
 
 
@@ -214,16 +215,17 @@ async def test_further_replicas_are_found_and_the_idle_one_is_called(
     directory = Directory(a, b)
     lines = DeploymentLines(directory, KEY, most=2)
     assert await lines.send(b"1") == b"b1"
-    await lines.send(b"2")
-    await wait_until(lambda: bool(a.connections))
-    b.open.clear()
-    slow = asyncio.create_task(lines.send(b"3"))
-    await wait_until(lambda: a.ongoing + b.ongoing > 0 or slow.done())
-    answers = [await lines.send(b"4") for _ in range(3)]
-    if not slow.done():
-        assert answers == [b"a4"] * 3
-    b.open.set()
-    await slow
+    async with asyncio.timeout(10):
+        while not a.calls:  # asked for in the background
+            await asyncio.gather(lines.send(b"2"), lines.send(b"2"))
+    for replica in (a, b):
+        replica.open.clear()
+    calls = [asyncio.create_task(lines.send(b"3")) for _ in range(4)]
+    await wait_until(lambda: a.ongoing + b.ongoing == 4)
+    assert (a.ongoing, b.ongoing) == (2, 2)
+    for replica in (a, b):
+        replica.open.set()
+    assert sorted(await asyncio.gather(*calls)) == [b"a3", b"a3", b"b3", b"b3"]
     await a.close()
     await b.close()
 
@@ -244,3 +246,27 @@ async def test_a_replica_that_left_is_replaced_and_one_that_is_away_raises() -> 
 
     with pytest.raises(LineLost):
         await DeploymentLines(stale, KEY, most=1).send(b"3")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        ActorUnavailableError("restarting", None),
+        DeploymentUnavailableError(DeploymentID(name="thread")),
+        BackPressureError(1, 1),
+        RayTaskError("line", "trace", ValueError("secret")),  # type: ignore[no-untyped-call]
+    ],
+    ids=lambda raised: type(raised).__name__,
+)
+async def test_what_serve_raises_is_a_line_that_is_lost(raised: Exception) -> None:
+    class Handle:
+        def options(self, **options: object) -> Handle:
+            assert options["method_name"] == "line"
+            return self
+
+        async def remote(self) -> Address:
+            raise raised
+
+    with pytest.raises(LineLost) as lost:
+        await DeploymentLines(asks_serve(Handle()), KEY, most=1).send(b"1")
+    assert "secret" not in str(lost.value)

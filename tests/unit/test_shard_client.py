@@ -88,16 +88,17 @@ async def test_a_lookup_that_hangs_blocks_nobody_else(directory: Directory) -> N
     assert directory.lookups == ["shard-1"]
 
 
-async def test_a_handle_outlives_its_actors_restarts(directory: Directory) -> None:
+async def test_where_a_shard_listens_is_asked_anew_after_its_restart(directory: Directory) -> None:
     client = ShardClient(KEY)
-    assert await client.call(0, QUESTION) == ANSWER
+    assert [await client.call(0, QUESTION) for _ in range(3)] == [ANSWER] * 3
+    assert len(directory.lookups) == 1
     await directory.restart_shard()
     directory.faults = [ActorUnavailableError("restarting", None)]
     with pytest.raises(AppError) as raised:
         await client.call(0, QUESTION)
     assert (raised.value.code, raised.value.retry_after_seconds) == ("unavailable", 1)
     assert await client.call(0, QUESTION) == ANSWER
-    assert len(directory.lookups) == 1
+    assert len(directory.lookups) == 3
 
 
 async def test_a_dead_or_unknown_actor_is_looked_up_again(directory: Directory) -> None:
@@ -112,7 +113,7 @@ async def test_a_dead_or_unknown_actor_is_looked_up_again(directory: Directory) 
     with pytest.raises(AppError, match="unavailable"):
         await client.call(0, QUESTION)
     assert await client.call(0, QUESTION) == ANSWER
-    assert len(directory.lookups) == 3
+    assert len(directory.lookups) == 4
 
 
 class HangingClient(ShardClient):
