@@ -34,7 +34,7 @@ _NONCE_BYTES: Final = 32
 _MAC_BYTES: Final = 32
 _OPEN_SECONDS: Final = 5.0
 _LEAVE_SECONDS: Final = 2.0
-# A machine that is gone without a word is noticed after some ten seconds, as Serve notices it.
+# A machine that is gone without a word is noticed after some ten seconds.
 _TCP_OPTIONS: Final = {
     "TCP_KEEPIDLE": 4,
     "TCP_KEEPINTVL": 2,
