@@ -86,19 +86,18 @@ async def test_what_came_while_the_network_was_away_is_told_when_it_is_back(
     community = (await api.get("/communities/nz")).expect(200)["id"]
     await api.post(community, title=f"Before {secrets.token_hex(4)}")
     reader = await visit(width=390)
-    reader.allow("ERR_INTERNET_DISCONNECTED")
     page = reader.page
     await reader.open("/communities/nz?sort=new")
     await expect(page.get_by_role("article").first).to_be_visible()
     first = await api.post(community, title=f"Live {secrets.token_hex(4)}")
     await expect(page.get_by_role("button", name="1 new post")).to_be_visible()
-    await reader.context.set_offline(True)
+    await reader.lose_network()
     await expect(page.get_by_text("No connection.")).to_be_visible()
     titles = [f"Missed {secrets.token_hex(4)}" for _ in range(2)]
     for title in titles:
         await api.post(community, title=title)
     await reader.look("offline-390")
-    await reader.context.set_offline(False)
+    await reader.find_network()
     await expect(page.get_by_text("No connection.")).to_be_hidden()
     pill = page.get_by_role("button", name="3 new posts")
     await pill.click()

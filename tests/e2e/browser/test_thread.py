@@ -48,19 +48,18 @@ async def test_what_is_written_without_a_network_arrives_once(visit: Visit, api:
     community = (await api.get("/communities/de-student")).expect(200)["id"]
     post = await api.post(community, title="Is the consulate open on Monday?")
     writer = await visit()
-    writer.allow("ERR_INTERNET_DISCONNECTED", "WebSocket")
     await writer.sign_up()
     page = writer.page
     await writer.open(f"/posts/{post['id']}")
     await expect(page.get_by_label("Your comment")).to_be_visible()
 
-    await writer.context.set_offline(True)
+    await writer.lose_network()
     await page.get_by_label("Your comment").fill("It is closed on Mondays.")
     await page.get_by_role("button", name="Send").click()
     await expect(page.get_by_text("Kept here until there is a connection.")).to_be_visible()
     await writer.look("thread-offline")
     missed = await api.comment(post["id"], "Written while you were away.")
-    await writer.context.set_offline(False)
+    await writer.find_network()
 
     mine = page.get_by_role("article", name=f"Comment by {writer.handle}")
     await expect(mine).to_have_count(1)

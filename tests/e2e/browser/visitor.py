@@ -41,6 +41,14 @@ class Visitor:
     def unexpected(self) -> list[str]:
         return [text for text in self.trouble if not any(part in text for part in self._allowed)]
 
+    async def lose_network(self) -> None:
+        """What the browser itself says of requests and sockets that it gives up is part of it."""
+        self.allow("ERR_INTERNET_DISCONNECTED", "WebSocket")
+        await self.context.set_offline(True)
+
+    async def find_network(self) -> None:
+        await self.context.set_offline(False)
+
     async def open(self, path: str) -> None:
         """Returns when the page shows its heading."""
         await self.page.goto(f"{self.url}{path}")
