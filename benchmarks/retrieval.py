@@ -4,7 +4,7 @@ Ours: the Retriever as the Search deployment has it, for a guest, in a country t
 of the chunks: rights and versions checked row by row, the texts of what the engine found read,
 ranks fused. Baseline: the embedded engine's search for the same words, and the bare statement that
 orders the country's vectors, each alone, summed. The three take turns, question by question: each
-in a loop of its own has its caches to itself, which no service has, and its own minute of a machine.
+in a loop of its own has the caches to itself, which no service has, and a minute of its own.
 The model knows questions' vectors, since what it takes is its own: ours waits for the embedder's
 thread alone, the baseline for nothing.
 
