@@ -25,6 +25,9 @@ from benchmarks.namespaces import Namespace
 
 PORT: Final = 8000
 _GCS_PORT: Final = 6379
+_CPUS: Final = 8
+ONE_GATEWAY_A_NODE: Final = {"SERAI_DEPLOYMENTS__GATEWAY__NUM_CPUS": str(_CPUS // 2 + 1)}
+"""Environment. Ray may place two on one node else, when both start at the same moment."""
 _START_SECONDS: Final = 180.0
 _STOP_SECONDS: Final = 60.0
 _RAY: Final = str(Path(sys.executable).parent / "ray")
@@ -121,7 +124,7 @@ class NodesServer:
 
     def _start_ray(self, number: int) -> list[str]:
         options = [
-            f"--node-ip-address={self.nodes[number].address}", "--num-cpus=8",
+            f"--node-ip-address={self.nodes[number].address}", f"--num-cpus={_CPUS}",
             "--object-store-memory=100000000", "--disable-usage-stats", "--block",
         ]  # fmt: skip
         if number == 0:

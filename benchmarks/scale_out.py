@@ -25,7 +25,7 @@ from benchmarks.namespaces import namespaces, why_not
 from benchmarks.plan import Plan
 from benchmarks.population import make_members, make_posts, texts, token_of
 from benchmarks.program import run_bar
-from benchmarks.ray_nodes import PORT, ClusterError, NodesServer
+from benchmarks.ray_nodes import ONE_GATEWAY_A_NODE, PORT, ClusterError, NodesServer
 from config.settings import Postgres
 from storage.embedded.postgres import running_postgres_url
 from storage.postgres import connect
@@ -108,6 +108,8 @@ async def measure_shape(shape: Shape, seconds: float) -> Round:
             "SERAI_GATEWAY__DRAIN_SECONDS": "0.2",
             "SERAI_LOG_LEVEL": "WARNING",
         }
+        if shape.nodes == shape.gateways:
+            env |= ONE_GATEWAY_A_NODE
         server = NodesServer(nodes, folder, env)
         running = server.running()
         try:

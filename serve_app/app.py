@@ -322,6 +322,18 @@ def processes() -> list[dict[str, Any]]:
     return found
 
 
+def gateway_nodes() -> set[str]:
+    """Addresses of the nodes with a gateway; "" stands for this one."""
+    here = ray.get_runtime_context().get_node_id()
+    addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes()}  # type: ignore[no-untyped-call]
+    nodes = {
+        actor["Address"]["NodeID"]
+        for actor in ray._private.state.actors().values()
+        if actor["State"] == "ALIVE" and _role(actor["ActorClassName"], actor["Name"]) == "gateway"
+    }
+    return {"" if node == here else addresses[node] for node in nodes if node in addresses}
+
+
 def _role(class_name: str, name: str) -> str:
     """Shards and the controller by class; replicas are named `…#<app>#<deployment>#<id>`."""
     if class_name == ShardActor.__name__:

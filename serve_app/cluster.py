@@ -98,6 +98,13 @@ class Cluster:
                     raise
                 raise AppError("unavailable", f"Ray does not start: {error}") from error
 
+    async def gateway_nodes(self) -> set[str]:
+        """Addresses of the nodes with a gateway; "" stands for this one."""
+        from serve_app import app
+
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, app.gateway_nodes)
+
     def processes(self, spared: set[int]) -> list[dict[str, Any]]:
         """Role, pid and node of actors anywhere, and of Ray's own processes on this machine; the
         process trees in `spared` are somebody else's."""

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -66,6 +67,13 @@ async def prepare_database(url: str, settings: Settings) -> str:
     finally:
         await connection.close()
     return f"{len(applied)} migrations applied" if applied else "schema is up to date"
+
+
+def ready_urls(host: str, port: int, nodes: Collection[str]) -> list[URL]:
+    """Where to ask gateways on these nodes whether they are ready; "" stands for this node."""
+    here = _EVERY_ADDRESS.get(host)
+    hosts = [host] if here is None else sorted(node or here for node in nodes)
+    return [URL.build(scheme="http", host=each, port=port, path="/readyz") for each in hosts]
 
 
 class Server:
@@ -196,23 +204,25 @@ class Server:
         return [up, *children, *self._cluster.processes(stores)]
 
     async def _wait_ready(self) -> None:
+        """Until a gateway is ready, on whichever nodes Ray has placed them."""
+        assert self._cluster is not None
         gateway = self._settings.gateway
-        host = _EVERY_ADDRESS.get(gateway.host, gateway.host)
-        url = URL.build(scheme="http", host=host, port=gateway.port, path="/readyz")
-        last = "no answer"
+        last = "no gateway"
         try:
             async with (
                 asyncio.timeout(_READY_SECONDS),
                 ClientSession(timeout=ClientTimeout(total=5)) as session,
             ):
                 while True:
-                    try:
-                        async with session.get(url) as response:
-                            if response.status == 200:
-                                return
-                            last = await response.text()
-                    except (ClientError, TimeoutError) as error:
-                        last = str(error)
+                    nodes = await self._cluster.gateway_nodes()
+                    for url in ready_urls(gateway.host, gateway.port, nodes):
+                        try:
+                            async with session.get(url) as response:
+                                if response.status == 200:
+                                    return
+                                last = await response.text()
+                        except (ClientError, TimeoutError) as error:
+                            last = str(error)
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise AppError("unavailable", f"The gateway did not become ready: {last}") from None

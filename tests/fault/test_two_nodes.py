@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from benchmarks.namespaces import namespaces, why_not
-from benchmarks.ray_nodes import NodesServer
+from benchmarks.ray_nodes import ONE_GATEWAY_A_NODE, NodesServer
 from tests.e2e.api_client import ApiClient
 from tests.e2e.python_client import PythonClient
 from tests.e2e.server import websocket_url
@@ -32,8 +32,7 @@ def server() -> Iterator[NodesServer]:
     directory = short_directory()
     env = {
         "SERAI_DEPLOYMENTS__GATEWAY__REPLICAS": "2",
-        # A node has 8: one gateway on each, also where both start at the same moment.
-        "SERAI_DEPLOYMENTS__GATEWAY__NUM_CPUS": "5",
+        **ONE_GATEWAY_A_NODE,
         "SERAI_SHARDS__COUNT": "2",
         "SERAI_GATEWAY__DRAIN_SECONDS": "1",
     }
