@@ -16,13 +16,14 @@ from storage.read_positions import MAX_UNREAD
 class Marks(msgspec.Struct):
     """By id. `read`: the newest comment read, by post; `unread`: how many of others came after it,
     at most MAX_UNREAD; both only where a position is known. `follows`: levels of threads and
-    communities."""
+    communities. `asked`: communities whose moderators have yet to answer a request to join."""
 
     votes: dict[str, int] = {}
     saved: list[UUID] = []
     read: dict[str, UUID] = {}
     unread: dict[str, int] = {}
     follows: dict[str, str] = {}
+    asked: list[UUID] = []
 
 
 # Each part by its primary key; the limit keeps that of posts a look-up, never a join over all.
@@ -40,6 +41,9 @@ _READ: Final = """
     union all
     select 'follow', community_id, 0, null, level from community_follow
      where account_id = $1 and community_id = any($3)
+    union all
+    select 'asked', community_id, 0, null, null from join_request
+     where account_id = $1 and community_id = any($3) and refused_at is null
     union all
     select 'read', r.post_id, later.n, r.comment_id, null
       from read_position r
@@ -75,6 +79,8 @@ async def read_marks(connection: Connection, account_id: UUID, ids: Sequence[UUI
                 marks.saved.append(row["id"])
             case "follow":
                 marks.follows[str(row["id"])] = row["level"]
+            case "asked":
+                marks.asked.append(row["id"])
             case "read":
                 marks.read[str(row["id"])] = row["comment"]
                 marks.unread[str(row["id"])] = row["number"]

@@ -67,3 +67,48 @@ test("every address leads to its own page and back", () => {
   }
   assert.equal(match("/no/such/page"), null);
 });
+
+const { orderFaults, serverFaults } = await load("visa/timelineRules.ts");
+const steps = (text) =>
+  text.split(" ").map((step) => {
+    const [kind, day] = step.split("@");
+    return { kind, date: `2026-01-${day}` };
+  });
+const faults = (text) => orderFaults(steps(text)).map(({ place, message }) => [place, message]);
+
+test("steps that can have happened so have no fault, however they were entered", () => {
+  assert.deepEqual(faults("application_submitted@01"), []);
+  assert.deepEqual(
+    faults("passport_returned@09 application_submitted@01 interview@02 decision_refused@09"),
+    [[0, "visa.fault_returned"]],
+  );
+  assert.deepEqual(
+    faults("application_submitted@01 passport_returned@09 interview@02 withdrawn@08"),
+    [],
+  );
+});
+
+test("a step that can't have happened there is named by its place in the form", () => {
+  assert.deepEqual(faults("application_submitted@03 biometrics@02"), [[1, "visa.fault_first"]]);
+  assert.deepEqual(faults("application_submitted@03 application_submitted@02"), [
+    [0, "visa.fault_submitted"],
+  ]);
+  assert.deepEqual(faults("application_submitted@01 withdrawn@02 interview@03"), [
+    [2, "visa.fault_ended"],
+  ]);
+  assert.deepEqual(faults("application_submitted@01 decision_approved@02 withdrawn@03"), [
+    [2, "visa.fault_ended"],
+  ]);
+});
+
+test("what the server says of a step is shown at its place in the form", () => {
+  const entered = steps("application_submitted@03 biometrics@02");
+  assert.deepEqual(
+    serverFaults(["consulate", "events[0].date", "events[1].kind", "events"], entered),
+    [
+      { place: 1, message: "visa.fault_day" },
+      { place: 0, message: "visa.fault_kind" },
+      { place: null, message: "visa.fault_count" },
+    ],
+  );
+});

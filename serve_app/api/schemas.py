@@ -127,13 +127,15 @@ class VoteCounts(msgspec.Struct, frozen=True):
 class Marks(msgspec.Struct, frozen=True):
     """What the caller did with these posts, comments and communities; what was left untouched is
     left out. `read`: the newest comment read, by post; `unread`: how many of others came after it,
-    100 at most; `follows`: levels of posts and communities."""
+    100 at most; `follows`: levels of posts and communities; `asked`: communities that the caller
+    has asked to join and that have not answered."""
 
     votes: dict[str, Literal[-1, 1]]
     saved: list[UUID]
     read: dict[str, UUID]
     unread: dict[str, int]
     follows: dict[str, FollowLevel]
+    asked: list[UUID]
 
 
 class CountryAnswer(msgspec.Struct, frozen=True):

@@ -53,6 +53,7 @@ async def test_own_state_is_kept_and_a_followed_thread_is_told_once(
         "read": {post["id"]: comments[1]["id"]},
         "unread": {post["id"]: 0},  # what remains is by somebody who is muted now
         "follows": {post["id"]: "all", community: "none"},
+        "asked": [],
     }
     (item,) = (await ben.get("/me/saves")).expect(200)["items"]
     assert (item["kind"], item["post"]["id"]) == ("post", post["id"])

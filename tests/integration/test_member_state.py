@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from actors.account_messages import ListNotifications, ReadMe
+from actors.group_messages import AskToJoin
 from actors.member_messages import (
     FollowCommunity,
     FollowThread,
@@ -231,6 +232,8 @@ async def test_marks_hold_all_of_mine_and_nothing_of_others(world: World) -> Non
         words,
         mina.id,
     )
+    await world.pool.execute("update community set joining = 'request' where slug = 'hamburg'")
+    await world.reply(AskToJoin(mina.caller, "hamburg", ""))
     asked = (post, other, words, berlin, hamburg, new_id(0), UUID(int=1))
     assert await marks(world, mina, *asked) == {
         "votes": {str(words): -1},
@@ -238,13 +241,18 @@ async def test_marks_hold_all_of_mine_and_nothing_of_others(world: World) -> Non
         "read": {str(post): str(words)},
         "unread": {str(post): 0},
         "follows": {str(post): "mentions", str(berlin): "all", str(hamburg): "none"},
+        "asked": [str(hamburg)],
     }
-    empty: dict[str, Any] = {"votes": {}, "saved": [], "read": {}, "unread": {}, "follows": {}}
+    empty: dict[str, Any] = {
+        "votes": {}, "saved": [], "read": {}, "unread": {}, "follows": {}, "asked": []
+    }  # fmt: skip
     assert await marks(world, noor, *asked) == await marks(world, mina) == empty
     await world.reply(FollowThread(mina.caller, post, None))
     await world.reply(FollowCommunity(mina.caller, "berlin", None))
     await world.reply(FollowCommunity(mina.caller, "nowhere", None))
-    assert (await marks(world, mina, *asked))["follows"] == {str(hamburg): "none"}
+    await world.pool.execute("update join_request set refused_at = now()")
+    left = await marks(world, mina, *asked)
+    assert (left["follows"], left["asked"]) == ({str(hamburg): "none"}, [])
 
 
 async def test_unread_comments_of_what_became_private_are_not_counted(world: World) -> None:

@@ -53,7 +53,9 @@ def test_own_state() -> None:
     _strict(member_schemas.DraftSummary, msgspec.json.encode(_summary(draft)))
     account = Account(ID, "mina", None, None, "Mina", ["de"], "member", "active", 1, moment, "all")
     _strict(schemas.Me, msgspec.json.encode(_shown_account(account)))
-    _strict(schemas.Marks, msgspec.json.encode(Marks({str(ID): 1}, [ID], {}, {str(ID): 0}, {})))
+    _strict(
+        schemas.Marks, msgspec.json.encode(Marks({str(ID): 1}, [ID], {}, {str(ID): 0}, {}, [ID]))
+    )
     post = Post(
         ID, ID, "DE", None, None, "", "", "", "en", (), 0, 0, 0, 0, "t", None, False, False, None,
         True,

@@ -49,18 +49,35 @@ export const visaTypes = (country: string) =>
     staleTime: Number.POSITIVE_INFINITY,
   });
 
+/** Whether a request of the reader to be let in waits for an answer. */
+const askedToJoin = (community: string) =>
+  queryOptions({
+    queryKey: ["communities", "asked", community],
+    queryFn: async () => {
+      const query = { ids: community };
+      const marks = await answer(api.GET("/api/v1/me/marks", { params: { query } }));
+      return marks.asked.includes(community);
+    },
+  });
+
 /** Whether the reader is a member, and how to become one or leave; shown before the server answers. */
 export function useMembership(community: Community) {
   const queries = useQueryClient();
   const session = useSession();
   const joined = useQuery({ ...joinedCommunities(), enabled: session.status === "member" });
   const isJoined = joined.data?.items.some((item) => item.id === community.id) ?? false;
+  const isByRequest = community.joining === "request";
+  const asked = useQuery({
+    ...askedToJoin(community.id),
+    enabled: isByRequest && joined.isSuccess && !isJoined,
+  });
   const key = joinedCommunities().queryKey;
+  const askedKey = askedToJoin(community.id).queryKey;
   const change = useMutation({
     mutationFn: async (join: boolean) => {
       const params = { path: { community: community.id } };
       // Where members are let in one by one: true once the other side has agreed already.
-      if (join && community.joining === "request")
+      if (join && isByRequest)
         return (
           (await answer(api.PUT("/api/v1/communities/{community}/join-request", { params })))
             .role !== null
@@ -72,9 +89,10 @@ export function useMembership(community: Community) {
     },
     onMutate: async (join) => {
       await queries.cancelQueries({ queryKey: key });
+      await queries.cancelQueries({ queryKey: askedKey });
       const before = queries.getQueryData(key);
       // Asking is not being let in.
-      if (join && community.joining === "request") return before;
+      if (join && isByRequest) return before;
       const others = before?.items.filter((item) => item.id !== community.id) ?? [];
       queries.setQueryData(key, {
         items: join ? [...others, community] : others,
@@ -82,9 +100,10 @@ export function useMembership(community: Community) {
       });
       return before;
     },
+    onSuccess: (isMember, join) => queries.setQueryData(askedKey, join && !isMember),
     onError: (_error, _join, before) => queries.setQueryData(key, before),
     onSettled: () => queries.invalidateQueries({ queryKey: key }),
   });
-  const isAsked = !isJoined && change.isSuccess && change.variables === true;
+  const isAsked = !isJoined && asked.data === true;
   return { isJoined, isAsked, change };
 }

@@ -1,12 +1,12 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { ExternalLink } from "lucide-react";
 import { answer, api } from "@/api/client";
+import { CommunityFrame } from "@/feed/CommunityFrame";
 import { day } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import type { Params } from "@/routing/router";
 import { MoreButton } from "@/ui/MoreButton";
 import { EmptyState, ErrorState, SkeletonList } from "@/ui/States";
-import { CommunityFrame } from "@/visa/CommunityFrame";
 import { Freshness } from "@/visa/Freshness";
 
 /** The authorities' own pages, and whether they are still as they were. */

@@ -1,6 +1,7 @@
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { Ellipsis } from "lucide-react";
 import { answer, api, type Schemas } from "@/api/client";
+import { CommunityFrame } from "@/feed/CommunityFrame";
 import { Admissions } from "@/groups/Admissions";
 import { GroupSettings } from "@/groups/Settings";
 import { useOffice } from "@/groups/useOffice";
@@ -13,7 +14,6 @@ import { Menu, type MenuItem } from "@/ui/Menu";
 import { MoreButton } from "@/ui/MoreButton";
 import { refuse } from "@/ui/refuse";
 import { ErrorState, SkeletonList } from "@/ui/States";
-import { CommunityFrame } from "@/visa/CommunityFrame";
 
 type Member = Schemas["Member"];
 

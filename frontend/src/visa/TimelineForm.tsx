@@ -9,9 +9,9 @@ import { Field, Input, Select } from "@/ui/Field";
 import { problemText } from "@/ui/States";
 import { consulates } from "./consulates";
 import { type EventKind, KINDS } from "./events";
+import { type Fault, inOrder, orderFaults, type Step, serverFaults } from "./timelineRules";
 
 type Timeline = Schemas["Timeline"];
-type Step = { kind: EventKind; date: string };
 
 const today = () => new Date().toISOString().slice(0, 10);
 
@@ -39,16 +39,27 @@ export function TimelineForm({
   );
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
+  const [faults, setFaults] = useState<readonly Fault[]>([]);
   const places = useQuery(consulates(country, visaType));
 
   const change = (place: number, fields: Partial<Step>) =>
     setSteps(steps.map((step, at) => (at === place ? { ...step, ...fields } : step)));
 
-  async function save() {
-    setBusy(true);
+  function remove(place: number) {
+    setSteps(steps.filter((_, at) => at !== place));
+    // The places of those below are others now: all of it is judged anew.
+    setFaults([]);
     setProblem(null);
+  }
+
+  async function save() {
+    setProblem(null);
+    const found = orderFaults(steps);
+    setFaults(found);
+    if (found.length > 0) return;
+    setBusy(true);
     // What is sent is in the order of its days, however it was entered.
-    const events = [...steps].sort((one, other) => one.date.localeCompare(other.date));
+    const events = inOrder(steps).map(({ step }) => step);
     try {
       if (timeline === null)
         await answer(
@@ -69,13 +80,17 @@ export function TimelineForm({
       onDone();
     } catch (error) {
       key.current = newKey();
-      setProblem(Problem.from(error));
+      const failed = Problem.from(error);
+      setProblem(failed);
+      const paths = failed.errors.map(({ path }) => path);
+      setFaults(serverFaults(paths, steps));
     } finally {
       setBusy(false);
     }
   }
 
-  const reasons = problem?.errors.filter(({ path }) => path.startsWith("events")) ?? [];
+  const isConsulateWrong = problem?.reasonOf("consulate") !== undefined;
+  const conflict = timeline === null ? "visa.too_many" : "visa.conflict";
   return (
     <form
       className="card grid gap-4 p-4"
@@ -88,9 +103,9 @@ export function TimelineForm({
         {t(timeline ? "visa.change_timeline" : "visa.record_timeline")}
       </h2>
       <p className="text-sm text-ink-soft">{t("visa.privacy")}</p>
-      {problem && problem.errors.length === 0 && (
+      {problem && !isConsulateWrong && faults.length === 0 && (
         <p role="alert" className="rounded-xl bg-danger-wash p-3 text-danger">
-          {problem.code === "conflict" ? t("visa.conflict") : problemText(problem, t)}
+          {problem.code === "conflict" ? t(conflict) : problemText(problem, t)}
         </p>
       )}
       <Input
@@ -101,7 +116,7 @@ export function TimelineForm({
         maxLength={80}
         dir="auto"
         list={list}
-        error={problem?.reasonOf("consulate")}
+        error={isConsulateWrong ? t("visa.fault_consulate") : undefined}
         onChange={(event) => setConsulate(event.target.value)}
       />
       <datalist id={list}>
@@ -112,50 +127,46 @@ export function TimelineForm({
       <fieldset className="grid gap-3">
         <legend className="mb-1 font-semibold">{t("visa.what_happened")}</legend>
         {steps.map((step, place) => (
-          <div key={place} className="grid grid-cols-[1fr_auto] items-end gap-2 sm:flex">
-            <div className="col-span-2 min-w-0 flex-1">
-              <Select
-                label={t("visa.event")}
-                hideLabel
-                value={step.kind}
-                disabled={place === 0}
-                onChange={(event) => change(place, { kind: event.target.value as EventKind })}
-              >
-                {KINDS.map(([kind, label]) => (
-                  <option key={kind} value={kind}>
-                    {t(label)}
-                  </option>
-                ))}
-              </Select>
-            </div>
-            <Field label={t("visa.day")} hideLabel>
-              {({ id }) => (
-                <input
-                  id={id}
-                  type="date"
-                  required
-                  max={today()}
-                  value={step.date}
-                  onChange={(event) => change(place, { date: event.target.value })}
-                  className="min-h-12 rounded-xl border border-line-strong bg-raised px-3"
-                />
+          <div key={place} className="grid gap-1.5">
+            <div className="grid grid-cols-[1fr_auto] items-end gap-2 sm:flex">
+              <div className="col-span-2 min-w-0 flex-1">
+                <Select
+                  label={t("visa.event")}
+                  hideLabel
+                  value={step.kind}
+                  disabled={place === 0}
+                  onChange={(event) => change(place, { kind: event.target.value as EventKind })}
+                >
+                  {KINDS.map(([kind, label]) => (
+                    <option key={kind} value={kind}>
+                      {t(label)}
+                    </option>
+                  ))}
+                </Select>
+              </div>
+              <Field label={t("visa.day")} hideLabel>
+                {({ id }) => (
+                  <input
+                    id={id}
+                    type="date"
+                    required
+                    max={today()}
+                    value={step.date}
+                    onChange={(event) => change(place, { date: event.target.value })}
+                    className="min-h-12 rounded-xl border border-line-strong bg-raised px-3"
+                  />
+                )}
+              </Field>
+              {place > 0 && (
+                <IconButton label={t("visa.remove_event")} onClick={() => remove(place)}>
+                  <Trash2 size={19} aria-hidden="true" />
+                </IconButton>
               )}
-            </Field>
-            {place > 0 && (
-              <IconButton
-                label={t("visa.remove_event")}
-                onClick={() => setSteps(steps.filter((_, at) => at !== place))}
-              >
-                <Trash2 size={19} aria-hidden="true" />
-              </IconButton>
-            )}
+            </div>
+            <Reasons faults={faults} place={place} />
           </div>
         ))}
-        {reasons.map(({ path, reason }) => (
-          <p key={path} role="alert" className="text-sm font-medium text-danger">
-            {reason}
-          </p>
-        ))}
+        <Reasons faults={faults} place={null} />
         <Button
           size="small"
           className="min-h-10 justify-self-start"
@@ -175,4 +186,15 @@ export function TimelineForm({
       </span>
     </form>
   );
+}
+
+function Reasons({ faults, place }: { faults: readonly Fault[]; place: number | null }) {
+  const { t } = useI18n();
+  return faults
+    .filter((fault) => fault.place === place)
+    .map(({ message }) => (
+      <p key={message} role="alert" className="text-sm font-medium text-danger">
+        {t(message)}
+      </p>
+    ));
 }

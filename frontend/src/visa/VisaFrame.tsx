@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
+import { CommunityFrame } from "@/feed/CommunityFrame";
 import { useI18n } from "@/i18n/i18n";
 import { EmptyState } from "@/ui/States";
-import { CommunityFrame } from "./CommunityFrame";
 
 /** A part that only communities of one visa have. */
 export function VisaFrame({

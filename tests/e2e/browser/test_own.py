@@ -92,7 +92,10 @@ async def test_a_private_group_lets_somebody_in(visit: Visit) -> None:
     await expect(stranger.page.get_by_text("Only members read this group.")).to_be_visible()
     await stranger.look("group-closed-360")
     await stranger.page.get_by_role("button", name="Ask to join").click()
-    await expect(stranger.page.get_by_role("button", name="Asked to join")).to_be_visible()
+    asked = stranger.page.get_by_role("button", name="Asked to join")
+    await expect(asked).to_be_visible()
+    await stranger.page.reload()
+    await expect(asked).to_be_disabled()
 
     request = page.get_by_role("region", name="1 asks to join")
     await expect(request).to_contain_text(stranger.handle)

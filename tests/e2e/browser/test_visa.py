@@ -11,7 +11,7 @@ from tests.e2e.browser.conftest import Visit
 
 async def test_an_application_is_recorded_and_counted(visit: Visit, imported: None) -> None:
     member = await visit(width=360)
-    # Of the order of steps, which the server judges.
+    # Of the consulate's name, which the server judges.
     member.allow("400")
     await member.sign_up()
     page = member.page
@@ -20,15 +20,19 @@ async def test_an_application_is_recorded_and_counted(visit: Visit, imported: No
     await expect(decided.first).to_be_visible()
     await member.look("timelines-360")
     await page.get_by_role("button", name="Record your application").click()
-    await page.get_by_label("Consulate or office").fill("New Delhi")
+    await page.get_by_label("Consulate or office").fill("...")
     await page.get_by_label("Day").fill("2026-02-02")
     await page.get_by_role("button", name="Add a step").click()
     await page.get_by_label("Event").nth(1).select_option("biometrics")
     await page.get_by_label("Day").nth(1).fill("2026-01-01")
     await member.look("timeline-form-360")
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_role("alert").filter(has_text="first").first).to_be_visible()
+    too_early = page.get_by_role("alert").filter(has_text="Nothing comes before the application.")
+    await expect(too_early).to_be_visible()
     await page.get_by_label("Day").nth(1).fill("2026-02-20")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("with at least one letter")).to_be_visible()
+    await page.get_by_label("Consulate or office").fill("New Delhi")
     await page.get_by_role("button", name="Save").click()
     own = page.get_by_role("article", name="Your application")
     await expect(own).to_contain_text("Biometrics")

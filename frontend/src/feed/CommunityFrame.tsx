@@ -3,10 +3,10 @@ import type { ReactNode } from "react";
 import type { Schemas } from "@/api/client";
 import { communityBySlug } from "@/content/communities";
 import { useCommunityName } from "@/content/names";
-import { CommunityTabs } from "@/feed/CommunityTabs";
 import { PageHeading } from "@/shell/PageHeading";
 import { Arch } from "@/ui/Avatar";
 import { ErrorState, SkeletonList } from "@/ui/States";
+import { CommunityTabs } from "./CommunityTabs";
 
 /** What stands above each part of a community but its feed. */
 export function CommunityFrame({
