@@ -203,6 +203,11 @@ def _unit_before(text: str) -> str:
     return ""
 
 
+def is_unit(word: str) -> bool:
+    """Whether the folded word spells a unit as the table does, without an ending."""
+    return any(word == spelling for spelling, _ in _words().units)
+
+
 def _unit_of(word: str) -> str:
     return next((unit for spelling, unit in _words().units if word.startswith(spelling)), "")
 

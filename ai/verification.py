@@ -1,9 +1,11 @@
-"""Whether a generated sentence may be shown: it cites, and its source says the same.
+"""Whether a generated sentence may be shown: it cites, and a sentence of its source says it.
 
-What is compared holds across languages: numbers with their units, dates, names and other words that
-a translation leaves as they are, topics, and whether something is denied. Where the language is the
-source's own, most of its words must stand there too. A sentence that fails is not mended: the
-answer falls back to the sources' own words.
+What is compared holds across languages: numbers with their units and with what else makes them
+others (ai/figures.py), dates, names (ai/names.py), topics, and whether something is denied. Where
+the language is the source's own, most of its words must stand there too. All of it must stand in
+one sentence of a source, its heading and title being read with it: a number of the next sentence is
+the number of something else. A sentence that fails is not mended: the answer falls back to the
+sources' own words. What this can't see is in docs/assistant.md.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from functools import cache
 from typing import Final, Literal, NamedTuple
 
 from ai import vocabulary
-from ai.numbers import Date, Quantity, dates, fold, month_of, quantities
-from ai.places import mentioned
+from ai.figures import Figures, figures
+from ai.names import Names, names, stands
+from ai.numbers import Date, dates, fold, is_unit
 from ai.sanitising import addresses_the_assistant, visible
+from ai.sentences import of_document
 from ai.tables import read
 
 Reason = Literal[
@@ -32,10 +36,11 @@ _ADDRESS: Final = re.compile(
     re.IGNORECASE,
 )
 _MARKUP: Final = re.compile(r"<[a-zA-Z/!?]|\]\(|^\s*[|]|javascript:|```|\|[^|]*\|", re.MULTILINE)
-_WORD: Final = re.compile(r"[^\W\d_][\w'’-]*")
-_LATIN_OR_CYRILLIC: Final = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]")
 _MAX_CHARACTERS: Final = 700
 _MOST_WORDS: Final = 0.6
+_SHORT_WORD: Final = 3
+# What is compared, in this order.
+_ORDER: Final[tuple[Reason, ...]] = ("number", "date", "name", "topic", "words", "denial")
 
 
 class Statement(NamedTuple):
@@ -94,118 +99,126 @@ def _refusal(bare: str, cited: list[int], sources: Mapping[int, Statement]) -> R
     return "instruction" if addresses_the_assistant(bare) else None
 
 
-def _unsupported(bare: str, language: str, statements: list[Statement]) -> Reason | None:
-    texts = [f"{statement.title}\n{statement.text}" for statement in statements]
-    said = frozenset(amount for text in texts for amount in quantities(text))
-    if not all(_is_said(amount, said) for amount in quantities(bare)):
-        return "number"
-    told = frozenset(date for text in texts for date in dates(text))
-    if not all(_is_told(date, told) for date in dates(bare)):
-        return "date"
-    words = frozenset(word for text in texts for word in vocabulary.tokens(text))
-    if not _names_stand(bare, language, words, statements):
-        return "name"
-    about = frozenset(
-        topic
-        for text, statement in zip(texts, statements, strict=True)
-        for topic in vocabulary.topics(text, statement.language).names
+class _Claim(NamedTuple):
+    language: str
+    figures: Figures
+    dates: frozenset[Date]
+    names: Names
+    topics: vocabulary.Found
+    words: frozenset[str]
+    content: tuple[str, ...]
+    """Its words that say something and are neither numbers nor units."""
+
+
+class _Part(NamedTuple):
+    """A sentence of a source. `context`: its heading and the source's title."""
+
+    text: str
+    heading: str
+    context: str
+    source: Statement
+
+
+def _claim(bare: str, language: str) -> _Claim:
+    words = vocabulary.tokens(bare)
+    return _Claim(
+        language,
+        figures(bare, language),
+        dates(bare),
+        names(bare, language),
+        vocabulary.topics(bare, language),
+        frozenset(words),
+        tuple(
+            word
+            for word in words
+            if not (word[0].isdigit() or is_unit(word) or vocabulary.is_empty(word, language))
+        ),
     )
-    if not vocabulary.topics(bare, language).names <= about:
+
+
+def _unsupported(bare: str, language: str, statements: list[Statement]) -> Reason | None:
+    """The reason of the sentence that comes nearest, of all that are cited."""
+    claim = _claim(bare, language)
+    parts = [
+        _Part(sentence.text, sentence.heading, f"{sentence.heading}\n{each.title}", each)
+        for each in statements
+        for sentence in of_document(each.text)
+    ] or [_Part("", "", each.title, each) for each in statements]
+    reasons = [_unsaid(claim, part) for part in parts]
+    saying = [part for part, reason in zip(parts, reasons, strict=True) if reason is None]
+    if not saying:
+        return max((reason for reason in reasons if reason is not None), key=_ORDER.index)
+    nearest = max(_likeness(claim, part) for part in saying)
+    # The number stands there, and another sentence is what the claim speaks of.
+    if claim.figures.whole.amounts and any(_likeness(claim, part) > nearest for part in parts):
+        return "number"
+    # "Students cannot work" is not what "Students may work 140 days" says, though its words are.
+    denies = _denies(bare)
+    alike = (
+        _denies(f"{part.heading}\n{part.text}") == denies
+        for part in saying
+        if _likeness(claim, part) == nearest
+    )
+    return None if any(alike) else "denial"
+
+
+def _unsaid(claim: _Claim, part: _Part) -> Reason | None:
+    """What of the claim this sentence does not say."""
+    language = part.source.language
+    same_language = _same_language(language, claim.language)
+    said = figures(part.text, language, part.heading)
+    if not claim.figures.stand_in(said, same_language=same_language):
+        return "number"
+    told = dates(part.text)
+    if not all(any(date.agrees(other) for other in told) for date in claim.dates):
+        return "date"
+    whole = f"{part.text}\n{part.context}"
+    words = frozenset(vocabulary.tokens(whole))
+    if not claim.names.stand(fold(whole), words, part.source.country):
+        return "name"
+    if not _shares_topics(claim.topics.names, part):
         return "topic"
-    if any(_same_language(statement.language, language) for statement in statements):
-        content = [
-            word for word in vocabulary.tokens(bare) if not vocabulary.is_empty(word, language)
-        ]
-        found = sum(_stands(word, words) for word in content)
-        if found < _MOST_WORDS * len(content):
+    if same_language:
+        found = sum(word in claim.topics.words or stands(word, words) for word in claim.content)
+        if found < _MOST_WORDS * len(claim.content):
             return "words"
-    return None if _denies_alike(bare, language, statements) else "denial"
+    return None
+
+
+def _shares_topics(topics: frozenset[str], part: _Part) -> bool:
+    """All of them stand there, and one in the sentence itself: what it is about is not what the
+    title is about. A sentence of no topic has its heading's, or the title's."""
+    levels = [
+        vocabulary.topics(text, part.source.language).names
+        for text in (part.text, part.heading, part.source.title)
+    ]
+    own = next(filter(None, levels), frozenset())
+    return topics <= frozenset().union(*levels) and (not topics or bool(topics & own))
+
+
+def _likeness(claim: _Claim, part: _Part) -> float:
+    """How near it is to the claim, its numbers aside."""
+    text = f"{part.heading}\n{part.text}"
+    language = part.source.language
+    score = float(len(claim.topics.names & vocabulary.topics(text, language).names))
+    if _same_language(language, claim.language):
+        words = frozenset(vocabulary.tokens(text))
+        for word in claim.words:
+            if stands(word, words) and not word[0].isdigit():
+                said = not vocabulary.is_empty(word, language)
+                score += 1.0 if said else 0.5 if len(word) > _SHORT_WORD else 0.0
+    return score
 
 
 def _is_about(bare: str, language: str, asked: Asked) -> bool:
     words = frozenset(vocabulary.tokens(bare))
     return bool(vocabulary.topics(bare, language).names & asked.topics) or any(
-        _stands(word, words) for word in asked.words
+        stands(word, words) for word in asked.words
     )
 
 
 def _same_language(one: str, other: str) -> bool:
     return one.partition("-")[0] == other.partition("-")[0]
-
-
-def _is_said(amount: Quantity, said: frozenset[Quantity]) -> bool:
-    return any(
-        other.value == amount.value and (not amount.unit or other.unit in ("", amount.unit))
-        for other in said
-    )
-
-
-def _is_told(date: Date, told: frozenset[Date]) -> bool:
-    return any(date.agrees(other) for other in told)
-
-
-def _names_stand(
-    bare: str, language: str, words: frozenset[str], statements: list[Statement]
-) -> bool:
-    """Capital letters mark names, and in German all nouns; a word of Latin letters in a text of
-    another script is one as well. Countries may be translated where the source is of them."""
-    countries = {statement.country for statement in statements}
-    named = mentioned(bare)
-    if not all(
-        country in countries
-        or any(word in words for word, of in named.words.items() if of == country)
-        for country in named.words.values()
-    ):
-        return False
-    other_script = len(_LATIN_OR_CYRILLIC.findall(bare)) * 2 < sum(map(str.isalpha, bare))
-    known = vocabulary.topics(bare, language).words
-    for at, match in enumerate(_WORD.finditer(bare)):
-        word = match[0]
-        is_name = (
-            any(character.isupper() for character in word[1:])
-            or (word[0].isupper() and at > 0)
-            or (other_script and _LATIN_OR_CYRILLIC.match(word) is not None)
-        )
-        if not is_name:
-            continue
-        for part in vocabulary.tokens(word):
-            if part in named.words or part in known or vocabulary.is_empty(part, language):
-                continue
-            if month_of(part) is not None or _stands(part, words):
-                continue
-            return False
-    return True
-
-
-def _stands(word: str, words: frozenset[str]) -> bool:
-    if word in words:
-        return True
-    stem = word[: max(4, len(word) - 2)]
-    return len(word) >= 5 and any(other.startswith(stem) for other in words)
-
-
-def _denies_alike(bare: str, language: str, statements: list[Statement]) -> bool:
-    """ "Students cannot work" is not what "Students may work 140 days" says, though its words are.
-    The source's sentence that is nearest to the claim must deny as it does."""
-    claim = _denies(bare)
-    amounts = {amount.value for amount in quantities(bare)}
-    topics = vocabulary.topics(bare, language).names
-    words = frozenset(vocabulary.tokens(bare))
-    best, alike = -1.0, False
-    for statement in statements:
-        for sentence in re.split(r"(?<=[.!?;。！？।؟])\s*|\n", statement.text):
-            if not sentence.strip():
-                continue
-            own = {amount.value for amount in quantities(sentence)}
-            score = (
-                3.0 * len(amounts & own)
-                + 1.0 * len(topics & vocabulary.topics(sentence, statement.language).names)
-                + 0.5 * len(words & frozenset(vocabulary.tokens(sentence)))
-            )
-            same = _denies(sentence) == claim
-            if score > best or (score == best and same):
-                best, alike = score, same
-    return alike
 
 
 def _denies(text: str) -> bool:

@@ -27,6 +27,10 @@ _TOKEN: Final = re.compile(rf"[^\W_](?:[\w{_MARKS}]|(?<=\w)[-'’.](?=\w))*")
 _HANGUL: Final = re.compile("[\uac00-\ud7af]")
 _PARTICLES: Final = "은는이가을를의에도로와과요"
 _IDEOGRAPH: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+# Digits, numerals beside a measure, and the kana that words end in.
+_COUNT: Final = re.compile(
+    "[0-9\u3041-\u309f]+|[一二三四五六七八九十两]+(?=[个個月周週年天日か小時]|\\s|$)"
+)
 _ARABIC_PREFIX: Final = re.compile("^(?:وال|بال|كال|فال|لل|ال|و|ب|ل|ك|ف)(?=..)")
 
 
@@ -90,6 +94,18 @@ def visas(text: str, language: str) -> frozenset[str]:
     return _find(text, "visas", _read(language)).names
 
 
+def marks(text: str, language: str) -> frozenset[str]:
+    """What makes its numbers others: `year`, `month`, `half`, `least` and so on."""
+    return _find(text, "marks", _read(language)).names
+
+
+@cache
+def ordinary(language: str) -> frozenset[str]:
+    """Folded words of the language, and of English, that name nobody."""
+    table = read("ordinary_words")["words"]
+    return frozenset(word for spoken in _read(language) for word in tokens(table.get(spoken, "")))
+
+
 def is_empty(word: str, language: str) -> bool:
     """Whether the folded word says nothing about what a text is about."""
     parts = word.split("-") if "-" in word else [word]
@@ -97,7 +113,7 @@ def is_empty(word: str, language: str) -> bool:
         any(
             form in _stop_words(spoken)
             for spoken in _read(language)
-            for form in _forms(part, spoken)
+            for form in forms(part, spoken)
         )
         for part in parts
     )
@@ -118,11 +134,11 @@ def _find(text: str, table: str, languages: tuple[str, ...]) -> Found:
     said: set[str] = set()
     for language in languages:
         entries = _tables()[table][language]
-        forms = [_forms(word, language) for word in words]
-        for index, beginnings in enumerate(forms):
+        spelled = [forms(word, language) for word in words]
+        for index, beginnings in enumerate(spelled):
             for beginning in beginnings:
                 for name, entry in entries.by_first.get(beginning[:2], ()):
-                    if _stands_at(entry, forms, index):
+                    if _stands_at(entry, spelled, index):
                         names.add(name)
                         said.update(words[index : index + len(entry.words)])
         for name, part in entries.anywhere:
@@ -133,7 +149,7 @@ def _find(text: str, table: str, languages: tuple[str, ...]) -> Found:
     return Found(frozenset(names), frozenset(said))
 
 
-def _forms(word: str, language: str) -> tuple[str, ...]:
+def forms(word: str, language: str) -> tuple[str, ...]:
     """The word, and in Arabic and Persian the word without article and prepositions."""
     if language in ("ar", "fa"):
         bare = _ARABIC_PREFIX.sub("", word)
@@ -142,11 +158,11 @@ def _forms(word: str, language: str) -> tuple[str, ...]:
     return (word,)
 
 
-def _stands_at(entry: _Entry, forms: list[tuple[str, ...]], index: int) -> bool:
-    if index + len(entry.words) > len(forms):
+def _stands_at(entry: _Entry, spelled: list[tuple[str, ...]], index: int) -> bool:
+    if index + len(entry.words) > len(spelled):
         return False
     return all(
-        any(form == word if exact else form.startswith(word) for form in forms[index + offset])
+        any(form == word if exact else form.startswith(word) for form in spelled[index + offset])
         for offset, (word, exact) in enumerate(zip(entry.words, entry.exact, strict=True))
     )
 
@@ -155,10 +171,15 @@ def _stands_at(entry: _Entry, forms: list[tuple[str, ...]], index: int) -> bool:
 def _tables() -> dict[str, dict[str, _Table]]:
     topics = {name: rows for name, rows in read("topics").items() if name != _NO_TOPIC}
     asking = read("stop_words")
-    visas = read("visa_words")
+    visas, marks = read("visa_words"), read("marks")
     return {
         name: {language: _table(rows, language) for language in LANGUAGES}
-        for name, rows in (("topics", topics), ("kinds", asking["kinds"]), ("visas", visas))
+        for name, rows in (
+            ("topics", topics),
+            ("kinds", asking["kinds"]),
+            ("visas", visas),
+            ("marks", marks),
+        )
     }
 
 
@@ -193,6 +214,18 @@ def _stop_words(language: str) -> frozenset[str]:
     return frozenset(
         word for spelled in table.get(language, "").split() for word in tokens(spelled)
     )
+
+
+def unexplained(word: str, known: Iterable[str], language: str) -> Iterator[str]:
+    """What is left of a folded word of a script that writes words together, without those that are
+    known: nothing of it may name somebody. Single letters count, kana of endings do not."""
+    for part in sorted({*known, *_stop_words(_read(language)[0])}, key=len, reverse=True):
+        if part == word or len(part) > 1 or not _HANGUL.search(part):
+            word = word.replace(part, " ")
+    for piece in _COUNT.sub(" ", word).split():
+        bare = piece.rstrip(_PARTICLES)
+        if bare:
+            yield bare
 
 
 def rest_of(text: str, language: str, known: Iterable[str] = ()) -> list[str]:
