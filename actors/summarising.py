@@ -156,8 +156,10 @@ class Summariser:
         """Those sentences that say what their comments say; none where the model is away."""
         best = sorted(usable, key=lambda each: -_weight(each.comment))[: prompt.MAX_COMMENTS]
         best.sort(key=lambda each: each.comment.id)
+        # One that speaks to models says nothing to them; readers have it before their eyes anyway.
+        title = "" if addresses_the_assistant(thread.title) else thread.title
         generation = prompt.generation(
-            thread.title, language, [each.text for each in best], count,
+            title, language, [each.text for each in best], count,
             max_tokens=_MAX_TOKENS, deadline_seconds=_DEADLINE_SECONDS,
         )  # fmt: skip
         try:
@@ -165,16 +167,15 @@ class Summariser:
         except AppError as error:
             _log.warning("no generated summary of %s: %s", thread.post_id, error)
             return []
-        return _verified(text, language, thread, best)[:count]
+        return _verified(text, language, title, content.alpha2(thread.country_id), best)[:count]
 
 
 def _verified(
-    text: str, language: str, thread: GrownThread, comments: Sequence[_Usable]
+    text: str, language: str, title: str, country: str | None, comments: Sequence[_Usable]
 ) -> list[SummarySentence]:
-    country = content.alpha2(thread.country_id)
     sources = {
         number: Statement(
-            each.text[: prompt.MAX_COMMENT_CHARACTERS], thread.title, each.comment.language, country
+            each.text[: prompt.MAX_COMMENT_CHARACTERS], title, each.comment.language, country
         )
         for number, each in enumerate(comments, 1)
     }

@@ -93,27 +93,29 @@ class Translator:
             raise AppError("unavailable", "There is no model that translates.")
         failed = Translated("failed", self._writer.model)
         try:
-            title = ""
-            if text.title:
-                written = await self._piece(self._writer, text.title, job)
-                title = " ".join(written.split())
-            body = "".join(
-                [
-                    await self._piece(self._writer, piece, job) if translates else piece
-                    for piece, translates in spans(text.body_markdown)
-                ]
-            )
+            source_title, title = await self._text(self._writer, text.title, job)
+            source_body, body = await self._text(self._writer, text.body_markdown, job)
         except AppError as error:
             if error.code in _AGAIN:
                 raise
             _log.info("no translation of %s: %s", text.id, error)
             return failed
+        title = " ".join(title.split())
         if len(title) > _MAX_TITLE_CHARACTERS or not is_faithful(
-            f"{text.title}\n{text.body_markdown}", f"{title}\n{body}", job.language
+            f"{source_title}\n{source_body}", f"{title}\n{body}", job.language
         ):
             return failed
         html = await asyncio.to_thread(render, body)
         return Translated("ready", self._writer.model, title, body, html)
+
+    async def _text(self, writer: Writer, markdown: str, job: TranslateJob) -> tuple[str, str]:
+        """What was translated, which is sanitised, and its translation."""
+        found = list(spans(markdown))
+        written = [
+            await self._piece(writer, piece, job) if translates else piece
+            for piece, translates in found
+        ]
+        return "".join(piece for piece, _ in found), "".join(written)
 
     async def _piece(self, writer: Writer, piece: str, job: TranslateJob) -> str:
         """With the white space around it."""

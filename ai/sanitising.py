@@ -35,6 +35,9 @@ _HTML_HIDDEN: Final = re.compile(
     r"<(script|style|template|noscript|svg|title|details)\b.*?(?:</\1\s*>|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
+_ADDRESS_TAG: Final = re.compile(
+    r"<((?:https?://|mailto:)[^\s<>]{1,2000}|[^\s<>@]{1,100}@[^\s<>@]{1,200})>", re.IGNORECASE
+)
 _HTML_TAG: Final = re.compile(r"</?[a-zA-Z][^<>]{0,500}>|<[!?][^<>]{0,500}>")
 _IMAGE: Final = re.compile(r"!\[[^\]\n]{0,500}\]\([^()\n]{0,2000}\)")
 _LINK: Final = re.compile(r"\[([^\[\]\n]{0,500})\]\([^()\n]{0,2000}\)")
@@ -65,10 +68,7 @@ def plain(text: str) -> str:
     and bullets stay as Markdown writes them: they give sentences their context. Linear."""
     text = visible(text)
     for _ in range(3):  # an entity may stand for a tag, and its text for another entity
-        unescaped = html.unescape(text)
-        stripped = _HTML_HIDDEN.sub(" ", _HTML_COMMENT.sub(" ", unescaped))
-        stripped = _TEMPLATE_TOKEN.sub(" ", stripped)
-        stripped = visible(_HTML_TAG.sub(" ", stripped))
+        stripped = visible(_without_markup(html.unescape(text)))
         if stripped == text:
             break
         text = stripped
@@ -77,6 +77,23 @@ def plain(text: str) -> str:
     text = _ANGLES.sub(" ", _ROLE.sub("", _FENCE.sub("", text)))
     text = _CITATION.sub(r"(\1)", text)
     return _BLANK_LINES.sub("\n\n", _BLANKS.sub(" ", text)).strip()
+
+
+def plain_markdown(text: str) -> str:
+    """Markdown as it is, its line breaks too, without invisible characters, HTML and frames of chat
+    templates; `<https://…>` without its brackets. Entities stay: in addresses they are none."""
+    text = visible(text)
+    for _ in range(3):  # what is taken out may leave the halves of another one together
+        stripped = _without_markup(_ADDRESS_TAG.sub(r"\1", text))
+        if stripped == text:
+            break
+        text = stripped
+    return text
+
+
+def _without_markup(text: str) -> str:
+    text = _HTML_HIDDEN.sub(" ", _HTML_COMMENT.sub(" ", text))
+    return _HTML_TAG.sub(" ", _TEMPLATE_TOKEN.sub(" ", text))
 
 
 def visible(text: str) -> str:

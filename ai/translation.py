@@ -1,7 +1,8 @@
 """Texts cut for a model that translates, and whether what it wrote may be shown. Pure but for the
 model of languages.
 
-A piece is a paragraph or a few lines of one. What can be checked without knowing the language is
+A piece is a paragraph or a few lines of one. One that speaks to models instead of to people is not
+given to any, and stands in its author's words. What can be checked without knowing the language is
 checked: numbers, links and code are those of the original, nothing is added that leads elsewhere,
 and the result is in the language that was asked for.
 """
@@ -15,6 +16,7 @@ from typing import Final
 from ai.chunking import sentences, size
 from ai.language import UNDETERMINED, detect
 from ai.numbers import quantities
+from ai.sanitising import addresses_the_assistant, plain_markdown
 
 MAX_CHARACTERS: Final = 12_000
 """Of a text that is translated at all."""
@@ -53,11 +55,14 @@ def needs_translation(piece: str) -> bool:
 
 
 def spans(markdown: str) -> Iterator[tuple[str, bool]]:
-    """(piece, whether it is to be translated), in order."""
+    """(piece, whether it is to be translated), in order; what is to be is sanitised."""
     in_code = False
     for piece in pieces(markdown):
         fence = _FENCE.match(piece) is not None
-        yield piece, not in_code and not fence and needs_translation(piece)
+        for_people = not in_code and not fence and not addresses_the_assistant(piece)
+        shown = plain_markdown(piece) if for_people else ""
+        translates = needs_translation(shown)
+        yield shown if translates else piece, translates
         in_code = in_code != fence
 
 

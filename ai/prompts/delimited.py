@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pycountry
 
-from ai.sanitising import plain
+from ai.sanitising import plain, plain_markdown
 
 
 def data(text: str, mark: str, limit: int) -> str:
     """Sanitised, without the mark that ends it."""
     return plain(text).replace(mark, "")[:limit]
+
+
+def markdown_data(text: str, mark: str) -> str:
+    """As `data`, with its Markdown."""
+    return plain_markdown(text).replace(mark, "").replace("<<<", " ")
 
 
 def language_name(language: str) -> str:

@@ -6,7 +6,7 @@ import secrets
 from typing import Final
 
 from ai.engines.engine import ChatMessage, Generation
-from ai.prompts.delimited import language_name
+from ai.prompts.delimited import language_name, markdown_data
 
 STOP: Final = ("<<<",)
 
@@ -24,7 +24,7 @@ def generation(
 ) -> Generation:
     """`mark` is random unless a test gives one."""
     mark = mark or secrets.token_hex(8)
-    shown = f"<<<{mark} text\n{text.replace(mark, '')}\n<<<{mark} end of text"
+    shown = f"<<<{mark} text\n{markdown_data(text, mark)}\n<<<{mark} end of text"
     return Generation(
         (
             ChatMessage("system", _SYSTEM.format(language=language_name(language), mark=mark)),

@@ -12,6 +12,7 @@ from actors.embedding import ServingModel
 from actors.messages import Caller
 from actors.shard_messages import Ephemeral
 from actors.summarising import Summariser
+from actors.writing import Writer
 from ai.engines.engine import Generation
 from config.embedding import Embedding
 from config.errors import AppError
@@ -55,7 +56,7 @@ class Told:
         return [msgspec.json.decode(event.data) for event in self.events]
 
 
-def summariser(content: Content, told: Told, writer: FakeWriter | None = None) -> Summariser:
+def summariser(content: Content, told: Told, writer: Writer | None = None) -> Summariser:
     model = ServingModel(content.pool, Embedding(), WordEmbedders())
     return Summariser(content.pool, model, told.publish, writer)
 
