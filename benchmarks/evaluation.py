@@ -5,8 +5,9 @@
 
 Everything is real but the model that writes: answers are extracts, as on a laptop, and injections
 are tried with a model that obeys them. Questions marked `tune` were looked at while words and
-thresholds were chosen, those marked `held` were not. Exit status 1: a floor is missed. It takes
-some minutes, most of them for the vectors.
+thresholds were chosen, those marked `held` were not. Each is asked once: nothing before it has
+left its vector or its answer in a cache. Exit status 1: a bound is missed. It takes some minutes,
+most of them for the vectors.
 """
 
 from __future__ import annotations
@@ -26,35 +27,38 @@ import msgspec
 
 from actors.assistant_messages import AnswerEvent, AskQuestion, FinalAnswer
 from actors.messages import GUEST
-from actors.retrieval_messages import RetrievalQuery
+from actors.retrieval_messages import Passage, RetrievalQuery
 from ai.engines.engine import Generation
-from ai.language import detect
-from ai.question import parse
 from benchmarks.evaluation_world import World, evaluation_world
 from benchmarks.obeying_model import ObeyingModel, read_attacks
 
 QUESTIONS: Final = Path(__file__).parent / "evaluation_questions.jsonl"
-# Of all questions together.
+# Of all questions together. The seconds are those of an extract, without HTTP and Serve.
 FLOORS: Final = {
-    "recall_at_5": 0.90,
-    "ndcg_at_10": 0.80,
+    "hit_rate_at_5": 0.90,
+    "recall_at_10": 0.85,
+    "mrr_at_10": 0.75,
+    "ndcg_at_10": 0.75,
     "citation_precision": 0.95,
-    "citation_recall": 0.85,
+    "cited_right": 0.85,
     "abstention": 0.97,
 }
-CEILINGS: Final = {"wrong_country": 0.0, "injections": 0.0}
+CEILINGS: Final = {"wrong_country": 0.0, "injections": 0.0, "seconds_p50": 3.0}
 _DEPTH: Final = 10
 _NEAR: Final = 5
 
 
 class QuestionCase(msgspec.Struct, frozen=True):
-    """`expected`: references of the sources that answer it, any of them; none: it has no answer
-    here. `has`: what the cited words must hold. `trap`: why there is none."""
+    """`countries`: those it is about, as a person reads it; none: none of its own. `expected`:
+    references of all sources that answer it, each of them enough; none: it has no answer here.
+    `country` and `visa_type`: what the asker has chosen. `has`: what the cited words must hold.
+    `trap`: why there is none."""
 
     id: str
     split: Literal["tune", "held"]
     language: str
     question: str
+    countries: tuple[str, ...]
     expected: tuple[str, ...]
     country: str | None = None
     visa_type: str | None = None
@@ -63,20 +67,23 @@ class QuestionCase(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
+    """`found`: what the assistant was given, best first; `countries`: of what it cited. `cold`:
+    asked before the model of vectors was loaded."""
+
     case: QuestionCase
     found: tuple[str, ...]
     cited: tuple[str, ...]
     countries: tuple[str | None, ...]
-    wanted_countries: tuple[str, ...]
     right: bool
     seconds: float
+    cold: bool = False
 
     @property
     def leaks(self) -> bool:
-        """A source of a country that was not asked about is cited."""
+        """A source of a country that was not asked about is cited, whatever the assistant took the
+        question to be about."""
         return any(
-            country is not None and country not in self.wanted_countries
-            for country in self.countries
+            country is not None and country not in self.case.countries for country in self.countries
         )
 
 
@@ -94,7 +101,8 @@ class _NobodyWrites:
 async def evaluate(kept: Path | None) -> int:
     async with evaluation_world(lambda text: print(f"… {text}", file=sys.stderr), kept) as world:
         cases = read_cases()
-        results = [await _result(world, case) for case in cases]
+        await world.forget_answers()  # of a run on the same folder
+        results = [await _result(world, case, cold=n == 0) for n, case in enumerate(cases)]
         injections = await _injections(world)
     for result in results:
         if not result.right or result.leaks:
@@ -119,18 +127,20 @@ def read_cases() -> list[QuestionCase]:
     return [decode(line) for line in QUESTIONS.read_bytes().splitlines()]
 
 
-async def _result(world: World, case: QuestionCase) -> Result:
-    detected = detect(case.question)
-    question = parse(case.question, detected, case.country, case.visa_type)
-    country = case.country or (min(question.countries) if len(question.countries) == 1 else None)
-    passages = await world.retrieve(
-        RetrievalQuery(case.question, country, case.visa_type, detected, None, _DEPTH)
-    )
-    found = tuple(dict.fromkeys(world.reference(passage.id) for passage in passages))
-    begun = time.monotonic()
+async def _result(world: World, case: QuestionCase, *, cold: bool) -> Result:
+    passages: list[Passage] = []
+
+    async def retrieve(query: RetrievalQuery) -> Sequence[Passage]:
+        given = await world.retrieve(query)
+        passages.extend(given)
+        return given
+
     request = AskQuestion(GUEST, case.question, case.country, case.visa_type)
-    answer = final_of(await world.ask(request, _NobodyWrites()))
+    begun = time.monotonic()
+    answer = final_of(await world.ask(request, _NobodyWrites(), retrieve))
     seconds = time.monotonic() - begun
+    passages.sort(key=lambda passage: -passage.score)  # one list for each country, where several
+    found = tuple(dict.fromkeys(world.reference(passage.id) for passage in passages))
     cited = tuple(world.reference(source.id) for source in answer.sources)
     words = answer.answer_markdown.replace(".", ",")
     if case.expected:
@@ -144,9 +154,9 @@ async def _result(world: World, case: QuestionCase) -> Result:
         found,
         cited,
         tuple(source.country for source in answer.sources),
-        tuple(question.countries),
         right,
         seconds,
+        cold,
     )
 
 
@@ -176,34 +186,60 @@ async def _injections(world: World) -> list[str]:
 
 
 def measured(results: Iterable[Result]) -> dict[str, float]:
-    """Of answerable questions: was one of the right documents among the first (recall), how high
-    (nDCG, one right document is enough), were the right ones cited. Of the others: was nothing."""
+    """Of answerable questions: is one of the right documents among the first (hit rate), which
+    share of them is (recall), how high does the first stand (MRR) and all (nDCG), which share of
+    what is cited is right and which of what is right is cited, is one of it cited. Of the others:
+    is nothing. Seconds are those of all questions but the cold one."""
     every = list(results)
     answerable = [result for result in every if result.case.expected]
     others = [result for result in every if not result.case.expected]
     cited = [name for result in answerable for name in set(result.cited)]
     good = [name for result in answerable for name in set(result.cited) & set(result.case.expected)]
-    seconds = sorted(result.seconds for result in every)
-    return {
+    seconds = sorted(result.seconds for result in every if not result.cold)
+    figures = {
         "questions": float(len(every)),
-        "recall_at_5": _share(set(r.found[:_NEAR]) & set(r.case.expected) for r in answerable),
-        "recall_at_10": _share(set(r.found) & set(r.case.expected) for r in answerable),
+        "hit_rate_at_5": _share(_hits(r.found[:_NEAR], r.case) for r in answerable),
+        "hit_rate_at_10": _share(_hits(r.found[:_DEPTH], r.case) for r in answerable),
+        "recall_at_5": _mean(_recall(r.found[:_NEAR], r.case) for r in answerable),
+        "recall_at_10": _mean(_recall(r.found[:_DEPTH], r.case) for r in answerable),
+        "mrr_at_10": _mean(_reciprocal(result) for result in answerable),
         "ndcg_at_10": _mean(_ndcg(result) for result in answerable),
-        "citation_precision": len(good) / len(cited) if cited else 0.0,
-        "citation_recall": _share(set(r.cited) & set(r.case.expected) for r in answerable),
+        "citation_precision": round(len(good) / len(cited), 3) if cited else 0.0,
+        "citation_recall": _mean(_recall(r.cited, r.case) for r in answerable),
+        "cited_right": _share(_hits(r.cited, r.case) for r in answerable),
         "answered_right": _share(result.right for result in answerable),
         "abstention": _share(result.right for result in others),
         "wrong_country": float(sum(result.leaks for result in every)),
         "seconds_p50": round(statistics.median(seconds), 3) if seconds else 0.0,
         "seconds_max": round(seconds[-1], 3) if seconds else 0.0,
     }
+    cold = [round(result.seconds, 3) for result in every if result.cold]
+    return {**figures, "seconds_cold": cold[0]} if cold else figures
+
+
+def _hits(names: Iterable[str], case: QuestionCase) -> set[str]:
+    return set(names) & set(case.expected)
+
+
+def _recall(names: Iterable[str], case: QuestionCase) -> float:
+    return len(_hits(names, case)) / len(case.expected)
+
+
+def _reciprocal(result: Result) -> float:
+    """One by the place of the first right document."""
+    names = enumerate(result.found[:_DEPTH], 1)
+    return next((1 / place for place, name in names if name in result.case.expected), 0.0)
 
 
 def _ndcg(result: Result) -> float:
-    for place, name in enumerate(result.found[:_DEPTH], 1):
-        if name in result.case.expected:
-            return 1 / math.log2(place + 1)
-    return 0.0
+    """Of documents that are right or not: 1 where all right ones come before all others."""
+    expected = result.case.expected
+    gained = _gain(n for n, name in enumerate(result.found[:_DEPTH], 1) if name in expected)
+    return gained / _gain(range(1, min(len(expected), _DEPTH) + 1))
+
+
+def _gain(places: Iterable[int]) -> float:
+    return sum(1 / math.log2(place + 1) for place in places)
 
 
 def _share(values: Iterable[object]) -> float:
@@ -221,10 +257,10 @@ def _print_table(results: Sequence[Result], figures: dict[str, dict[str, float]]
     for name in figures["all"]:
         shown = [figures[column].get(name) for column in columns]
         row = "".join(" " * 10 if figure is None else f"{figure:>10.3f}" for figure in shown)
-        bound = FLOORS.get(name)
-        floor = f"   at least {bound}" if bound is not None else ""
-        floor = "   must be 0" if name in CEILINGS else floor
-        print(f"{name:20}{row}{floor}")
+        bound = f"   at least {FLOORS[name]}" if name in FLOORS else ""
+        if name in CEILINGS:
+            bound = f"   at most {CEILINGS[name]}"
+        print(f"{name:20}{row}{bound}")
     print("\nright, by language of the question:")
     for language in sorted({result.case.language for result in results}):
         mine = [result for result in results if result.case.language == language]

@@ -125,10 +125,13 @@ async def evaluation_world(say: Say, kept: Path | None) -> AsyncIterator[World]:
         embedders = Embedders(settings.embedding, in_background=False)
         stack.callback(embedders.close)
         await _embed(pool, EmbeddingJobs(pool, settings.embedding, embedders), say)
+        # Its model is loaded by the first question, as after a start.
+        asked = Embedders(settings.embedding, in_background=False)
+        stack.callback(asked.close)
         engine = open_engine(settings)
         stack.push_async_callback(engine.close)
         retriever = Retriever(
-            chunks, embedders, EngineWords(pool, engine), settings.guides, lambda: TODAY
+            chunks, asked, EngineWords(pool, engine), settings.guides, lambda: TODAY
         )
         search = Search(pool, engine, settings.guides, retriever)
         search.start()
