@@ -14,6 +14,7 @@ from typing import Final
 from tests.conditions import process_ended
 
 _LISTEN: Final = "0A"
+_ESTABLISHED: Final = "01"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,16 @@ def listeners_of(pids: Collection[int]) -> list[Listener]:
                 host, _, port = fields[1].partition(":")
                 found.append(Listener(owners[fields[9]], _address(host), int(port, 16)))
     return found
+
+
+def has_unread(port: int) -> bool:
+    """Whether bytes have come to a connection of this local port (IPv4) that nobody has read."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        local, unread = (int(fields[n].partition(":")[2], 16) for n in (1, 4))
+        if fields[3] == _ESTABLISHED and local == port and unread:
+            return True
+    return False
 
 
 def _address(text: str) -> IPv4Address | IPv6Address:

@@ -1,4 +1,5 @@
-"""Every part killed under load, as in the failure table: see steady_load.py for what must hold."""
+"""Every part killed, while somebody asks and under load, as in the failure table: see
+steady_load.py for what must hold."""
 
 from __future__ import annotations
 
@@ -7,15 +8,20 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conditions import wait_until
+from serve_app.process_tree import descendants
+from tests.conditions import wait_until, wait_until_async
 from tests.e2e.api_client import ApiClient
+from tests.e2e.process_tree import has_unread, listeners_of
 from tests.e2e.server import RunningServer
 from tests.fault.steady_load import PATIENCE_SECONDS, SteadyLoad, steady_load
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
+
+QUESTION = {"question": "How much money for form ZK81 of the German student visa?"}
 
 
 async def _wait_replaced(server: RunningServer, role: str, killed: set[int], count: int) -> None:
@@ -51,6 +57,79 @@ async def _wait_healthy(server: RunningServer, load: SteadyLoad) -> None:
                 await asyncio.sleep(0.1)
 
 
+async def _ask(guest: ApiClient) -> dict[str, Any] | None:
+    """None: it is told to come again."""
+    answer = await guest.call("POST", "/ask", QUESTION, headers={"Accept": "application/json"})
+    if answer.status == 200:
+        found: dict[str, Any] = answer.json
+        return found
+    answer.problem(503, "unavailable")
+    return None
+
+
+async def _wait_answered(guest: ApiClient) -> dict[str, Any]:
+    """From the thread, by whatever is there."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            answer = await _ask(guest)
+            if answer is not None and answer["mode"] != "not_found":
+                assert "11,904 euros" in answer["answer_markdown"]
+                return answer
+            await asyncio.sleep(0.1)
+
+
+def _notices(answer: dict[str, Any]) -> set[str]:
+    return {notice["code"] for notice in answer["notices"]}
+
+
+def _llama(server: RunningServer) -> int:
+    """The child of the llm replica; 0: there is none."""
+    return next(
+        (
+            pid
+            for replica in server.pids("llm")
+            for pid in descendants(replica)
+            if b"ai.engines.llama_server" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ),
+        0,
+    )
+
+
+async def test_the_model_dies_while_a_question_waits_for_it(server: RunningServer) -> None:
+    """And then each part that a question goes through. First of all tests: later ones leave threads
+    that the model is asked to sum up, and what waits for it must be this question."""
+    async with ApiClient(server.url) as ada, ApiClient(server.url) as guest:
+        await ada.register()
+        post = await ada.post("de-student", "How much money must form ZK81 show?")
+        comment = await ada.comment(post["id"], "ZK81 must show funds of 11,904 euros a year.")
+        accepted = {"comment_id": comment["id"]}
+        (await ada.call("PUT", f"/posts/{post['id']}/accepted", accepted)).expect(200)
+
+        async def has_model() -> bool:
+            return "model_away" not in _notices(await _wait_answered(guest))
+
+        await wait_until_async(has_model, PATIENCE_SECONDS)
+        llama = await asyncio.to_thread(_llama, server)
+        [listener] = listeners_of([llama])
+        os.kill(llama, signal.SIGSTOP)
+        asked = asyncio.create_task(_ask(guest))
+        await wait_until(lambda: has_unread(listener.port), PATIENCE_SECONDS)
+        os.kill(llama, signal.SIGKILL)
+        answer = await asked
+        assert answer is not None
+        assert answer["mode"] == "extractive"
+        assert "11,904 euros" in answer["answer_markdown"]
+        assert "model_away" in _notices(answer)
+
+        await wait_until_async(has_model, PATIENCE_SECONDS)
+        assert await asyncio.to_thread(_llama, server) not in (0, llama)
+
+        for role in ("search", "llm", "assistant"):
+            for pid in await asyncio.to_thread(server.pids, role):
+                os.kill(pid, signal.SIGKILL)
+            await wait_until_async(has_model, PATIENCE_SECONDS)
+
+
 @pytest.mark.parametrize(
     "role",
     ["gateway", "thread", "feed", "accounts", "rate_limit", "search", "llm", "assistant",
@@ -62,25 +141,6 @@ async def test_killed_under_load(server: RunningServer, role: str) -> None:
         await _kill(server, role)
         await load.wait_more(60)
         await _wait_healthy(server, load)
-
-
-async def test_who_asks_is_told(server: RunningServer) -> None:
-    """While what answers questions dies: an answer, or a typed refusal, and an answer again."""
-    question = {"question": "How much money for the German student visa?"}
-    headers = {"Accept": "application/json"}
-    async with ApiClient(server.url) as guest, asyncio.timeout(PATIENCE_SECONDS):
-        for role in ("search", "llm", "assistant"):
-            for pid in await asyncio.to_thread(server.pids, role):
-                os.kill(pid, signal.SIGKILL)
-            while True:
-                answer = await guest.call("POST", "/ask", question, headers=headers)
-                if answer.status == 200:
-                    assert answer.json["mode"] == "not_found"
-                    break
-                answer.problem(503, "unavailable")
-                await asyncio.sleep(0.1)
-            # Another language is another answer: none of them comes from the cache.
-            question["language"] = {"search": "de", "llm": "es"}.get(role, "hi")
 
 
 async def test_one_gateway_of_two(server: RunningServer) -> None:
