@@ -27,7 +27,7 @@ from storage.postgres import Connection, Pool, acquire, in_transaction
 
 _log = logging.getLogger(__name__)
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of how answers are made: another one finds no answers of the former."""
 
 
@@ -45,7 +45,7 @@ class AnswerCache:
         settings = self._settings
         try:
             async with acquire(self._pool) as connection:
-                of_member = account_id is not None and await answers.reads_more_than_guests(
+                of_member = account_id is not None and await answers.reads_otherwise_than_guests(
                     connection, account_id
                 )
                 key = self._key(request, asked_in, account_id if of_member else None)

@@ -15,6 +15,8 @@ from ai.question import Question
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>#|~!&])")
 _EXCERPT_CHARACTERS: Final = 300
+MOST_COUNTRIES: Final = 3
+"""So many of a question are looked up, those that come first by their codes."""
 
 
 def shown_sources(choice: Choice, passages: Sequence[Passage]) -> list[AnswerSource]:
@@ -73,6 +75,8 @@ def final(
     model_away: bool,
 ) -> FinalAnswer:
     codes: list[Code] = []
+    if len(question.countries) > MOST_COUNTRIES:
+        codes.append("too_many_countries")
     if mode == "not_found":
         if not question.countries:
             codes.append("name_country")

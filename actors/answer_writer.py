@@ -50,12 +50,12 @@ class AnswerWriter:
         question: Question,
         language: str,
         passages: Sequence[CitedPassage],
-        account_id: UUID | None,
+        payer: UUID,
         started: float,
     ) -> AsyncGenerator[AnswerToken | Generated, None]:
         """Verified sentences as they come, then what became of all. The first that fails ends it,
         and with it the generation; so does closing it. Passages are cited by their place, from 1.
-        `started`: of the question, by time.monotonic."""
+        `payer`: whose budget it is. `started`: of the question, by time.monotonic."""
         prompt = generation(
             question.text,
             language,
@@ -67,7 +67,7 @@ class AnswerWriter:
         draft = Draft()
         begun = False
         try:
-            stream = self._model.stream(prompt, account_id=account_id)
+            stream = self._model.stream(prompt, account_id=payer)
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
                     if not begun:

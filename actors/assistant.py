@@ -42,6 +42,7 @@ from actors.assistant_metrics import (
     RUNNING,
     SECONDS,
 )
+from actors.llm_messages import GUESTS
 from actors.messages import Failure, Outcome, Reply
 from actors.retrieval_messages import Passage, RetrievalQuery
 from actors.writing import Writer
@@ -61,7 +62,6 @@ Retrieve = Callable[[RetrievalQuery], Awaitable[Sequence[Passage]]]
 
 # What was cited may change while it is answered; the second time the answer begins anew.
 _ATTEMPTS: Final = 3
-_MOST_COUNTRIES: Final = 3
 _BUSY_SECONDS: Final = 2.0
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -154,9 +154,8 @@ class Assistant:
             yield _event("sources", shown), None
             generated = Generated("", (), False)
             if evidence.sources and self._model.trusted:
-                writing = self._writer.write(
-                    question, language, evidence.cited(), request.caller.account_id, started
-                )
+                payer = request.caller.account_id or GUESTS
+                writing = self._writer.write(question, language, evidence.cited(), payer, started)
                 async with aclosing(writing) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Generated):
@@ -165,7 +164,9 @@ class Assistant:
                             yield _event("token", _encode(piece)), None
             answer = _final(question, language, evidence, generated)
             body = _encode(answer)
-            if await self._cache.keep(_kept(request, key, evidence, answer, shown, body)):
+            # Whoever asks next may find the model there, and a budget that is not used up.
+            found_by = b"" if generated.away else key
+            if await self._cache.keep(_kept(request, found_by, evidence, answer, shown, body)):
                 yield _event("answer", body), answer.mode
                 return
             changed.update(passage.id for passage in evidence.used())
@@ -189,16 +190,11 @@ class Assistant:
 
     async def _passages(self, request: AskQuestion, question: Question) -> list[Passage]:
         """Of each country that the question is about; of all where it names none."""
-        wanted: list[str | None] = [*sorted(question.countries)[:_MOST_COUNTRIES]]
-        codes = {code for _, code in question.visa_codes}
-        visa_type = request.visa_type or (codes.pop() if len(codes) == 1 else None)
+        wanted: list[str | None] = [*sorted(question.countries)[: answer_text.MOST_COUNTRIES]]
         try:
             async with asyncio.timeout(self._settings.retrieval_seconds):
                 found = await asyncio.gather(
-                    *(
-                        self._look_up(request, question, country, visa_type)
-                        for country in wanted or [None]
-                    )
+                    *(self._look_up(request, question, country) for country in wanted or [None])
                 )
                 return [passage for passages in found for passage in passages]
         except TimeoutError:
@@ -207,8 +203,11 @@ class Assistant:
             ) from None
 
     async def _look_up(
-        self, request: AskQuestion, question: Question, country: str | None, visa_type: str | None
+        self, request: AskQuestion, question: Question, country: str | None
     ) -> Sequence[Passage]:
+        # A visa that the question names is one of its country alone.
+        codes = {code for of, code in question.visa_codes if country in (None, of)}
+        visa_type = request.visa_type or (codes.pop() if len(codes) == 1 else None)
         return await self._retrieve(
             RetrievalQuery(
                 question.text,

@@ -108,8 +108,8 @@ class Llm:
 
     async def stream(self, request: GenerateText) -> AsyncGenerator[TextChunk, None]:
         """Closing it, or cancelling who waits for it, ends the generation in the engine. Raises
-        AppError as `Engine.stream` does, and 'rate_limited' where too many wait or the member's
-        budget is used up."""
+        AppError as `Engine.stream` does, 'overloaded' at the deadline, and 'rate_limited' where too
+        many wait or the budget is used up: until midnight, which `retry_after_seconds` says."""
         outcome = "cancelled"
         self._refuse_if_full()
         self.depth += 1
@@ -285,9 +285,13 @@ class Llm:
         except TimeoutError as error:
             # Late because it waited for its turn, or for a model to be loaded, is no failure.
             had_time = 2 * given >= min(patience, generation.deadline_seconds)
-            if not pieces_read and had_time and self._engine.health() != "starting":
+            is_loading = not pieces_read and self._engine.health() == "starting"
+            if not pieces_read and had_time and not is_loading:
                 answer = "failed"
-            raise AppError("unavailable", _LATE, retry_after_seconds=_RETRY_SECONDS) from error
+            # A job waits as long as it takes for what is away: a text that takes the engine too
+            # long would be written, and paid, for ever.
+            code = "unavailable" if is_loading else "overloaded"
+            raise AppError(code, _LATE, retry_after_seconds=_RETRY_SECONDS) from error
         except AppError as error:
             # What is refused was at least answered.
             answer = "failed" if error.code == "unavailable" else "succeeded"

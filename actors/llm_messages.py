@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from actors.messages import Failure, Message
 from ai.engines.engine import Generation
+
+GUESTS: Final = UUID(int=0)
+"""No account: whoever asks without one pays from this budget, the same for all of them."""
 
 
 class GenerateText(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -20,6 +20,7 @@ from ai.prompts import translation as prompt
 from ai.translation import is_faithful, spans
 from config.errors import AppError
 from storage import translations
+from storage.jobs import attempt
 from storage.postgres import Connection, Pool, acquire, in_transaction
 from storage.translations import TextToTranslate, Translated, TranslateJob
 
@@ -28,8 +29,11 @@ _log = logging.getLogger(__name__)
 _TRIES: Final = 3
 _DEADLINE_SECONDS: Final = 120.0
 _LEAST_TOKENS: Final = 64
-# Passing, or ours to mend: the job is tried again. All else would fail the next time too.
-_AGAIN: Final = frozenset({"unavailable", "overloaded", "internal"})
+# What has failed so often, by the deadline or by our fault, the member is told.
+_MOST_ATTEMPTS: Final = 3
+_COUNTED: Final = frozenset({"overloaded", "internal"})
+# A full queue passes; a budget that is used up until midnight is not waited for.
+_LONGEST_WAIT_SECONDS: Final = 60.0
 _MAX_TITLE_CHARACTERS: Final = 300
 
 _made = Counter("serai_translations_total", "Translations: ready or failed", ["state"])
@@ -51,7 +55,8 @@ class Translator:
 
     async def run(self, payload: bytes) -> None:
         """Idempotent: what is settled stays. Raises msgspec.DecodeError; AppError `unavailable`
-        while the model is away, `overloaded` where the text changes faster."""
+        while the model is away or its queue is full, `overloaded` or `internal` where it may be
+        tried again, and where the text changes faster."""
         job = _decode(payload)
         for _ in range(_TRIES):
             async with acquire(self._pool) as connection:
@@ -96,7 +101,12 @@ class Translator:
             source_title, title = await self._text(self._writer, text.title, job)
             source_body, body = await self._text(self._writer, text.body_markdown, job)
         except AppError as error:
-            if error.code in _AGAIN:
+            if error.code == "unavailable":
+                raise
+            if error.code == "rate_limited" and _passes(error):
+                seconds = error.retry_after_seconds
+                raise AppError("unavailable", error.detail, retry_after_seconds=seconds) from error
+            if error.code in _COUNTED and attempt.get() < _MOST_ATTEMPTS:
                 raise
             _log.info("no translation of %s: %s", text.id, error)
             return failed
@@ -126,3 +136,8 @@ class Translator:
         )  # fmt: skip
         written = await write_whole(writer, generation, job.account_id)
         return piece.replace(bare, written.strip(), 1)
+
+
+def _passes(refusal: AppError) -> bool:
+    seconds = refusal.retry_after_seconds
+    return seconds is not None and seconds <= _LONGEST_WAIT_SECONDS

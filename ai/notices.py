@@ -8,7 +8,7 @@ from ai.tables import read
 
 Code = Literal[
     "not_legal_advice", "not_found", "verbatim", "disagree", "stale", "only_community",
-    "model_away", "name_country",
+    "model_away", "name_country", "too_many_countries",
 ]  # fmt: skip
 FALLBACK: Final = "en"
 

@@ -46,7 +46,7 @@ class Llm(Section, frozen=True):
     first_token_seconds: Timeout = 30.0
     """An engine that takes longer to begin has failed."""
     member_tokens_per_day: Annotated[int, Meta(ge=0, le=1 << 40)] = 100_000
-    """Prompts and answers of a member; 0: no bound."""
+    """Prompts and answers of a member, and of all guests together; 0: no bound."""
     failures_to_open: Annotated[int, Meta(ge=1, le=1_000)] = 5
     """After so many failures one after the other nobody asks the engine for `open_seconds`."""
     open_seconds: Timeout = 10.0

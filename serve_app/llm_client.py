@@ -38,8 +38,8 @@ class LlmClient:
 
         Closing it (`contextlib.aclosing`) or cancelling who waits for it ends the generation in
         the engine. Raises AppError: 'rate_limited' where too many wait or the budget is used up
-        (see `retry_after_seconds`), 'unavailable', 'overloaded', 'too_large' or 'invalid'. Text
-        that came before an error is not sent again.
+        (see `retry_after_seconds`), 'overloaded' at the deadline, 'unavailable', 'too_large' or
+        'invalid'. Text that came before an error is not sent again.
         """
         frames = frames_of(
             self._open_stream,

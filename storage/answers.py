@@ -54,19 +54,22 @@ class KeptAnswer(NamedTuple):
     created_at: datetime
 
 
-# Of a member with nothing but public communities and no office the answers are everybody's.
+# Of a member with nothing but public communities, no office and nobody muted the answers are
+# everybody's.
 _SCOPE: Final = """
     select a.role <> 'member' or exists (
         select from membership m join community y on y.id = m.community_id
         where m.account_id = a.id and m.role <> 'banned' and y.visibility <> 'public')
+        or exists (select from account_mute u where u.account_id = a.id)
     from account a where a.id = $1"""
 
 
-async def reads_more_than_guests(connection: Connection, account_id: UUID) -> bool:
+async def reads_otherwise_than_guests(connection: Connection, account_id: UUID) -> bool:
     return bool(await connection.fetchval(_SCOPE, account_id))
 
 
-# By index answer_key. Each source by its primary key, with its country.
+# By index answer_key. Each source by its primary key, with its country. Muting takes an answer from
+# who muted also where only the thread of a cited comment is theirs: its title is shown.
 _FIND: Final = """
     select a.id, a.mode, a.sources::text, a.answer::text, a.created_at
     from answer a
@@ -81,14 +84,18 @@ _FIND: Final = """
               when 'comment' then exists (
                   select from comment c
                   where c.country_id = s.country_id and c.id = s.source_id
-                    and c.revision = s.version and c.deleted_at is null)
+                    and c.revision = s.version and c.deleted_at is null
+                    and not exists (select from account_mute u
+                                    where u.account_id = $4 and u.muted_id = c.author_id))
               else exists (
                   select from post p join community y on y.id = p.community_id
                   left join account v on v.id = $4
                   left join membership m on m.community_id = y.id and m.account_id = v.id
                   where p.country_id = s.country_id and p.id = s.source_id
                     and p.revision = s.version and p.deleted_at is null
-                    and may_read(v.role, y.visibility, m.role))
+                    and may_read(v.role, y.visibility, m.role)
+                    and not exists (select from account_mute u
+                                    where u.account_id = $4 and u.muted_id = p.author_id))
               end)
     order by a.created_at desc limit 1"""
 

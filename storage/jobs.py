@@ -17,6 +17,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Final, NamedTuple, TypeVar
 
@@ -38,6 +39,8 @@ Handler = Callable[[bytes], Awaitable[None]]
 T = TypeVar("T")
 
 MAX_ATTEMPTS: Final = 5
+attempt: Final = ContextVar("attempt", default=1)
+"""Which one of the job in hand runs, for handlers that give up sooner."""
 POLL_SECONDS: Final = 0.25
 HEARTBEAT_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 2.0
@@ -205,6 +208,7 @@ def _counted(
             count("held")
             raise RuntimeError(f"job {job.id} has ended its worker {MAX_ATTEMPTS} times")
         begun = time.monotonic()
+        attempt.set(attempts)
         try:
             await _unless_stopped(handler(job.payload or b""), stop)
         except _Stopped as error:

@@ -1,7 +1,7 @@
 """An Assistant on a real database, and what stands for the deployments that it calls.
 
 Passages are read from the same database with the asker's rights, all that there are: the gate has
-to choose. The model writes what a test tells it to.
+to choose (`find`, where a test has no real retriever). The model writes what a test tells it to.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
-from actors.assistant import Assistant
+from actors.assistant import Assistant, Retrieve
 from actors.assistant_messages import AnswerEvent, AskQuestion, FinalAnswer
-from actors.messages import GUEST, Caller
+from actors.messages import GUEST, AcceptComment, Caller
 from actors.plain_blocks import plain_blocks
 from actors.retrieval_messages import Passage, RetrievalQuery
 from ai.chunking import Block, chunks
@@ -28,7 +29,7 @@ from config.errors import AppError
 from config.reference import countries_by_alpha2, countries_by_numeric
 from storage.guides import GuideToImport, guide_id
 from storage.postgres import Pool
-from tests.integration.content import Content, content_on
+from tests.integration.content import RECEIVED_NS, Content, content_on
 
 TODAY: Final = date(2026, 11, 29)
 HINDI: Final = "जर्मनी के स्टूडेंट वीज़ा के लिए ब्लॉक्ड अकाउंट में कितने पैसे चाहिए?"
@@ -145,6 +146,8 @@ class AssistantWorld:
         self.model: Any = WritingModel(trusted=False)
         self.failure: AppError | None = None
         self.between: Callable[[], Any] | None = None
+        self.find: Retrieve = partial(passages_of, content.pool)
+        self.looked_up: list[RetrievalQuery] = []
 
     def assistant(self, **settings: Any) -> Assistant:
         return Assistant(
@@ -154,7 +157,8 @@ class AssistantWorld:
     async def _retrieve(self, query: RetrievalQuery) -> Sequence[Passage]:
         if self.failure is not None:
             raise self.failure
-        found = await passages_of(self.pool, query)
+        self.looked_up.append(query)
+        found = await self.find(query)
         if self.between is not None:
             change, self.between = self.between, None
             await change()
@@ -181,6 +185,17 @@ class AssistantWorld:
             *(getattr(guide, name) for name in GuideToImport.__struct_fields__),
         )
         return guide.id
+
+    async def answered(self, community: str = "de-student") -> tuple[Caller, UUID]:
+        """A thread whose accepted comment holds the answer, and who wrote it."""
+        ana = await self.content.member("ana")
+        post = await self.content.post(
+            ana, community, title="How much in the blocked account?", body="I wonder."
+        )
+        comment = await self.content.comment(ana, post["id"], body="It is 11,904 euros a year.")
+        request = AcceptComment(ana, UUID(post["id"]), UUID(comment["id"]), RECEIVED_NS)
+        self.content.body((await self.content.ask(request))[0])
+        return ana, UUID(post["id"])
 
     async def answers(self) -> int:
         count: int = await self.pool.fetchval("select count(*) from answer")

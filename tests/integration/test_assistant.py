@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from uuid import UUID
 
 import pytest
 
 from actors.assistant_messages import AskQuestion, GiveFeedback
-from actors.messages import GUEST, AcceptComment, Caller, DeletePost, EditPost, Failure, Reply
+from actors.llm import Llm
+from actors.llm_messages import GenerateText
+from actors.member_budget import MemberBudget
+from actors.messages import GUEST, DeletePost, EditPost, Failure, Reply
+from ai.engines.engine import Generation
 from config.errors import AppError
+from config.llm import Llm as LlmSettings
 from storage.identity import new_id
+from tests.fake_engine import FakeEngine
 from tests.integration.assistant_world import (
     ENGLISH,
     HINDI,
@@ -25,6 +31,23 @@ from tests.integration.content import RECEIVED_NS
 pytestmark = pytest.mark.integration
 
 GOOD = "You need EUR 11,904 per year in a blocked account [1]."
+
+
+class Paid:
+    """The real actor of the model, called without a deployment around it."""
+
+    trusted = True
+    model = "a model of the tests"
+
+    def __init__(self, llm: Llm) -> None:
+        self._llm = llm
+
+    async def stream(
+        self, generation: Generation, *, account_id: UUID | None
+    ) -> AsyncGenerator[str, None]:
+        async with aclosing(self._llm.stream(GenerateText(generation, account_id))) as chunks:
+            async for chunk in chunks:
+                yield chunk.text
 
 
 @pytest.fixture
@@ -113,6 +136,22 @@ async def test_without_its_model_it_says_so_in_the_sources_words(world: Assistan
         await world.pool.execute("delete from answer")
 
 
+async def test_guests_share_a_budget_and_leave_what_members_have(world: AssistantWorld) -> None:
+    await world.guide()
+    settings = LlmSettings(max_tokens=320)
+    world.model = Paid(Llm(FakeEngine(GOOD), settings, MemberBudget(1_500, None)))
+    ana = await world.content.member("ana")
+    assert (await world.ask(ENGLISH)).answer.mode == "generated"
+    for times in range(1, 10):
+        other = ENGLISH + " Please." * times
+        told = await world.ask(other)
+        if told.answer.mode != "generated":
+            break
+    assert [notice.code for notice in told.answer.notices] == ["model_away", "not_legal_advice"]
+    # Neither is the member's budget used up, nor is the guest's poorer answer kept for her.
+    assert (await world.ask(other, ana)).answer.mode == "generated"
+
+
 async def test_who_goes_away_ends_the_generation(world: AssistantWorld) -> None:
     await world.guide()
     world.model = WritingModel(lambda _: f"{GOOD} It", hangs=True)
@@ -123,6 +162,26 @@ async def test_who_goes_away_ends_the_generation(world: AssistantWorld) -> None:
     async with asyncio.timeout(30):
         await world.model.closed.wait()
     assert await world.answers() == 0
+
+
+# ---------------------------------------------------------------- countries
+
+
+async def test_more_countries_than_are_looked_up_are_said(world: AssistantWorld) -> None:
+    for country in ("DE", "FR", "ES", "IT"):
+        await world.guide("en", country)
+    question = "What is the fee of a student visa in Germany, France, Spain"
+    told = await world.ask(f"{question}?")
+    assert "too_many_countries" not in {notice.code for notice in told.answer.notices}
+    told = await world.ask(f"{question} and Italy?")
+    assert {query.country for query in world.looked_up} == {"DE", "ES", "FR"}
+    assert told.answer.notices[0].code == "too_many_countries"
+
+
+async def test_a_visa_that_is_named_is_one_of_its_country(world: AssistantWorld) -> None:
+    await world.ask("What is the fee of the Chancenkarte in Germany, and of a visa for France?")
+    asked = {query.country: query.visa_type for query in world.looked_up}
+    assert asked == {"DE": "chancenkarte", "FR": None}
 
 
 # ---------------------------------------------------------------- what is away
@@ -166,20 +225,8 @@ async def test_equal_questions_have_one_answer_until_a_source_changes(
     assert "12,500" in changed.answer_markdown
 
 
-async def answered(world: AssistantWorld, community: str = "de-student") -> tuple[Caller, UUID]:
-    """A thread whose accepted comment holds the answer, and who wrote it."""
-    ana = await world.content.member("ana")
-    post = await world.content.post(
-        ana, community, title="How much in the blocked account?", body="I wonder."
-    )
-    comment = await world.content.comment(ana, post["id"], body="It is 11,904 euros a year.")
-    request = AcceptComment(ana, UUID(post["id"]), UUID(comment["id"]), RECEIVED_NS)
-    world.content.body((await world.content.ask(request))[0])
-    return ana, UUID(post["id"])
-
-
 async def test_what_is_removed_is_in_no_answer_any_more(world: AssistantWorld) -> None:
-    ana, post_id = await answered(world)
+    ana, post_id = await world.answered()
     told = await world.ask(ENGLISH)
     assert told.answer.notices[0].code == "only_community"
     assert await world.answers() == 1
@@ -210,34 +257,10 @@ async def test_what_changes_while_it_is_answered_is_answered_anew(world: Assista
     assert guide not in {source.id for source in told.answer.sources}
 
 
-async def test_private_words_reach_their_members_alone(world: AssistantWorld) -> None:
-    ben = await world.content.member("ben")
-    ana, _ = await answered(world)
-    await world.pool.execute(
-        "update community set visibility = 'private' where slug = 'de-student'"
-    )
-    await world.pool.execute(
-        "insert into membership (account_id, community_id)"
-        " select $1, id from community where slug = 'de-student'",
-        ana.account_id,
-    )
-    mine = (await world.ask(ENGLISH, ana)).answer
-    assert mine.mode == "extractive"
-    for caller in (GUEST, ben):
-        assert (await world.ask(ENGLISH, caller)).answer.mode == "not_found"
-    assert (await world.ask(ENGLISH, ana)).answer == mine
-    # Who is no member any more gets neither the answer nor its words.
-    await world.pool.execute("delete from membership where account_id = $1", ana.account_id)
-    assert (await world.ask(ENGLISH, ana)).answer.mode == "not_found"
-    assert ben.account_id is not None
-    feedback = GiveFeedback(ben, mine.answer_id, "wrong", "")
-    assert isinstance((await world.assistant().handle_batch([feedback]))[0], Failure)
-
-
 async def test_a_community_that_becomes_private_takes_its_answers_along(
     world: AssistantWorld,
 ) -> None:
-    await answered(world)
+    await world.answered()
     assert (await world.ask(ENGLISH)).answer.mode == "extractive"
     await world.pool.execute(
         "update community set visibility = 'private' where slug = 'de-student'"

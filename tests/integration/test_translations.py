@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import UUID
@@ -25,8 +26,10 @@ from actors.translating import Translator
 from config.errors import AppError
 from config.llm import Llm
 from serve_app.api.derived import ROUTES
+from storage import jobs
 from storage.accounts import suspend
 from storage.directory import Directory
+from tests.conditions import wait_until_async
 from tests.integration.content import RECEIVED_NS, Content, content_on
 from tests.integration.derived_scene import FakeWriter, Told
 
@@ -140,7 +143,7 @@ async def test_it_goes_with_its_text(content: Content) -> None:
         lambda asked: f"{german(asked)} <b>x</b>",
         lambda asked: "",
         lambda asked: AppError("too_large", "Too much."),
-        lambda asked: AppError("rate_limited", "Enough for today."),
+        lambda asked: AppError("rate_limited", "Enough for today.", retry_after_seconds=3_600),
     ],
     ids=["number", "link", "other_language", "html", "empty", "too_large", "budget"],
 )
@@ -167,6 +170,42 @@ async def test_a_model_that_is_away_is_waited_for(content: Content) -> None:
         with pytest.raises(AppError) as raised:
             await work(content, writer)
         assert raised.value.code == "unavailable"
+    assert (await read(content, "post", post["id"]))["state"] == "pending"
+
+
+async def test_a_text_that_takes_the_model_too_long_has_failed_after_three_tries(
+    content: Content, database_url: str
+) -> None:
+    ana = await content.member("ana")
+    post = await content.post(ana, body=TEXT)
+    await ask(content, ana, "post", post["id"])
+    writer = FakeWriter(lambda _: AppError("overloaded", "Too late.", retry_after_seconds=5))
+    translator, stop = Translator(content.pool, Told().publish, writer), asyncio.Event()
+    running = asyncio.create_task(
+        jobs.work(database_url, content.pool, {"translate": translator.run}, stop)
+    )
+
+    async def gone() -> bool:
+        due = "update pgqueuer set execute_after = now() where entrypoint = 'translate'"
+        return await content.pool.execute(due) == "UPDATE 0"
+
+    try:
+        await wait_until_async(gone)
+    finally:
+        stop.set()
+        await running
+    assert len(writer.asked) == 3
+    assert (await read(content, "post", post["id"]))["state"] == "failed"
+
+
+async def test_a_queue_that_is_full_is_waited_for_without_count(content: Content) -> None:
+    ana = await content.member("ana")
+    post = await content.post(ana, body=TEXT)
+    await ask(content, ana, "post", post["id"])
+    full = AppError("rate_limited", "Too many wait.", retry_after_seconds=5)
+    with pytest.raises(AppError) as raised:
+        await work(content, FakeWriter(lambda _: full))
+    assert (raised.value.code, raised.value.retry_after_seconds) == ("unavailable", 5)
     assert (await read(content, "post", post["id"]))["state"] == "pending"
 
 
