@@ -7,6 +7,7 @@ items.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -137,11 +138,12 @@ class Searcher:
         shown = shown.and_these([found.id for found in chosen.found])
         if chosen.more and len(shown) < MAX_SHOWN:
             cursor = encode_cursor(CursorKind.SEARCH, key, shown)
-        marker = Highlighter(request.q)
         seconds = time.perf_counter() - begun
         _seconds.labels("search").observe(seconds)
-        return Reply(
-            body=_encode(
+
+        def body() -> bytes:
+            marker = Highlighter(request.q)
+            return _encode(
                 SearchResults(
                     [item_of(found, marker, self._rule) for found in chosen.found],
                     cursor,
@@ -150,7 +152,9 @@ class Searcher:
                     round(seconds * 1000, 1),
                 )
             )
-        )
+
+        # A hundred long texts take long to mark, and others search meanwhile.
+        return Reply(body=await asyncio.to_thread(body))
 
     async def suggest(self, request: SuggestTitles) -> Reply:
         """Raises as `search`."""

@@ -16,11 +16,24 @@ SNIPPET_CHARACTERS: Final = 220
 _LEAD_WORDS: Final = 6
 # A text may be much longer than what is quoted of it; behind this nothing is looked for.
 _SEARCHED_CHARACTERS: Final = 20_000
+# Who plants texts and asks for them must not keep a processor busy with edits: so many words of a
+# question are looked for with typos, and so many comparisons are made for a text. What people write
+# takes some tens of them.
+_NEARLY_WORDS: Final = 8
+_COMPARISONS: Final = 500
 
 
 class Span(NamedTuple):
     start: int
     end: int
+
+
+class _Nearly(NamedTuple):
+    """A word that is looked for with typos."""
+
+    text: str
+    letters: frozenset[str]
+    typos: int
 
 
 class Highlighter:
@@ -30,8 +43,12 @@ class Highlighter:
         asked = [word for word in words(question) if word.text]
         self._exact = frozenset(word.text for word in asked)
         self._beginning = asked[-1].text if asked and begins and not asked[-1].pair else ""
-        self._nearly = [word.text for word in asked if not word.pair and typos_of(word.text)]
+        spelt = dict.fromkeys(word.text for word in asked if not word.pair and typos_of(word.text))
+        self._nearly = [
+            _Nearly(text, frozenset(text), typos_of(text)) for text in list(spelt)[:_NEARLY_WORDS]
+        ]
         self._known: dict[str, bool] = {}
+        self._comparisons = 0
 
     def whole(self, text: str) -> str:
         """All of a short text, escaped and marked."""
@@ -49,6 +66,7 @@ class Highlighter:
 
     def _spans(self, found: list[Word]) -> list[Span]:
         spans: list[Span] = []
+        self._comparisons = 0
         for word in found:
             if self._matches(word):
                 # Pairs overlap.
@@ -62,33 +80,54 @@ class Highlighter:
         text = word.text
         known = self._known.get(text)
         if known is None:
-            known = self._known[text] = text in self._exact or (
-                not word.pair
-                and bool(
-                    (self._beginning and text.startswith(self._beginning))
-                    or any(within(asked, text, typos_of(asked)) for asked in self._nearly)
-                )
+            known = text in self._exact or (
+                not word.pair and bool(self._beginning) and text.startswith(self._beginning)
             )
+            if not known and not word.pair and self._nearly:
+                if self._comparisons >= _COMPARISONS:
+                    return False  # in this text; in the next one it may be compared
+                known = self._is_nearly(text)
+            self._known[text] = known
         return known
+
+    def _is_nearly(self, text: str) -> bool:
+        letters = set(text)
+        for asked, its, typos in self._nearly:
+            # An edit takes or brings one letter that the other word does not have: this refuses
+            # almost all words that `within` would refuse, at a tenth of its price.
+            if (
+                -typos <= len(asked) - len(text) <= typos
+                and len(its) - (shared := len(its & letters)) <= typos
+                and len(letters) - shared <= typos
+            ):
+                self._comparisons += 1
+                if within(asked, text, typos):
+                    return True
+        return False
 
 
 def within(one: str, other: str, edits: int) -> bool:
     """Whether so many letters inserted, left out, replaced or swapped with their neighbour make
-    `other` of `one` (optimal string alignment)."""
+    `other` of `one` (optimal string alignment). For few edits: each makes it four times as long."""
     if abs(len(one) - len(other)) > edits:
         return False
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
-        before, last, row = row, before, [i]
-        for j, its in enumerate(other, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != its))
-            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == its:
-                cost = min(cost, last[j - 2] + 1)
-            row.append(cost)
-        if min(row) > edits:
-            return False
-    return row[-1] <= edits
+    if one == other:
+        return True
+    if edits == 0:
+        return False
+    # Letters that are equal at the beginning are equal in one of the best alignments.
+    same = 0
+    for letter, its in zip(one, other, strict=False):
+        if letter != its:
+            break
+        same += 1
+    one, other = one[same:], other[same:]
+    return (
+        within(one[1:], other[1:], edits - 1)
+        or within(one[1:], other, edits - 1)
+        or within(one, other[1:], edits - 1)
+        or (one[:2] == other[1::-1] and within(one[2:], other[2:], edits - 1))
+    )
 
 
 def _window(text: str, found: list[Word], spans: list[Span]) -> Span:

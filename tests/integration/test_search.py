@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from storage import group_changes, guides
 from storage.group_changes import GroupChanges
 from storage.guides import GuideToImport, guide_id, write_guides
 from storage.postgres import in_transaction
+from storage.search.highlighting import Highlighter
 from storage.search.index_jobs import IndexJob, enqueue_index
 from tests.integration.content import RECEIVED_NS
 from tests.integration.search_world import SearchWorld, search_world
@@ -50,6 +52,24 @@ def edited(caller: Caller, post_id: str, **fields: Any) -> EditPost:
 async def done(world: SearchWorld, request: Any) -> Any:
     (outcome,) = await world.content.ask(request)
     return world.content.body(outcome)
+
+
+async def test_a_page_is_marked_beside_the_event_loop(
+    world: SearchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await world.content.member("ana")
+    await world.content.post(ana, title="Blocked account", body="Which bank?")
+    await world.run_jobs()
+    threads: list[int] = []
+    quote = Highlighter.snippet
+
+    def snippet(self: Highlighter, text: str) -> str:
+        threads.append(threading.get_ident())
+        return quote(self, text)
+
+    monkeypatch.setattr(Highlighter, "snippet", snippet)
+    assert len(await world.found("account")) == 1
+    assert threads and threading.get_ident() not in threads
 
 
 async def test_a_new_post_and_its_comments_are_found_after_their_job(world: SearchWorld) -> None:

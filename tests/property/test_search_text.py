@@ -70,6 +70,27 @@ def test_edits_are_symmetric_and_at_most_the_longer_length(
     assert within(one, other, max(len(one), len(other)))
 
 
+@given(st.text("abc", max_size=7), st.text("abc", max_size=7), st.integers(0, 2))
+def test_edits_are_those_of_the_table_of_distances(one: str, other: str, edits: int) -> None:
+    assert within(one, other, edits) == (alignment(one, other) <= edits)
+
+
+def alignment(one: str, other: str) -> int:
+    """The distance as it is defined, cell by cell."""
+    table = {(i, 0): i for i in range(len(one) + 1)} | {(0, j): j for j in range(len(other) + 1)}
+    for i, letter in enumerate(one, 1):
+        for j, its in enumerate(other, 1):
+            costs = [
+                table[i - 1, j] + 1,
+                table[i, j - 1] + 1,
+                table[i - 1, j - 1] + (letter != its),
+            ]
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == its:
+                costs.append(table[i - 2, j - 2] + 1)
+            table[i, j] = min(costs)
+    return table[len(one), len(other)]
+
+
 @given(TEXTS)
 def test_what_was_escaped_comes_back(text: str) -> None:
     flat = " ".join(text.split())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice, permutations
+
 import pytest
 
+from storage.search import highlighting
 from storage.search.highlighting import SNIPPET_CHARACTERS, Highlighter, within
 from storage.search.plain_text import plain_text
 
@@ -46,6 +49,35 @@ def test_a_text_without_the_words_is_quoted_from_its_beginning() -> None:
 def test_the_denser_place_is_quoted() -> None:
     text = f"visa {'x ' * 300} visa office, visa fee {'x ' * 300}"
     assert Highlighter("visa").snippet(text).count("<mark>") == 2
+
+
+def test_planted_texts_are_compared_with_a_question_so_many_times_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Words of the same letters, which nothing cheaper than a comparison tells apart."""
+    made = ["".join(letters) for letters in islice(permutations("abcdefghi"), 12_020)]
+    asked, planted = made[:20], made[20:]
+    texts = [" ".join(planted[n::6]) for n in range(6)]
+    assert all(len(text) >= 19_999 for text in texts)
+    comparisons = 0
+
+    def compare(*_: object) -> bool:
+        nonlocal comparisons
+        comparisons += 1
+        return False
+
+    monkeypatch.setattr(highlighting, "within", compare)
+    marker = Highlighter(" ".join(asked))
+    for text in texts:
+        marker.snippet(text)
+    assert 0 < comparisons <= 510 * len(texts)
+
+
+def test_a_planted_text_takes_no_marks_from_the_next_one() -> None:
+    planted = " ".join("".join(letters) for letters in islice(permutations("yxtneduts"), 600))
+    marker = Highlighter("studentxy")
+    assert "<mark>" not in marker.snippet(f"{planted} studnetxy")
+    assert marker.whole("a studnetxy") == "a <mark>studnetxy</mark>"
 
 
 @pytest.mark.parametrize(
