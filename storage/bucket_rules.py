@@ -1,7 +1,8 @@
 """Rules that a bucket follows by itself: originals move to a colder class, abandoned uploads end.
 
 Only our own rules are written, whatever else the operator has set for the bucket stays. obstore has
-no call for it, so these two requests are made here.
+no call for it, so these two requests are made here. They are signed for one host: a redirect is an
+error, and no other server's answer is taken for the bucket's rules.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from http.client import HTTPException
+from typing import Any, Final
 from xml.etree import ElementTree
 
 from config.errors import AppError
@@ -27,6 +29,16 @@ _SECONDS: Final = 30
 _MAX_BYTES: Final = 1 << 20
 # The job that looks for them comes first; this is for the time when nothing of ours runs.
 _UPLOADS_KEPT_DAYS: Final = 3
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def http_error_302(self, *_: Any, **__: Any) -> None:
+        return None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+_open: Final = urllib.request.build_opener(_NoRedirects).open
 
 
 async def apply(objects: Objects, cold_after_days: int, cold_class: str) -> bool:
@@ -97,11 +109,11 @@ def _send(bucket: Bucket, method: str, body: bytes | None) -> bytes:
     url = presign(bucket, method, "", _SECONDS, now, headers=headers, query={"lifecycle": ""})
     request = urllib.request.Request(url, body, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as response:
+        with _open(request, timeout=_SECONDS) as response:
             answer: bytes = response.read(_MAX_BYTES)
     except urllib.error.HTTPError:
         raise
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise AppError("unavailable", "The store of files can't be reached.") from error
     return answer
 

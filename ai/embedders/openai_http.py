@@ -1,6 +1,7 @@
 """Any server with OpenAI's `POST /embeddings`: vLLM, llama.cpp, TEI, Ollama, the big providers.
 
-By the standard library, since the caller is a thread already.
+By the standard library, since the caller is a thread already. Redirects are not followed: the key
+goes to the endpoint alone.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -34,6 +36,18 @@ class _Answer(msgspec.Struct):
 
 
 _decode: Final = msgspec.json.Decoder(_Answer).decode
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """What follows redirects sends the key along, to whatever server they name."""
+
+    def http_error_302(self, *_: Any, **__: Any) -> None:
+        return None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+_open: Final = urllib.request.build_opener(_NoRedirects).open
 
 
 class OpenAiHttp:
@@ -82,7 +96,7 @@ class OpenAiHttp:
         url = f"{self._settings.endpoint.rstrip('/')}/embeddings"
         request = urllib.request.Request(url, body, headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=self._settings.timeout_seconds) as reply:
+            with _open(request, timeout=self._settings.timeout_seconds) as reply:
                 content: bytes = reply.read(_MAX_REPLY_BYTES)
                 return content
         except urllib.error.HTTPError as error:
@@ -90,7 +104,7 @@ class OpenAiHttp:
                 if error.code in _REFUSALS:
                     raise AppError("invalid", "The embedding server refuses a text.") from error
                 raise _unavailable(f"it answers {error.code}") from error
-        except OSError as error:  # URLError and timeouts too
+        except (OSError, HTTPException) as error:  # URLError and timeouts too
             raise _unavailable("it can't be reached") from error
 
 
