@@ -155,7 +155,7 @@ class SearchIndexer:
 
     async def renew(self) -> None:
         """Begins a rebuild where the files of the live index hold words of removed texts, and it is
-        a day old: so those are gone a day later. Raises AppError."""
+        a day old: those are gone when it has been filled. Raises AppError."""
 
         async def work(connection: Connection) -> None:
             await generations.lock(connection)
