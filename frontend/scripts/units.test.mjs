@@ -112,3 +112,143 @@ test("what the server says of a step is shown at its place in the form", () => {
     ],
   );
 });
+
+const { Problem } = await load("api/problem.ts");
+let keys = 0;
+const newKey = () => `key ${++keys}`;
+Object.assign(globalThis, { Problem, newKey });
+const { afterFailure, firstTry } = await load("api/tries.ts");
+const failure = (code, status, errors = []) => new Problem({ code, status, errors });
+
+test("a key is kept until the server has done with it what was changed since", () => {
+  const first = firstTry();
+  const refused = afterFailure(first, failure("invalid", 422));
+  assert.deepEqual(refused.tries, first);
+  // Too many of them: nothing was lost, so nothing was done.
+  const tooMany = afterFailure(first, failure("conflict", 409));
+  assert.deepEqual([tooMany.tries, tooMany.problem.code], [first, "conflict"]);
+
+  const lost = afterFailure(first, failure("offline", 0)).tries;
+  assert.deepEqual(lost, { key: first.key, lost: true });
+  for (const later of [
+    failure("invalid", 422),
+    failure("unauthenticated", 401),
+    failure("unavailable", 503),
+    failure("conflict", 409, [{ path: "name", reason: "is taken" }]),
+  ])
+    assert.deepEqual(afterFailure(lost, later).tries, lost);
+  const done = afterFailure(lost, failure("conflict", 409));
+  assert.notEqual(done.tries.key, first.key);
+  assert.deepEqual([done.tries.lost, done.problem.code], [false, "sent_before"]);
+});
+
+/** The outbox of a tab of its own; `sent`: what it asked the server, which `outcome` answers. */
+async function outbox() {
+  const tab = { sent: [], outcome: () => Promise.reject(failure("offline", 0)), handlers: {} };
+  tab.api = {
+    POST: (_path, { params, body }) => {
+      tab.sent.push([params.header["Idempotency-Key"], body.body_markdown]);
+      return tab.outcome(body);
+    },
+  };
+  tab.window = { addEventListener: (kind, handle) => (tab.handlers[kind] = handle) };
+  tab.become = (id) => {
+    tab.session = { account: id === null ? null : { id } };
+    tab.handlers.session?.();
+  };
+  tab.become("ana");
+  tab.onSession = (handle) => (tab.handlers.session = handle);
+  // Each module has an address of its own, so that a second tab is not the first one again.
+  globalThis.tabs = [...(globalThis.tabs ?? []), tab];
+  const parts = await load(
+    "thread/outbox.ts",
+    `const tab = tabs[${globalThis.tabs.length - 1}], { api, onSession, window } = tab;
+     const answer = (call) => call, currentSession = () => tab.session, useSession = currentSession;
+     const useSyncExternalStore = (_, now) => now(), setTimeout = () => 0, clearTimeout = () => {};
+    `,
+  );
+  return Object.assign(tab, parts, {
+    shown: () => parts.useUnsent("post").map(({ body }) => body),
+  });
+}
+
+/** As browsers have it, as far as the outbox asks: names are properties. */
+function newStorage() {
+  return Object.create({
+    setItem(name, text) {
+      this[name] = text;
+    },
+    getItem(name) {
+      return this[name] ?? null;
+    },
+    removeItem(name) {
+      delete this[name];
+    },
+  });
+}
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test("what is unsent is shown to its account alone, and sent as that account alone", async () => {
+  globalThis.localStorage = newStorage();
+  const tab = await outbox();
+  tab.send("post", null, "of Ana");
+  await settled();
+  assert.deepEqual([tab.shown(), tab.sent.length], [["of Ana"], 1]);
+  const [{ key }] = tab.useUnsent("post");
+
+  for (const other of [null, "ben"]) {
+    tab.become(other);
+    tab.retry(key);
+    tab.handlers.online();
+    assert.deepEqual([tab.shown(), tab.sent.length], [[], 1]);
+  }
+  tab.outcome = () => Promise.resolve({ id: "comment" });
+  tab.become("ana");
+  await settled();
+  assert.deepEqual(tab.sent, [
+    [key, "of Ana"],
+    [key, "of Ana"],
+  ]);
+  assert.deepEqual([tab.shown(), Object.keys(localStorage)], [[], []]);
+});
+
+test("tabs keep what is unsent beside each other, and each with its first key", async () => {
+  globalThis.localStorage = newStorage();
+  const [one, other] = [await outbox(), await outbox()];
+  one.send("post", null, "of one tab");
+  other.send("post", null, "of the other");
+  await settled();
+  const third = await outbox();
+  await settled();
+  assert.deepEqual(third.shown(), ["of one tab", "of the other"]);
+  assert.deepEqual(third.sent, [...one.sent, ...other.sent]);
+
+  const [{ key }] = one.useUnsent("post");
+  one.discard(key);
+  third.handlers.storage({ key: `serai.outbox.${key}`, newValue: null });
+  assert.deepEqual(third.shown(), ["of the other"]);
+  assert.equal(Object.keys(localStorage).length, 1);
+});
+
+test("an event is one pending comment, not another with the same words", async () => {
+  const { meeting } = await outbox();
+  const item = (key, fields) => ({
+    ...{ key, account: "ana", parent: null, body: "Thank you", state: "sending" },
+    ...fields,
+  });
+  const comment = (id, author = "ana") => ({
+    ...{ id, author: { id: author }, parent_id: null, body_markdown: "Thank you" },
+  });
+  const items = [
+    item("failed", { state: "failed" }),
+    item("elsewhere", { parent: "x" }),
+    item("first"),
+    item("second"),
+  ];
+  const met = new Map();
+  assert.equal(meeting(items, comment("1"), met)?.key, "first");
+  met.set("first", "1");
+  assert.equal(meeting(items, comment("1"), met), undefined);
+  assert.equal(meeting(items, comment("2"), met)?.key, "second");
+  assert.equal(meeting(items, comment("3", "ben"), met), undefined);
+});

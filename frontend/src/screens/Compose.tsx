@@ -2,6 +2,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { answer, api, type Schemas } from "@/api/client";
 import { Problem } from "@/api/problem";
+import { afterFailure } from "@/api/tries";
 import { type Keeping, useDraft } from "@/compose/draft";
 import { isComplete, PostFields } from "@/compose/PostFields";
 import { Similar } from "@/compose/Similar";
@@ -57,20 +58,28 @@ export default function ComposePage({ params }: { params: Params }) {
   if (failed) return <ErrorState error={failed} onRetry={() => void community.refetch()} />;
   if (!community.data || (draft !== null && !started.data) || session.status !== "member")
     return <SkeletonLines lines={6} />;
-  return <Form community={community.data} start={started.data ?? null} />;
+  // Another account begins anew: what one has written is nothing for the next.
+  const { id } = session.account;
+  return <Form key={id} account={id} community={community.data} start={started.data ?? null} />;
 }
 
 function Form({
+  account,
   community,
   start,
 }: {
+  account: string;
   community: Schemas["CommunityAnswer"];
   start: Schemas["Draft"] | null;
 }) {
   const { t } = useI18n();
   const queries = useQueryClient();
   const name = useCommunityName()(community);
-  const { written, keeping, change, postKey, end } = useDraft(community.id, start);
+  const { written, keeping, change, postKey, renewKey, end } = useDraft(
+    account,
+    community.id,
+    start,
+  );
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
 
@@ -93,7 +102,10 @@ function Form({
       await queries.invalidateQueries({ queryKey: ["feed"] });
       navigate(to("thread", { post: post.id }), { replace: true });
     } catch (error) {
-      setProblem(Problem.from(error));
+      // The key outlives the page: a try that got lost may be one of an earlier visit.
+      const after = afterFailure({ key: postKey, lost: true }, Problem.from(error));
+      renewKey(after.tries.key);
+      setProblem(after.problem);
       setBusy(false);
     }
   }

@@ -1,7 +1,8 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
-import { answer, api, newKey } from "@/api/client";
+import { answer, api } from "@/api/client";
 import { Problem } from "@/api/problem";
+import { afterFailure, firstTry } from "@/api/tries";
 import { joinedCommunities } from "@/content/communities";
 import { type Admitting, AdmittingChoice } from "@/groups/AdmittingChoice";
 import { useI18n } from "@/i18n/i18n";
@@ -17,7 +18,7 @@ export default function NewGroupPage() {
   const { t } = useI18n();
   const session = useSession();
   const queries = useQueryClient();
-  const key = useRef(newKey());
+  const tries = useRef(firstTry());
   const [name, setName] = useState("");
   const [rules, setRules] = useState("");
   const [admitting, setAdmitting] = useState<Admitting>({ visibility: "public", joining: "open" });
@@ -42,15 +43,19 @@ export default function NewGroupPage() {
     try {
       const group = await answer(
         api.POST("/api/v1/communities", {
-          params: { header: { "Idempotency-Key": key.current } },
+          params: { header: { "Idempotency-Key": tries.current.key } },
           body: { name: name.trim(), rules, ...admitting },
         }),
       );
       await queries.invalidateQueries({ queryKey: joinedCommunities().queryKey });
       navigate(to("members", { community: group.slug }), { replace: true });
     } catch (error) {
-      key.current = newKey();
-      setProblem(Problem.from(error));
+      const after = afterFailure(tries.current, Problem.from(error));
+      tries.current = after.tries;
+      // The group that an earlier try has made is found where their others are.
+      if (after.problem.code === "sent_before")
+        await queries.invalidateQueries({ queryKey: joinedCommunities().queryKey });
+      setProblem(after.problem);
       setBusy(false);
     }
   }

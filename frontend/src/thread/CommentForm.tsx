@@ -13,25 +13,46 @@ const MOST_CHARACTERS = 10_000;
 /** An indicator ends by itself: it is said again while the member types. */
 const TYPING_MS = 3_000;
 
-/** Where a comment is written; what was begun is there again after a crash. */
-export function CommentForm({
-  post,
-  parent = null,
-  quote = "",
-  label,
-  onDone,
-}: {
+type Place = {
   post: string;
   parent?: string | null;
   quote?: string;
   label: string;
   /** For an answer, which closes when it was sent or given up. */
   onDone?: () => void;
-}) {
+};
+
+/** Where a comment is written; what was begun is there again after a crash. */
+export function CommentForm(place: Place) {
   const { t } = useI18n();
   const session = useSession();
   const { path } = useLocation();
-  const [text, setText, clear] = useKeptText(`comment.${post}.${parent ?? ""}`, quote);
+  // Another account has a form of its own: what one has begun is nothing for the next.
+  if (session.status === "member")
+    return <Form key={session.account.id} account={session.account.id} {...place} />;
+  return (
+    <div className="card flex flex-wrap items-center justify-between gap-3 p-4">
+      <p className="text-ink-soft">{t("thread.guest")}</p>
+      <span className="flex flex-wrap gap-2">
+        <ButtonLink href={to("login", {}, { next: path })}>{t("shell.sign_in")}</ButtonLink>
+        <ButtonLink href={to("register", {}, { next: path })} look="primary">
+          {t("shell.join")}
+        </ButtonLink>
+      </span>
+    </div>
+  );
+}
+
+function Form({
+  account,
+  post,
+  parent = null,
+  quote = "",
+  label,
+  onDone,
+}: Place & { account: string }) {
+  const { t } = useI18n();
+  const [text, setText, clear] = useKeptText(account, `comment.${post}.${parent ?? ""}`, quote);
   const field = useRef<HTMLDivElement>(null);
   const told = useRef(0);
   const isAnswer = onDone !== undefined;
@@ -41,19 +62,6 @@ export function CommentForm({
     area?.focus();
     area?.setSelectionRange(area.value.length, area.value.length);
   }, [isAnswer]);
-
-  if (session.status === "guest")
-    return (
-      <div className="card flex flex-wrap items-center justify-between gap-3 p-4">
-        <p className="text-ink-soft">{t("thread.guest")}</p>
-        <span className="flex flex-wrap gap-2">
-          <ButtonLink href={to("login", {}, { next: path })}>{t("shell.sign_in")}</ButtonLink>
-          <ButtonLink href={to("register", {}, { next: path })} look="primary">
-            {t("shell.join")}
-          </ButtonLink>
-        </span>
-      </div>
-    );
 
   function write(next: string) {
     setText(next);

@@ -80,7 +80,9 @@ export function Discussion({
   const unseen = shown.filter((comment) => arrived.has(comment.id));
   const first = unseen[0];
   const mayAccept = post.author !== null && post.author.id === session.account?.id && !closed;
-  const top = unsent.filter((item) => item.parent === null);
+  // Answers to what is folded away or not loaded stand here too: who wrote them must find them.
+  const visible = new Set(shown.map((comment) => comment.id));
+  const top = unsent.filter((item) => item.parent === null || !visible.has(item.parent));
 
   if (pages.isPending) return <SkeletonList items={3} />;
   if (pages.isError && comments.length === 0)

@@ -1,14 +1,19 @@
-/** Half-written comments, kept in the browser so that a crash or a wrong tap loses nothing. */
+/**
+ * Half-written comments, kept in the browser so that a crash or a wrong tap loses nothing: of each
+ * account for itself, where several share a browser. Guests can't write any.
+ */
 import { useEffect, useState } from "react";
 
 const PREFIX = "serai.draft.";
 const WAIT_MS = 400;
 
-/** A text that is there again when the reader comes back; `clear` when it was sent. */
+/** A text that is there again when its writer comes back; `clear` when it was sent. */
 export function useKeptText(
-  name: string,
+  account: string,
+  place: string,
   initial = "",
 ): [string, (text: string) => void, () => void] {
+  const name = `${account}.${place}`;
   const [text, setText] = useState(() => readDraft(name) || initial);
   useEffect(() => {
     const timer = setTimeout(() => writeDraft(name, text === initial ? "" : text), WAIT_MS);

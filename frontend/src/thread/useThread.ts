@@ -7,7 +7,7 @@ import type { LiveEvent } from "@/realtime/connection";
 import { useStream } from "@/realtime/useStream";
 import { useSession } from "@/session/session";
 import { announce } from "@/ui/announce";
-import { onSent, useUnsent } from "./outbox";
+import { meeting, onSent, useUnsent } from "./outbox";
 import { type CommentOrder, commentsNow, type Score, type Since } from "./tree";
 
 type PostAnswer = Schemas["PostAnswer"];
@@ -52,6 +52,9 @@ export function useThread(id: string, order: CommentOrder) {
   const [readers, setReaders] = useState(0);
   const [typing, setTyping] = useState<ReadonlyMap<string, string>>(new Map());
   const unsent = useUnsent(id);
+  /** Unsent comments whose event was faster than the answer to their request, with their ids. */
+  const [met, setMet] = useState<ReadonlyMap<string, string>>(new Map());
+  const acknowledged = useRef(new Set<string>());
 
   const read = useMemo(() => pages.data?.pages.flatMap((page) => page.items) ?? [], [pages.data]);
   const comments = useMemo(() => commentsNow(read, since, order), [read, since, order]);
@@ -76,6 +79,10 @@ export function useThread(id: string, order: CommentOrder) {
       const comment = event.comment as Comment;
       const isNew = event.type === "comment.created" && !known.current.has(comment.id);
       take(comment);
+      if (isNew && !acknowledged.current.has(comment.id)) {
+        const item = meeting(unsent, comment, met);
+        if (item) setMet((before) => new Map(before).set(item.key, comment.id));
+      }
       if (comment.author) stopTyping(comment.author.id);
       if (isNew && comment.author?.id !== session.account?.id) {
         setArrived((before) => new Set(before).add(comment.id));
@@ -127,6 +134,9 @@ export function useThread(id: string, order: CommentOrder) {
     () =>
       onSent((comment) => {
         if (comment.post_id !== id) return;
+        acknowledged.current.add(comment.id);
+        // Another with the same words may have been taken for it.
+        setMet((before) => new Map([...before].filter(([, other]) => other !== comment.id)));
         setSince((before) => ({
           ...before,
           comments: new Map(before.comments).set(comment.id, comment),
@@ -169,10 +179,6 @@ export function useThread(id: string, order: CommentOrder) {
     }));
   }
 
-  const isWritten = (body: string) =>
-    [...since.comments.values()].some(
-      (comment) => comment.author?.id === session.account?.id && comment.body_markdown === body,
-    );
   return {
     post,
     pages,
@@ -184,8 +190,7 @@ export function useThread(id: string, order: CommentOrder) {
       ),
     readers,
     typing: [...typing.values()],
-    // The event of an own comment may be faster than the answer to its request.
-    unsent: unsent.filter((item) => item.state === "failed" || !isWritten(item.body)),
+    unsent: unsent.filter((item) => item.state === "failed" || !met.has(item.key)),
     take,
     changePost,
     showBelow,

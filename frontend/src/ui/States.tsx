@@ -71,6 +71,8 @@ export function problemText(problem: Problem | null, t: ReturnType<typeof useI18
     case "overloaded":
     case "unavailable":
       return t("shell.error_unavailable");
+    case "sent_before":
+      return t("shell.error_sent_before");
     case "locked":
       return t("shell.error_locked");
     case "suspended":

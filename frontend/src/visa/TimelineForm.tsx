@@ -1,8 +1,9 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Plus, Trash2 } from "lucide-react";
 import { useId, useRef, useState } from "react";
-import { answer, api, newKey, type Schemas } from "@/api/client";
+import { answer, api, type Schemas } from "@/api/client";
 import { Problem } from "@/api/problem";
+import { afterFailure, firstTry } from "@/api/tries";
 import { useI18n } from "@/i18n/i18n";
 import { Button, IconButton } from "@/ui/Button";
 import { Field, Input, Select } from "@/ui/Field";
@@ -30,7 +31,7 @@ export function TimelineForm({
   const { t } = useI18n();
   const queries = useQueryClient();
   const list = useId();
-  const key = useRef(newKey());
+  const tries = useRef(firstTry());
   const [consulate, setConsulate] = useState(timeline?.consulate ?? "");
   const [steps, setSteps] = useState<readonly Step[]>(
     timeline?.events.map(({ kind, date }) => ({ kind, date: date ?? "" })) ?? [
@@ -64,7 +65,7 @@ export function TimelineForm({
       if (timeline === null)
         await answer(
           api.POST("/api/v1/timelines", {
-            params: { header: { "Idempotency-Key": key.current } },
+            params: { header: { "Idempotency-Key": tries.current.key } },
             body: { country, visa_type: visaType, consulate: consulate.trim(), events },
           }),
         );
@@ -79,8 +80,11 @@ export function TimelineForm({
       await queries.invalidateQueries({ queryKey: ["position"] });
       onDone();
     } catch (error) {
-      key.current = newKey();
-      const failed = Problem.from(error);
+      const { tries: next, problem: failed } = afterFailure(tries.current, Problem.from(error));
+      tries.current = next;
+      // What an earlier try has recorded stands above the form then.
+      if (failed.code === "sent_before")
+        await queries.invalidateQueries({ queryKey: ["timelines"] });
       setProblem(failed);
       const paths = failed.errors.map(({ path }) => path);
       setFaults(serverFaults(paths, steps));

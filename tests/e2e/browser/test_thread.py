@@ -72,6 +72,27 @@ async def test_what_is_written_without_a_network_arrives_once(visit: Visit, api:
         "Written while you were away.",
     ]
 
+    # On a shared phone what one has not sent yet is neither shown to the next one nor sent as them.
+    writer.allow("ERR_FAILED")
+    await page.route("**/comments", lambda route: route.abort())
+    await page.get_by_label("Your comment").fill("Mine alone.")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_text("Kept here until there is a connection.")).to_be_visible()
+    await page.get_by_label("Your comment").fill("Half a sentence")
+    await page.wait_for_function(
+        "() => Object.values(localStorage).some(text => text === 'Half a sentence')"
+    )
+    await page.get_by_role("button", name=f"Account of {writer.handle}").click()
+    await page.get_by_role("menuitem", name="Sign out").click()
+    await expect(page).to_have_url(f"{writer.url}/")
+    await page.unroute("**/comments")
+    await page.go_back()
+    await page.get_by_role("main").get_by_role("link", name="Sign in").click()
+    await writer.enter(api.account["handle"])
+    await expect(page.get_by_label("Your comment")).to_have_value("")
+    await expect(page.get_by_text("Mine alone.")).to_have_count(0)
+    assert len((await api.get(f"/posts/{post['id']}/comments")).expect(200)["items"]) == 2
+
 
 async def test_a_link_to_a_comment_shows_it_and_a_draft_survives(
     visit: Visit, api: ApiClient

@@ -68,8 +68,12 @@ class Visitor:
 
     async def sign_in(self, handle: str, password: str = API_PASSWORD) -> None:
         """As somebody who has an account already, that of an ApiClient for instance."""
-        self.handle = handle
         await self.open("/login")
+        await self.enter(handle, password)
+
+    async def enter(self, handle: str, password: str = API_PASSWORD) -> None:
+        """By the form that the page shows: what the page remembers stays with it."""
+        self.handle = handle
         page = self.page
         await page.get_by_label("Name or e-mail").fill(handle)
         await page.get_by_label("Password", exact=True).fill(password)
