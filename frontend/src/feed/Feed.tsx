@@ -5,6 +5,7 @@ import { useI18n } from "@/i18n/i18n";
 import { announce } from "@/ui/announce";
 import { Button, Spinner } from "@/ui/Button";
 import { ErrorState, SkeletonList } from "@/ui/States";
+import { scrolling } from "@/ui/scrolling";
 import { PostCard } from "./PostCard";
 import type { useFeed } from "./useFeed";
 
@@ -71,7 +72,7 @@ export function Feed({
             <button
               type="button"
               onClick={() =>
-                void feed.showNew().then(() => window.scrollTo({ top: 0, behavior: "smooth" }))
+                void feed.showNew().then(() => window.scrollTo({ top: 0, behavior: scrolling() }))
               }
               className="rise inline-flex min-h-11 items-center gap-2 rounded-full bg-lamp px-5 font-bold text-on-lamp shadow-card hover:brightness-105"
             >

@@ -16,6 +16,7 @@ import { Badge } from "@/ui/Badge";
 import { Button, Spinner } from "@/ui/Button";
 import { Select, Textarea } from "@/ui/Field";
 import { ErrorState } from "@/ui/States";
+import { scrolling } from "@/ui/scrolling";
 
 const MOST_CHARACTERS = 1_000;
 
@@ -81,7 +82,7 @@ export default function AskPage() {
   function show(n: number) {
     setShown(n);
     const element = document.getElementById(`source-${n}`);
-    element?.scrollIntoView({ block: "center", behavior: "smooth" });
+    element?.scrollIntoView({ block: "center", behavior: scrolling() });
     element?.focus({ preventScroll: true });
   }
 

@@ -8,8 +8,6 @@ import { Button } from "@/ui/Button";
 import { Input } from "@/ui/Field";
 import { useForm } from "@/ui/useForm";
 
-const HANDLE = "[a-z0-9_]{3,30}";
-
 export default function Register() {
   const { t, language } = useI18n();
   const form = useForm(async ({ handle = "", email = "", password = "" }) => {
@@ -49,7 +47,7 @@ export default function Register() {
         autoComplete="username"
         autoCapitalize="none"
         spellCheck={false}
-        pattern={`${HANDLE}|${HANDLE.replace("a-z", "A-Z")}`}
+        pattern="[A-Za-z0-9_]{3,30}"
         title={t("account.handle_wrong")}
         required
         error={errorOf("handle")}

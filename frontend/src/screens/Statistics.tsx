@@ -1,25 +1,21 @@
 import { useQuery } from "@tanstack/react-query";
-import { Download, Info } from "lucide-react";
+import { Download } from "lucide-react";
+import { useState } from "react";
 import { answer, api, type Schemas } from "@/api/client";
 import { API_ORIGIN } from "@/api/origin";
 import { integer, monthName } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
-import type { MessageKey } from "@/i18n/sections";
 import { type Params, useSearch } from "@/routing/router";
 import { ButtonLink } from "@/ui/Button";
 import { Input, Select } from "@/ui/Field";
 import { EmptyState, ErrorState, SkeletonLines } from "@/ui/States";
 import { Curve } from "@/visa/Curve";
 import { consulates } from "@/visa/consulates";
+import { band, percent } from "@/visa/figures";
+import { Notices } from "@/visa/Notices";
 import { VisaFrame } from "@/visa/VisaFrame";
 
-const NOTICES: Record<string, MessageKey> = {
-  self_selected: "visa.notice_self_selected",
-  pending_counted: "visa.notice_pending",
-  withdrawn_left: "visa.notice_withdrawn",
-  no_promise: "visa.notice_no_promise",
-  insufficient: "visa.notice_too_few",
-};
+const MONTH = /^\d{4}-\d\d$/;
 
 /** How long it took others, pending cases counted; by consulate and by when they applied. */
 export default function StatisticsPage({ params }: { params: Params }) {
@@ -65,17 +61,15 @@ function View({ country, visaType }: { country: string; visaType: string }) {
             </option>
           ))}
         </Select>
-        <Input
+        <MonthInput
           label={t("visa.applied_from")}
-          type="month"
-          value={query.get("from") ?? ""}
-          onChange={(event) => setQuery({ from: event.target.value || null })}
+          month={query.get("from")}
+          onChange={(from) => setQuery({ from })}
         />
-        <Input
+        <MonthInput
           label={t("visa.applied_to")}
-          type="month"
-          value={query.get("to") ?? ""}
-          onChange={(event) => setQuery({ to: event.target.value || null })}
+          month={query.get("to")}
+          onChange={(to) => setQuery({ to })}
         />
       </div>
       {found.isPending && <SkeletonLines lines={6} />}
@@ -87,6 +81,33 @@ function View({ country, visaType }: { country: string; visaType: string }) {
         />
       )}
     </div>
+  );
+}
+
+/** Some browsers have a field of text in place of one for months: what is typed there is a question
+ *  only once it is a month. */
+function MonthInput({
+  label,
+  month,
+  onChange,
+}: {
+  label: string;
+  month: string | null;
+  onChange: (month: string | null) => void;
+}) {
+  const [unfinished, setUnfinished] = useState<string | null>(null);
+  return (
+    <Input
+      label={label}
+      type="month"
+      placeholder="2026-03"
+      value={unfinished ?? month ?? ""}
+      onChange={({ target: { value } }) => {
+        const isFinished = value === "" || MONTH.test(value);
+        setUnfinished(isFinished ? null : value);
+        if (isFinished) onChange(value || null);
+      }}
+    />
   );
 }
 
@@ -152,17 +173,7 @@ function Figures({
       ) : (
         <EmptyState title={t("visa.too_few")}>{t("visa.too_few_text")}</EmptyState>
       )}
-      <ul className="grid gap-1.5 text-sm text-ink-soft">
-        {statistics.notices.map((notice) => {
-          const known = NOTICES[notice.code];
-          return (
-            <li key={notice.code} className="flex gap-2">
-              <Info size={17} aria-hidden="true" className="mt-0.5 shrink-0" />
-              {known ? t(known) : notice.text}
-            </li>
-          );
-        })}
-      </ul>
+      <Notices notices={statistics.notices} />
     </div>
   );
 }
@@ -177,24 +188,20 @@ function Quantile({
   bounds: Schemas["DayBounds"];
 }) {
   const { t, language } = useI18n();
-  const bound = (value: number | null) =>
-    value === null ? t("visa.unknown") : integer(value, language);
   return (
     <div className="card p-4">
       <dt className="text-sm text-ink-soft">{label}</dt>
       <dd className="mt-1 font-display text-2xl font-bold">
         {days === null ? t("visa.not_reached") : t("visa.days", { count: days })}
       </dd>
-      <dd className="text-sm text-ink-soft">
-        {t("visa.band", { lower: bound(bounds.lower_days), upper: bound(bounds.upper_days) })}
-      </dd>
+      <dd className="text-sm text-ink-soft">{band(bounds, t, language)}</dd>
     </div>
   );
 }
 
 function Table({ curve }: { curve: readonly Schemas["CurvePoint"][] }) {
   const { t, language } = useI18n();
-  const percent = (part: number) => `${integer(Math.round((1 - part) * 100), language)} %`;
+  const decided = (waiting: number) => percent(1 - waiting, language);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys.
     <section className="overflow-x-auto" aria-label={t("visa.as_table")} tabIndex={0}>
@@ -220,9 +227,9 @@ function Table({ curve }: { curve: readonly Schemas["CurvePoint"][] }) {
           {curve.map((point) => (
             <tr key={point.days} className="border-b border-line">
               <td className="px-2 py-1.5">{integer(point.days, language)}</td>
-              <td className="px-2 py-1.5">{percent(point.waiting)}</td>
-              <td className="px-2 py-1.5">{percent(point.upper)}</td>
-              <td className="px-2 py-1.5">{percent(point.lower)}</td>
+              <td className="px-2 py-1.5">{decided(point.waiting)}</td>
+              <td className="px-2 py-1.5">{decided(point.upper)}</td>
+              <td className="px-2 py-1.5">{decided(point.lower)}</td>
               <td className="px-2 py-1.5">{integer(point.at_risk, language)}</td>
             </tr>
           ))}

@@ -6,6 +6,7 @@ import { useSession } from "@/session/session";
 import { MoreButton } from "@/ui/MoreButton";
 import { refuse } from "@/ui/refuse";
 import { ErrorState, SkeletonList } from "@/ui/States";
+import { scrolling } from "@/ui/scrolling";
 import { Choices } from "@/ui/Tabs";
 import { CommentForm } from "./CommentForm";
 import { CommentItem } from "./CommentItem";
@@ -155,7 +156,7 @@ export function Discussion({
             onClick={() =>
               document
                 .getElementById(`comment-${first.id}`)
-                ?.scrollIntoView({ block: "center", behavior: "smooth" })
+                ?.scrollIntoView({ block: "center", behavior: scrolling() })
             }
           >
             <ArrowDown size={18} aria-hidden="true" />

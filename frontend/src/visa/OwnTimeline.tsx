@@ -2,13 +2,15 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { MapPin, Pencil, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { answer, api, type Schemas } from "@/api/client";
-import { day, integer } from "@/i18n/dates";
+import { day } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import { Badge } from "@/ui/Badge";
 import { Button } from "@/ui/Button";
 import { Dialog } from "@/ui/Dialog";
 import { refuse } from "@/ui/refuse";
 import { kindLabel, statusLabel } from "./events";
+import { band, percent } from "./figures";
+import { Notices } from "./Notices";
 import { TimelineForm } from "./TimelineForm";
 
 /** What the member recorded of their own application, and where it stands. */
@@ -93,7 +95,11 @@ export function OwnTimeline({ timeline }: { timeline: Schemas["Timeline"] }) {
   );
 }
 
-/** Of comparable cases: how many were decided by now, and how much longer the others took. */
+/* The text itself says it. */
+const SAID = new Set(["insufficient", "all_consulates"]);
+
+/** Of comparable cases: how many were decided by now, how much longer the others took, and which
+ *  cases these are. */
 function Position({ id }: { id: string }) {
   const { t, language } = useI18n();
   const found = useQuery({
@@ -106,19 +112,33 @@ function Position({ id }: { id: string }) {
       ),
   });
   if (!found.data) return null;
-  const { sufficient, decided_share, remaining, n, waited_days } = found.data;
+  const { sufficient, decided_share, remaining, n, compared_with, notices } = found.data;
+  const { decided_share_lower: lower, decided_share_upper: upper } = found.data;
+  const consulate = compared_with.consulate;
   return (
-    <p className="flex gap-2 rounded-xl bg-tile-wash p-3">
+    <div className="flex gap-2 rounded-xl bg-tile-wash p-3">
       <MapPin size={20} aria-hidden="true" className="mt-0.5 shrink-0 text-tile" />
-      <span>
-        {!sufficient || decided_share === null
-          ? t("visa.position_few", { count: n })
-          : t("visa.position", {
-              share: `${integer(Math.round(decided_share * 100), language)} %`,
-              days: waited_days,
-            })}
-        {remaining.p50_days !== null && ` ${t("visa.remaining", { days: remaining.p50_days })}`}
-      </span>
-    </p>
+      <div className="grid min-w-0 gap-2">
+        <p>
+          {!sufficient || decided_share === null
+            ? t("visa.position_few", { count: n })
+            : t("visa.position", {
+                share: percent(decided_share, language),
+                days: found.data.waited_days,
+              })}
+          {lower !== null &&
+            upper !== null &&
+            ` ${t("visa.position_band", { lower: percent(lower, language), upper: percent(upper, language) })}`}
+          {remaining.p50_days !== null &&
+            ` ${t("visa.remaining", { days: remaining.p50_days })} (${band(remaining.ci.p50, t, language)})`}
+        </p>
+        <p>
+          {consulate === null
+            ? t("visa.notice_all_consulates")
+            : t("visa.compared", { consulate, count: n })}
+        </p>
+        <Notices notices={notices.filter(({ code }) => !SAID.has(code))} />
+      </div>
+    </div>
   );
 }

@@ -14,7 +14,8 @@ import { type Fault, inOrder, orderFaults, type Step, serverFaults } from "./tim
 
 type Timeline = Schemas["Timeline"];
 
-const today = () => new Date().toISOString().slice(0, 10);
+/* As the reader's calendar has it: Swedish writes days as ISO does. */
+const today = () => new Date().toLocaleDateString("sv-SE");
 
 /** Records an application, or changes what was recorded. */
 export function TimelineForm({

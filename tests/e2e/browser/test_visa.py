@@ -37,6 +37,8 @@ async def test_an_application_is_recorded_and_counted(visit: Visit, imported: No
     own = page.get_by_role("article", name="Your application")
     await expect(own).to_contain_text("Biometrics")
     await expect(own).to_contain_text("comparable cases")
+    await expect(own).to_contain_text("Compared with the cases of New Delhi")
+    await expect(own).to_contain_text("From members who chose to record their case")
     await member.look("timeline-own-360")
 
     await page.get_by_role("link", name="Waiting times").click()
