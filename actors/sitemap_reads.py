@@ -1,4 +1,5 @@
-"""What search engines may find: public communities, and the newest public posts of each country."""
+"""What search engines may find: public communities, guides, and the newest public posts of each
+country."""
 
 from __future__ import annotations
 
@@ -16,14 +17,15 @@ from storage.replicas import Readers
 from storage.stream_writer import rfc3339
 
 COMMUNITIES: Final = "communities"
+GUIDES: Final = "guides"
 GROUPS: Final = "groups"
 _NO_COUNTRY: Final = 0
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class SitemapEntry(msgspec.Struct, frozen=True, array_like=True):
-    """`name`: of a part, the slug of a community or the id of a post; `changed_at`: where it is
-    known."""
+    """`name`: of a part, the slug of a community, the id of a guide or post; `changed_at`: where it
+    is known."""
 
     name: str
     changed_at: str | None = None
@@ -39,14 +41,22 @@ class SitemapReader:
             if request.part == "":
                 found = await sitemap.countries_with_posts(connection)
                 parts = [COMMUNITIES, *(_part_of(country_id) for country_id in found)]
+                if await sitemap.has_guides(connection):
+                    parts.insert(1, GUIDES)
                 entries = [SitemapEntry(part) for part in parts]
             elif request.part == COMMUNITIES:
                 slugs = await sitemap.public_communities(connection)
                 entries = [SitemapEntry(slug) for slug in slugs]
+            elif request.part == GUIDES:
+                entries = _changed(await sitemap.guides(connection))
             else:
-                rows = await sitemap.newest_posts(connection, _country_id_of(request.part))
-                entries = [SitemapEntry(str(row.id), rfc3339(row.changed_at)) for row in rows]
+                country_id = _country_id_of(request.part)
+                entries = _changed(await sitemap.newest_posts(connection, country_id))
         return Reply(200, _encode(entries), position, public=True)
+
+
+def _changed(pages: list[sitemap.PublicPage]) -> list[SitemapEntry]:
+    return [SitemapEntry(str(page.id), rfc3339(page.changed_at)) for page in pages]
 
 
 def _part_of(country_id: int) -> str:

@@ -1,4 +1,4 @@
-"""Public communities and posts by the tables' own keys; every list is bounded."""
+"""Public communities, guides and posts by the tables' own keys; every list is bounded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from storage.postgres import Connection
 
 # sitemaps.org allows 50,000 entries a file.
 MOST_COMMUNITIES: Final = 50_000
+MOST_GUIDES: Final = 50_000
 MOST_POSTS: Final = 5_000
 # Of a country whose newest posts are mostly private no more rows are looked at than these.
 _MOST_READ: Final = 20_000
 
 
-class PublicPost(NamedTuple):
+class PublicPage(NamedTuple):
     id: UUID
     changed_at: datetime
 
@@ -29,6 +30,11 @@ select distinct c.country_id
 
 _COMMUNITIES: Final = """
 select slug from community where visibility = 'public' order by slug limit $1"""
+
+_HAS_GUIDES: Final = "select exists (select from guide where withdrawn_at is null)"
+
+_GUIDES: Final = """
+select id, updated_at from guide where withdrawn_at is null order by id limit $1"""
 
 # post's key (country_id, id), backwards.
 _POSTS: Final = """
@@ -49,6 +55,15 @@ async def public_communities(connection: Connection) -> list[str]:
     return [row[0] for row in await connection.fetch(_COMMUNITIES, MOST_COMMUNITIES)]
 
 
-async def newest_posts(connection: Connection, country_id: int) -> list[PublicPost]:
+async def has_guides(connection: Connection) -> bool:
+    return bool(await connection.fetchval(_HAS_GUIDES))
+
+
+async def guides(connection: Connection) -> list[PublicPage]:
+    rows = await connection.fetch(_GUIDES, MOST_GUIDES)
+    return [PublicPage(*row.values()) for row in rows]
+
+
+async def newest_posts(connection: Connection, country_id: int) -> list[PublicPage]:
     rows = await connection.fetch(_POSTS, country_id, _MOST_READ, MOST_POSTS)
-    return [PublicPost(*row.values()) for row in rows]
+    return [PublicPage(*row.values()) for row in rows]

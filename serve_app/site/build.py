@@ -31,6 +31,8 @@ _TYPES: Final[Mapping[str, str]] = {
     ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
+# Manifests beside them keep their names from build to build.
+_HASHED: Final = ("/_next/static/chunks/", "/_next/static/media/")
 # The head of a page goes between two of them, in place of what stands there.
 _HEAD_MARK: Final = "<!--head-->"
 _BODY_END: Final = "</body>"
@@ -139,5 +141,5 @@ def _files(directory: Path) -> list[tuple[str, File]]:
         if content_type is None or not path.is_file() or path.name == "site.json":
             continue
         name = "/" + path.relative_to(directory).as_posix()
-        found.append((name, File(path, content_type, name.startswith("/_next/static/"))))
+        found.append((name, File(path, content_type, name.startswith(_HASHED))))
     return found

@@ -53,6 +53,8 @@ async def directory(call: Call[Nothing, Nothing], origin: str) -> Described:
 async def community(call: Call[Nothing, Nothing], origin: str) -> Described:
     reply = await call.backends.feed(ReadCommunity(GUEST, call.text("community")))
     found = _community(reply.body)
+    if found.visibility != "public":
+        return Described(NOT_INDEXED, reply)
     path = f"/communities/{found.slug}"
     text = f"{found.name}: what members ask, warn of and recommend, newest first and live."
     data = {"@type": "CollectionPage", "name": found.name, "description": text,
@@ -61,6 +63,24 @@ async def community(call: Call[Nothing, Nothing], origin: str) -> Described:
     feed = (f"{path}/atom.xml", f"{found.name} · {SITE_NAME}")
     head = Head(found.name, text, path, feed=feed, data=data, text=noscript)
     return Described(head, reply)
+
+
+def visa_tool(page: str, label: str, holds: str) -> Describe:
+    """Of a public community of one visa; others have no such page to show."""
+
+    async def describe(call: Call[Nothing, Nothing], origin: str) -> Described:
+        reply = await call.backends.feed(ReadCommunity(GUEST, call.text("community")))
+        found = _community(reply.body)
+        if found.visibility != "public" or found.visa_type is None:
+            return Described(NOT_INDEXED, reply)
+        path = f"/communities/{found.slug}/{page}"
+        title, text = f"{label} · {found.name}", f"{found.name}: {holds}"
+        data = {"@type": "WebPage", "name": title, "description": text, "url": origin + path,
+                "isPartOf": _site(origin)}  # fmt: skip
+        noscript = f"<h1>{escape(title)}</h1><p>{escape(text)}</p>"
+        return Described(Head(title, text, path, data=data, text=noscript), reply)
+
+    return describe
 
 
 async def thread(call: Call[Nothing, Nothing], origin: str) -> Described:
@@ -104,6 +124,20 @@ DESCRIBED: Final[Mapping[str, Describe]] = {
     "home": front,
     "explore": directory,
     "community": community,
+    "timelines": visa_tool(
+        "timelines", "Timelines", "when members applied, and what has happened since, by month."
+    ),
+    "statistics": visa_tool(
+        "statistics",
+        "Waiting times",
+        "how long it took, by what members recorded of their applications, pending ones counted.",
+    ),
+    "checklist": visa_tool(
+        "checklist", "Checklist", "what has to be done and brought, with the official sources."
+    ),
+    "links": visa_tool(
+        "links", "Official links", "the pages of the authorities, and when they last changed."
+    ),
     "thread": thread,
     "comment": thread,
     "guide": guide,

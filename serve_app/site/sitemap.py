@@ -1,4 +1,4 @@
-"""/robots.txt and the sitemap: an index, then communities and the posts of each country."""
+"""/robots.txt and the sitemap: an index, then communities, guides and the posts of each country."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from actors.feed_messages import ListSitemap
-from actors.sitemap_reads import COMMUNITIES, SitemapEntry
+from actors.sitemap_reads import COMMUNITIES, GUIDES, SitemapEntry
 from config.errors import AppError
 from serve_app.api.call import Call
 from serve_app.api.route import Nothing, Route
@@ -21,6 +21,9 @@ _NAMESPACE: Final = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
 # Search engines ask a few times a day.
 _CACHE: Final = "public, max-age=3600"
 _decode: Final = msgspec.json.Decoder(list[SitemapEntry]).decode
+
+# Of the parts that are no country's posts.
+_PATHS: Final = {COMMUNITIES: "/communities/", GUIDES: "/guides/"}
 
 # What is of use to its member alone, and what answers anew for every question.
 _NOT_FOR_ROBOTS: Final = (
@@ -53,7 +56,7 @@ async def part(call: Call[Nothing, Nothing]) -> web.Response:
     name, dot, kind = call.values["part"].rpartition(".")
     if not dot or kind != "xml" or not name.isascii() or not name.isalpha():
         raise AppError("not_found", "No such path.")
-    path = "/communities/" if name == COMMUNITIES else "/posts/"
+    path = _PATHS.get(name, "/posts/")
     entries = await _entries(call, name)
     return _xml(f"{_XML}<urlset {_NAMESPACE}>{_urls(origin_of(call) + path, entries)}</urlset>")
 

@@ -52,7 +52,8 @@ def answers(request: Any) -> Reply:
         case fm.ListSitemap(part="XX"):
             raise AppError("not_found")
         case fm.ListSitemap(part=part):
-            entry = [POST_ID, "2026-11-21T08:15:30.123Z"] if part == "DE" else ["DE", None]
+            is_page = part in ("DE", "guides")
+            entry = [POST_ID, "2026-11-21T08:15:30.123Z"] if is_page else ["DE", None]
             return Reply(body=msgspec.json.encode([entry]), public=True)
     return Reply(body=body, public=True, channel=channel)
 
@@ -62,8 +63,8 @@ async def gateway(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[GatewayUnderTest, aiohttp.ClientSession]]:
     folder = tmp_path / "out"
-    (folder / "_next/static").mkdir(parents=True)
-    script = folder / "_next/static/a.0f.js"
+    (folder / "_next/static/chunks").mkdir(parents=True)
+    script = folder / "_next/static/chunks/a0f.js"
     script.write_text("code " * 200)
     Path(f"{script}.gz").write_bytes(gzip.compress(script.read_bytes()))
     (folder / "manifest.webmanifest").write_text("{}")
@@ -102,7 +103,7 @@ async def test_every_page_of_the_app_is_the_shell(session: aiohttp.ClientSession
 async def test_files_are_kept_for_ever_where_their_name_changes_with_them(
     session: aiohttp.ClientSession,
 ) -> None:
-    async with session.get("/_next/static/a.0f.js") as response:
+    async with session.get("/_next/static/chunks/a0f.js") as response:
         assert response.status == 200
         assert response.content_type == "text/javascript"
         assert response.headers["Content-Encoding"] == "gzip"
@@ -125,9 +126,9 @@ async def test_files_are_kept_for_ever_where_their_name_changes_with_them(
         "/%2e%2e%5csecret.txt",
         "/site.json",
         "/index.html/",
-        "/_next/static/",
-        "/_next/static/a.0f.js.gz",
-        "/_next/static/a.0f.js%00",
+        "/_next/static/chunks/",
+        "/_next/static/chunks/a0f.js.gz",
+        "/_next/static/chunks/a0f.js%00",
         "//secret.txt",
     ],
 )
@@ -253,6 +254,8 @@ async def test_robots_find_the_sitemaps(
         text = await response.text()
         assert f"<loc>{made.url}/posts/{POST_ID}</loc>" in text
         assert "<lastmod>2026-11-21T08:15:30.123Z</lastmod>" in text
+    async with session.get("/sitemap/guides.xml") as response:
+        assert f"<loc>{made.url}/guides/{POST_ID}</loc>" in await response.text()
     for path in ("/sitemap/XX.xml", "/sitemap/DE.txt", "/sitemap/..%2fDE.xml"):
         async with session.get(yarl.URL(f"{made.url}{path}", encoded=True)) as response:
             assert response.status == 404, path

@@ -1,4 +1,4 @@
-"""Which communities and posts search engines are told of."""
+"""Which communities, guides and posts search engines are told of."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from actors.feed import Feed
 from actors.feed_messages import ListSitemap
 from actors.messages import Failure, Reply
 from storage.directory import Directory
+from storage.guides import guide_id
 from storage.seed import seed
 from tests.integration.content import Content, content_on
 
@@ -48,6 +49,20 @@ async def test_only_public_and_standing_content_is_listed(content: Content) -> N
     slugs = [name for name, _ in await part(content, "communities")]
     assert "de-student" in slugs and "de" not in slugs
     assert await part(content, "groups") == []
+
+
+async def test_guides_are_listed_until_they_are_withdrawn(content: Content) -> None:
+    for reference in ("shown", "withdrawn"):
+        await content.pool.execute(
+            "insert into guide (id, country_id, reference, language, title, body_markdown,"
+            " body_html, authority, source_url, as_of, last_checked, withdrawn_at)"
+            " values ($1, 276, $2, 'en', '', '', '', '', '', '2026-11-01', '2026-11-01',"
+            " case $2 when 'withdrawn' then now() end)",
+            guide_id(276, reference), reference,
+        )  # fmt: skip
+    assert await part(content, "") == [["communities", None], ["guides", None]]
+    [[id, changed_at]] = await part(content, "guides")
+    assert id == str(guide_id(276, "shown")) and changed_at
 
 
 async def test_an_unknown_part_is_not_found(content: Content) -> None:

@@ -15,6 +15,7 @@ from actors.markdown import (
 )
 from actors.markdown_events import MAX_TABLE_CELLS
 
+FILE = "/media/0192f5a6-7c3e-7d2b-8b1a-9c7d5e3f1a2c"
 REL = 'rel="nofollow noopener ugc"'
 
 
@@ -64,6 +65,24 @@ def test_raw_html_is_shown_as_text(raw: str) -> None:
     assert "&lt;" in html
     for tag in ("<script", "<img", "<div", "<!--", "<a", "<svg"):
         assert tag not in html
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "![</noscript>](https://e.example/f.png)",
+        "![](https://e.example/</noscript>)",
+        "[</noscript>](https://e.example)",
+        "[x](<https://e.example/</noscript>>)",
+        "[x](https://e.example '</noscript>')",
+        f"![</noscript>]({FILE})",
+    ],
+)
+def test_nothing_ends_the_noscript_element_that_holds_it(markdown: str) -> None:
+    """The shell's: a parser that runs scripts ends it at its end tag, wherever that stands."""
+    html = render(markdown)
+    assert "e.example" in html or FILE in html
+    assert "</noscript" not in html.lower()
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,12 @@ SHELL = "<html><head><!--head--><title>Serai</title><!--head--></head><body>page
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
-    (tmp_path / "_next/static").mkdir(parents=True)
-    (tmp_path / "_next/static/a.0f.js").write_text("code")
-    (tmp_path / "_next/static/a.0f.js.br").write_text("packed")
+    for folder in ("chunks", "media", "serai"):
+        (tmp_path / "_next/static" / folder).mkdir(parents=True)
+    (tmp_path / "_next/static/chunks/a0f.js").write_text("code")
+    (tmp_path / "_next/static/chunks/a0f.js.br").write_text("packed")
+    (tmp_path / "_next/static/media/b1e.woff2").write_text("font")
+    (tmp_path / "_next/static/serai/_ssgManifest.js").write_text("code")
     (tmp_path / "icon.svg").write_text("<svg/>")
     for name in ("index.html", "404.html"):
         (tmp_path / name).write_text(SHELL)
@@ -40,9 +43,13 @@ def write_manifest(directory: Path, api_origin: str = "") -> None:
 def test_only_files_for_browsers_are_listed(built: Path) -> None:
     build = read_build(built)
     assert build is not None
-    assert set(build.files) == {"/_next/static/a.0f.js", "/icon.svg"}
-    assert build.files["/_next/static/a.0f.js"].immutable
-    assert not build.files["/icon.svg"].immutable
+    assert {name: file.immutable for name, file in build.files.items()} == {
+        "/_next/static/chunks/a0f.js": True,
+        "/_next/static/media/b1e.woff2": True,
+        # Of every build: a browser that kept it for a year would keep an old one.
+        "/_next/static/serai/_ssgManifest.js": False,
+        "/icon.svg": False,
+    }
 
 
 def test_head_and_text_go_where_the_build_left_room(built: Path) -> None:
@@ -107,7 +114,7 @@ def test_the_build_here_is_whole() -> None:
     assert build is not None
     for path in (BUILT / "_next/static").rglob("*.js"):
         name = "/" + path.relative_to(BUILT).as_posix()
-        assert build.files[name].immutable
+        assert build.files[name].immutable == (not path.name.startswith("_"))
     for shell in (build.shell, build.not_found):
         assert shell.script_hashes
         assert "<title>Serai</title>" in shell.html().decode()

@@ -15,16 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.content import Author, Comment, CommentPermalink, Post
-from actors.messages import ReadComment, ReadPost, Reply
+from actors.feed_messages import ReadCommunity
+from actors.messages import GUEST, ReadComment, ReadPost, Reply
 from config.errors import AppError
+from serve_app.api.schemas import CommunityAnswer
 from serve_app.site import described
-from serve_app.site.head import Head, excerpt, plain_text, render_head, render_text
+from serve_app.site.head import NOT_INDEXED, Head, excerpt, plain_text, render_head, render_text
 from serve_app.site.pages import PATHS
 
 ORIGIN = "https://www.example.org"
 POST = UUID("0192f5a6-7c3e-7d2b-8b1a-9c7d5e3f1a2c")
 COMMENT = UUID("0192f5a6-7c3e-7d2b-8b1a-9c7d5e3f1a2d")
 AUTHOR = Author(UUID("0192f5a6-7c3e-7d2b-8b1a-9c7d5e3f1a2b"), "amina", "Amina")
+TOOLS = ("timelines", "statistics", "checklist", "links")
 HOSTILE = "\"></title></script><script>alert(1)</script><!-- '\u2028"
 
 
@@ -126,6 +129,52 @@ async def test_what_was_removed_is_not_described() -> None:
     assert render_text(head) == ""
 
 
+def community(**changes: Any) -> CommunityAnswer:
+    made = CommunityAnswer(
+        POST, "de-student", "Germany: Student visa", "DE", "student", "visa", 3, "", "public",
+        "open", False, "2026-11-20T08:15:30.123Z",
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **changes)
+
+
+async def community_head(page: str, shown: CommunityAnswer) -> Head:
+    async def feed(request: Any) -> Reply:
+        assert request == ReadCommunity(GUEST, "de-student")
+        return Reply(body=msgspec.json.encode(shown), public=True, channel="community:x")
+
+    backends = SimpleNamespace(feed=feed)
+    call: Any = SimpleNamespace(backends=backends, text=lambda name: "de-student")
+    head, reply = await described.DESCRIBED[page](call, ORIGIN)
+    assert reply is not None and reply.channel == "community:x"
+    return head
+
+
+@pytest.mark.parametrize("page", TOOLS)
+async def test_visa_tools_are_described_by_their_community(page: str) -> None:
+    head = await community_head(page, community())
+    html = render_head(head, ORIGIN)
+    assert head.title.endswith(" · Germany: Student visa")
+    assert f"<title>{head.title} · Serai</title>" in html
+    assert f'property="og:description" content="{head.description}"' in html
+    address = PATHS[page].replace("{community}", "de-student")
+    assert f'<link rel="canonical" href="{ORIGIN}{address}">' in html
+    assert data_of(head)["url"] == ORIGIN + address
+    assert head.description in render_text(head)
+
+
+@pytest.mark.parametrize("page", ["community", *TOOLS])
+async def test_private_communities_are_not_described(page: str) -> None:
+    # A guest who may ask to join is told the name; search engines are not.
+    shown = community(visibility="private", joining="request")
+    assert await community_head(page, shown) == NOT_INDEXED
+
+
+@pytest.mark.parametrize("page", TOOLS)
+async def test_communities_of_no_visa_have_no_tools_to_describe(page: str) -> None:
+    shown = community(kind="country", visa_type=None)
+    assert await community_head(page, shown) == NOT_INDEXED
+
+
 @given(st.text(), st.sampled_from(["", ORIGIN]))
 def test_no_text_becomes_markup(text: str, origin: str) -> None:
     for hostile in (text, HOSTILE + text, text + HOSTILE):
@@ -157,6 +206,7 @@ def test_addresses_that_are_described_are_those_of_the_app() -> None:
         "home": "/",
         "explore": "/explore",
         "community": "/communities/{community}",
+        **{tool: f"/communities/{{community}}/{tool}" for tool in TOOLS},
         "thread": "/posts/{post}",
         "comment": "/posts/{post}/comments/{comment}",
         "guide": "/guides/{guide}",
