@@ -36,7 +36,7 @@ PAGE_BYTES: Final = 2_048
 _SECONDS: Final = 5.0
 _WARMUP_SECONDS: Final = 1.0
 _OBJECT_STORE_BYTES: Final = 100 * 1024 * 1024
-_KEY: Final = line_key(secrets.token_hex(32))
+_KEY: Final = line_key(secrets.token_hex(32), "thread")
 
 _REQUEST: Final = ReadPost(GUEST, UUID("01900000-0000-7000-8000-000000000001"))
 _decode_outcomes: Final = msgspec.msgpack.Decoder(list[Outcome]).decode

@@ -50,10 +50,10 @@ class SearchDeployment(CalledDeployment):
         retriever = Retriever(self._chunks, self._embedders, by_words, settings.guides)
         self._search = Search(self._pool, self._engine, settings.guides, retriever)
         self._search.start()
-        await self._listen(settings, SearchRequest, self._search.handle_batch)
+        await self._listen(settings, "search", SearchRequest, self._search.handle_batch)
         relax_collector()
 
-    def check_health(self) -> None:
+    async def check_health(self) -> None:
         self._search.check_health()
 
     async def __del__(self) -> None:
@@ -126,15 +126,23 @@ class AssistantDeployment(CalledDeployment):
             self._pool, self._search.retrieve, llm_client(settings), settings.assistant
         )
         self._questions = msgspec.msgpack.Decoder(AskQuestion)
-        await self._listen(settings, AssistantRequest, self._assistant.handle_batch)
+        self._streams = 0
+        await self._listen(settings, "assistant", AssistantRequest, self._assistant.handle_batch)
 
     async def stream(self, payload: bytes) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._assistant.ask(self._questions.decode(payload))) as events:
-            try:
-                async for event in events:
-                    yield encode(event)
-            except AppError as error:
-                yield encode(Failure.of(error))
+        self._streams += 1
+        try:
+            async with aclosing(self._assistant.ask(self._questions.decode(payload))) as events:
+                try:
+                    async for event in events:
+                        yield encode(event)
+                except AppError as error:
+                    yield encode(Failure.of(error))
+        finally:
+            self._streams -= 1
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        return {"calls": self._server.ongoing + self._streams}
 
     async def __del__(self) -> None:
         await self._server.close()

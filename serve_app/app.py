@@ -60,6 +60,8 @@ _CLOSING_SECONDS: Final = 1.0
 _METRICS_SECONDS: Final = 2.0
 _WORKER_SHUTDOWN_SECONDS: Final = STOP_SECONDS + 3.0
 _LLM_SHUTDOWN_SECONDS: Final = 8.0
+# Lines are left, then events are handed over to shards, then pools are closed.
+_CALLED_SHUTDOWN_SECONDS: Final = 8.0
 _ONE_MORE_PERCENT: Final = 1  # Serve rounds up: one more replica than usual while they are replaced
 _FAILED: Final = ("DEPLOY_FAILED", "UNHEALTHY")
 _OBJECT_STORE_BYTES: Final = 100 * 1024 * 1024  # nothing of ours goes through it
@@ -140,7 +142,7 @@ def gateway_shutdown_seconds(settings: Settings) -> float:
 def _called(plain: type, name: str, settings: Settings) -> Any:
     size = getattr(settings.deployments, name)
     return _scaled(
-        _deployment(plain, name, size),
+        _deployment(plain, name, size, shutdown_seconds=_CALLED_SHUTDOWN_SECONDS),
         size,
         SumPolicy,
         {"metric": "calls", "per_replica": _ONGOING_CALLS},
@@ -274,7 +276,7 @@ def _start_shards(settings: Settings) -> list[Any]:
     ]
 
 
-def _deployment(plain: type, name: str, size: Deployment, *, shutdown_seconds: float = 3.0) -> Any:
+def _deployment(plain: type, name: str, size: Deployment, *, shutdown_seconds: float) -> Any:
     return serve.deployment(
         plain,
         name=name,

@@ -3,7 +3,8 @@
 What arrives while a call is in flight goes out together (docs/adr/0002), over a line to one of the
 replicas (docs/adr/0026). A batch whose replica died is sent again: reads may be repeated, new posts
 and comments carry an idempotency key, and all other writes of content change nothing when what they
-ask for stands already.
+ask for stands already. A repeated login opens a session more, and a repeated announcement of a file
+one more that nothing is uploaded to, which a job removes.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from prometheus_client import Counter, Histogram
 from actors.batching import Batcher
 from actors.messages import Failure, Outcome, Reply
 from config.errors import AppError
-from serve_app.lines import LineLost
+from serve_app.lines import LineLost, NotSent
 
 Request = TypeVar("Request")
-# Raises LineLost where the replica is away, whether or not it did the work.
+# Raises LineLost where the replica is away: NotSent, or it may have done the work.
 Send = Callable[[bytes], Awaitable[bytes]]
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -99,7 +100,8 @@ class BatchedHandle(Generic[Request]):
             try:
                 return await self._send(payload)
             except LineLost as error:
-                if not self._resend or time.monotonic() + pause > give_up:
+                may_resend = self._resend or isinstance(error, NotSent)
+                if not may_resend or time.monotonic() + pause > give_up:
                     raise AppError(
                         "unavailable", "A part of the server is restarting.", retry_after_seconds=1
                     ) from error

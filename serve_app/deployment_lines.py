@@ -12,23 +12,25 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from config.settings import Deployment
-from serve_app.lines import Address, Line, LineLost, open_line
+from serve_app.lines import Address, Line, NotSent, open_line
 
 _ASK_SECONDS: Final = 10.0
+# While there may be more replicas: at first often, then as rarely as the last.
 _ASK_AGAIN_SECONDS: Final = 2.0
+_ASK_RARELY_SECONDS: Final = 10.0
 
 Ask = Callable[[], Awaitable[Address]]
 
 
 def asks_serve(handle: Any) -> Ask:
-    """The address of a replica that Serve chooses. LineLost where it has none."""
+    """The address of a replica that Serve chooses. NotSent where it has none."""
     method = handle.options(method_name="line", _by_reference=False)
 
     async def ask() -> Address:
         try:
             address: Address = await method.remote()
         except (RayError, RayServeException) as error:
-            raise LineLost from error
+            raise NotSent from error
         return address
 
     return ask
@@ -38,7 +40,7 @@ class DeploymentLines:
     """`send` is a call of one replica, the one with the fewest calls of ours under way.
 
     Serve names a replica each time it is asked, so others are found with time: it is asked when no
-    line is open, and every other second while there may be more replicas than lines (`most`).
+    line is open, and every few seconds while there may be more replicas than lines (`most`).
     """
 
     def __init__(self, ask: Ask, key: bytes, most: int) -> None:
@@ -47,15 +49,19 @@ class DeploymentLines:
         self._most = most
         self._lines: dict[Address, Line] = {}
         self._search: asyncio.Task[None] | None = None
-        self._searched_at = float("-inf")
+        self._search_again_at = float("-inf")
+        self._pause = _ASK_AGAIN_SECONDS
 
     async def send(self, payload: bytes) -> bytes:
-        """Raises LineLost when there is none, or when it went, whether or not it did the work."""
+        """Raises NotSent when there is none, LineLost when it went, whether or not it did the
+        work."""
         lines = self._open_lines()
-        while not lines:
+        if not lines:
             await asyncio.shield(self._find())
             lines = self._open_lines()
-        if len(lines) < self._most and time.monotonic() > self._searched_at + _ASK_AGAIN_SECONDS:
+            if not lines:
+                raise NotSent
+        if len(lines) < self._most and time.monotonic() > self._search_again_at:
             self._find()
         return await min(lines, key=_in_flight).call(payload)
 
@@ -78,10 +84,13 @@ class DeploymentLines:
             known = self._lines.get(address)
             if known is None or not known.is_open:
                 self._lines[address] = await open_line(address, self._key)
+                self._pause = _ASK_AGAIN_SECONDS
+            else:
+                self._pause = min(2 * self._pause, _ASK_RARELY_SECONDS)
         except TimeoutError as error:
-            raise LineLost from error
+            raise NotSent from error
         finally:
-            self._searched_at = time.monotonic()
+            self._search_again_at = time.monotonic() + self._pause
             for address in [a for a, line in self._lines.items() if not line.is_open]:
                 del self._lines[address]
 

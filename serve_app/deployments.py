@@ -20,7 +20,7 @@ import msgspec
 from config.settings import Settings
 from serve_app.collector import relax_collector
 from serve_app.lines import Address, Handle, LineServer, line_key
-from serve_app.shard_client import ShardClient, ShardPublisher
+from serve_app.shard_client import ShardClient, ShardPublisher, shard_name
 from storage.postgres import connect
 
 if TYPE_CHECKING:
@@ -59,17 +59,18 @@ def sender_of(settings: Settings, deployment: str) -> Send:
 
     size = getattr(settings.deployments, deployment)
     ask = asks_serve(handle_of(deployment))
-    return DeploymentLines(ask, line_key(settings.auth.secret), most_replicas(size)).send
+    key = line_key(settings.auth.secret, deployment)
+    return DeploymentLines(ask, key, most_replicas(size)).send
 
 
 def open_publisher(settings: Settings) -> ShardPublisher:
-    return ShardPublisher(ShardClient(line_key(settings.auth.secret)), settings.shards.count)
+    return ShardPublisher(ShardClient(settings.auth.secret), settings.shards.count)
 
 
-async def open_line_server(settings: Settings, handle: Handle) -> LineServer:
+async def open_line_server(settings: Settings, callee: str, handle: Handle) -> LineServer:
     import ray
 
-    server = LineServer(handle, line_key(settings.auth.secret))
+    server = LineServer(handle, line_key(settings.auth.secret, callee))
     await server.start(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
     return server
 
@@ -80,18 +81,27 @@ class CalledDeployment:
     _server: LineServer
 
     async def _listen(
-        self, settings: Settings, request: Any, answer: Callable[[list[Any]], Awaitable[Any]]
+        self,
+        settings: Settings,
+        name: str,
+        request: Any,
+        answer: Callable[[list[Any]], Awaitable[Any]],
     ) -> None:
-        """Calls are batches of that type of requests, answered together."""
+        """Calls are batches of that type of requests, answered together. `name`: of the
+        deployment."""
         decode = msgspec.msgpack.Decoder(list[request]).decode
 
         async def handle(payload: bytes) -> bytes:
             return encode(await answer(decode(payload)))
 
-        self._server = await open_line_server(settings, handle)
+        self._server = await open_line_server(settings, name, handle)
 
     async def line(self) -> Address:
         return self._server.address
+
+    async def check_health(self) -> None:
+        """By the loop that does the work: Serve replaces a replica whose loop hangs, which its
+        kernel hides from callers."""
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         return {"calls": self._server.ongoing}
@@ -123,7 +133,7 @@ class ThreadDeployment(CalledDeployment):
             can_translate=settings.llm.can_translate,
         )
         await self._thread.warm_up(settings.postgres.pool_size)
-        await self._listen(settings, ThreadRequest, self._thread.handle_batch)
+        await self._listen(settings, "thread", ThreadRequest, self._thread.handle_batch)
         relax_collector()
 
     async def __del__(self) -> None:
@@ -155,7 +165,7 @@ class FeedDeployment(CalledDeployment):
             guides=settings.guides,
             links=settings.official_links,
         )
-        await self._listen(settings, PublicRead, self._feed.handle_batch)
+        await self._listen(settings, "feed", PublicRead, self._feed.handle_batch)
         relax_collector()
 
     async def __del__(self) -> None:
@@ -184,7 +194,7 @@ class AccountsDeployment(CalledDeployment):
             self._publisher.publish,
             library=Library(self._pool, objects_of(settings), settings.media, secret),
         )
-        await self._listen(settings, PeopleRequest, self._accounts.handle_batch)
+        await self._listen(settings, "accounts", PeopleRequest, self._accounts.handle_batch)
         relax_collector()
 
     async def __del__(self) -> None:
@@ -207,7 +217,7 @@ class RateLimitDeployment(CalledDeployment):
         await greet(self._redis)
         self._limits = RateLimit(settings.rate_limit, RateBuckets(self._redis))
         await self._limits.start()
-        await self._listen(settings, LeaseRequest, self._limits.take_batch)
+        await self._listen(settings, "rate_limit", LeaseRequest, self._limits.take_batch)
 
     async def __del__(self) -> None:
         await self._server.close()
@@ -274,7 +284,8 @@ class ShardActor:
     async def line(self) -> Address:
         async with self._starting:
             if self._server is None:
-                self._server = await open_line_server(self._settings, self._call)
+                name = shard_name(self._index)
+                self._server = await open_line_server(self._settings, name, self._call)
         return self._server.address
 
     async def _call(self, payload: bytes) -> bytes:
@@ -319,7 +330,7 @@ class GatewayDeployment:
             accounts=sender_of(settings, "accounts"),
             search=sender_of(settings, "search"),
             rate_limit=sender_of(settings, "rate_limit"),
-            shards=ShardClient(line_key(settings.auth.secret)),
+            shards=ShardClient(settings.auth.secret),
             assistant=AssistantClient(
                 deployment_stream(handle_of("assistant")), sender_of(settings, "assistant")
             ),

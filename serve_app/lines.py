@@ -29,11 +29,13 @@ _log = logging.getLogger(__name__)
 Address = tuple[str, int]
 Handle = Callable[[bytes], Awaitable[bytes]]
 
-_CONTEXT: Final = b"serai lines"
+_CONTEXT: Final = b"serai lines to "
 _NONCE_BYTES: Final = 32
 _MAC_BYTES: Final = 32
 _OPEN_SECONDS: Final = 5.0
 _LEAVE_SECONDS: Final = 2.0
+# Strangers cost a descriptor and five seconds each; processes of this server greet at once.
+_MOST_GREETING: Final = 256
 # A machine that is gone without a word is noticed after some ten seconds.
 _TCP_OPTIONS: Final = {
     "TCP_KEEPIDLE": 4,
@@ -56,11 +58,16 @@ class LineLost(Exception):
     or may not have been done."""
 
 
-def line_key(secret: str) -> bytes:
-    """Raises ValueError without a secret: then nobody could be told from a stranger."""
+class NotSent(LineLost):
+    """It was not asked at all."""
+
+
+def line_key(secret: str, callee: str) -> bytes:
+    """Of lines to `callee`, a deployment or a shard: another one may listen by now where it was.
+    Raises ValueError without a secret: then nobody could be told from a stranger."""
     if not secret:
         raise ValueError("lines need the server's secret")
-    return hmac.digest(secret.encode(), _CONTEXT, "sha256")
+    return hmac.digest(secret.encode(), _CONTEXT + callee.encode(), "sha256")
 
 
 class _Frames(asyncio.Protocol, ABC):
@@ -151,15 +158,15 @@ class Line(_Frames):
 
     async def call(self, payload: bytes) -> bytes:
         """Any number at once; answers come in their own order. Raises the AppError that the other
-        end raised ('internal' for any other exception there), or LineLost. Cancelling drops the
-        answer, not the work."""
+        end raised ('internal' for any other exception there), NotSent where the line had ended
+        before, or LineLost. Cancelling drops the answer, not the work."""
         if not self.is_open:
-            raise LineLost
+            raise NotSent
         self._number = number = (self._number + 1) % _MAX_NUMBER
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
-        self._send(number, _CALL, payload)
         try:
+            self._send(number, _CALL, payload)
             return await answer
         finally:
             self._answers.pop(number, None)
@@ -180,6 +187,8 @@ class Line(_Frames):
                 answer.set_exception(LineLost())
 
     def _greeted(self, said: bytes) -> bool:
+        if self.greeting.done():  # whoever opened it waits no more
+            return False
         nonce, mac = said[:_NONCE_BYTES], said[_NONCE_BYTES:]
         if not hmac.compare_digest(mac, self._mac(b"served", self._nonce, nonce)):
             return False
@@ -187,8 +196,7 @@ class Line(_Frames):
         self._awaited = 0
         self._settled()
         self.is_open = True
-        if not self.greeting.done():
-            self.greeting.set_result(None)
+        self.greeting.set_result(None)
         return True
 
     def _frame(self, number: int, kind: int, payload: bytes) -> None:
@@ -210,15 +218,15 @@ class Line(_Frames):
 
 
 async def open_line(address: Address, key: bytes) -> Line:
-    """Raises LineLost when nobody of this server listens there, or not within five seconds."""
+    """Raises NotSent when nobody of this server listens there, or not within five seconds."""
     try:
         async with asyncio.timeout(_OPEN_SECONDS):
             _, line = await asyncio.get_running_loop().create_connection(
                 lambda: Line(key), *address
             )
             await line.greeting
-    except (OSError, TimeoutError) as error:
-        raise LineLost from error
+    except (OSError, TimeoutError, LineLost) as error:
+        raise NotSent from error
     return line
 
 
@@ -234,6 +242,12 @@ class _Served(_Frames):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._server.connections.add(self)
+        if sum(each.is_greeting for each in self._server.connections) > _MOST_GREETING:
+            self.abort()
+
+    @property
+    def is_greeting(self) -> bool:
+        return self._awaited > 0
 
     def connection_lost(self, error: Exception | None) -> None:
         self._settled()
@@ -260,7 +274,7 @@ class _Served(_Frames):
             kind, answer = _ANSWER, await self._server.handle(payload)
         except AppError as error:
             kind, answer = _FAILURE, _encode(Failure.of(error))
-        except Exception:
+        except (Exception, asyncio.CancelledError):  # also one that something cancelled is answered
             _log.exception("a call failed")
             kind, answer = _FAILURE, _encode(Failure("internal", "A part of the server failed."))
         if not self._transport.is_closing():
@@ -310,7 +324,10 @@ class LineServer:
             return
         self._server.close()
         for connection in list(self.connections):
-            connection.leave()
+            if connection.is_greeting:
+                connection.abort()
+            else:
+                connection.leave()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 for connection in list(self.connections):

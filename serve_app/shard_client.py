@@ -22,7 +22,7 @@ from actors.shard_messages import (
 )
 from actors.slots import shard_of
 from config.errors import AppError
-from serve_app.lines import Line, LineLost, open_line
+from serve_app.lines import Line, LineLost, line_key, open_line
 
 _log = logging.getLogger(__name__)
 
@@ -50,9 +50,9 @@ class ShardClient:
     """One call each, over a line to each shard; `unavailable` while an actor restarts (Ray brings
     it back under its name, and says where it listens then)."""
 
-    def __init__(self, key: bytes) -> None:
-        """`key`: the one of the server's lines."""
-        self._key = key
+    def __init__(self, secret: str) -> None:
+        """`secret`: the server's, from which the keys of lines are made."""
+        self._secret = secret
         self._lines: dict[int, asyncio.Future[Line]] = {}
 
     async def call(self, index: int, request: ShardRequest) -> ShardReply:
@@ -79,7 +79,8 @@ class ShardClient:
     async def _open(self, index: int) -> Line:
         # Ray asks the cluster's directory and blocks meanwhile, for as long as that is away.
         actor = await asyncio.to_thread(_look_up, index)
-        return await open_line(await actor.line.remote(), self._key)
+        key = line_key(self._secret, shard_name(index))
+        return await open_line(await actor.line.remote(), key)
 
 
 class _UnknownName(Exception):

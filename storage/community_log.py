@@ -52,6 +52,22 @@ async def write(
     )
 
 
+async def was_last(
+    connection: Connection, community_id: UUID, actor_id: UUID, action: Action, subject_id: UUID
+) -> bool:
+    """Whether this is the newest entry."""
+    return bool(
+        await connection.fetchval(
+            "select (actor_id, action, subject_id) = ($2, $3, $4) from community_log"
+            " where community_id = $1 order by id desc limit 1",
+            community_id,
+            actor_id,
+            action,
+            subject_id,
+        )
+    )
+
+
 # By community_log_page.
 _PAGE: Final = """
     select l.id, l.action, a.id, a.handle, a.display_name, s.id, s.handle, s.display_name,

@@ -35,6 +35,7 @@ from serve_app.gateway.leased_bucket import (
     Verdict,
     tighter,
 )
+from serve_app.lines import LineLost
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +272,7 @@ class RateLimiter:
             if len(answer) != len(batch):
                 raise AppError("internal", "RateLimit answered another number of leases")
             leases = answer
-        except (AppError, TimeoutError) as error:
+        except (AppError, TimeoutError, LineLost) as error:
             self._unreachable(error)
         finally:
             # Whatever happened, also a defect or the end of the gateway: nobody waits for ever.

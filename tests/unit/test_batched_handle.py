@@ -11,7 +11,7 @@ from actors.messages import GUEST, Failure, Outcome, ReadPost, Reply, ThreadRequ
 from config.errors import AppError
 from serve_app import batched_handle
 from serve_app.batched_handle import BatchedHandle, encode
-from serve_app.lines import LineLost
+from serve_app.lines import LineLost, NotSent
 
 _decode = msgspec.msgpack.Decoder(list[ThreadRequest]).decode
 
@@ -79,6 +79,14 @@ async def test_what_must_not_run_twice_is_not_sent_again() -> None:
     assert refused.value.code == "unavailable"
     assert refused.value.retry_after_seconds is not None
     assert len(deployment.batches) == 1
+
+
+async def test_what_has_not_been_asked_is_asked_in_any_case() -> None:
+    deployment = Deployment([NotSent()])
+    handle: BatchedHandle[ThreadRequest] = BatchedHandle(
+        "thread", deployment, in_flight=1, resend=False
+    )
+    assert (await handle.call(read(2))).body == b"2"
 
 
 async def test_a_deployment_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,18 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from config.errors import AppError
 from serve_app.deployment_lines import DeploymentLines, asks_serve
-from serve_app.lines import Address, Line, LineLost, LineServer, line_key, open_line
+from serve_app.lines import (
+    Address,
+    Line,
+    LineLost,
+    LineServer,
+    NotSent,
+    line_key,
+    open_line,
+)
 from tests.conditions import wait_until
 
-KEY = line_key("secret")
+KEY = line_key("secret", "thread")
 
 
 class Replica(LineServer):
@@ -37,6 +45,8 @@ class Replica(LineServer):
             raise AppError("locked", "Closed.", retry_after_seconds=3)
         if payload == b"fail":
             raise RuntimeError("secret details")
+        if payload == b"cancelled":
+            raise asyncio.CancelledError
         await self.open.wait()
         return self.name + payload
 
@@ -97,6 +107,8 @@ async def test_refusals_come_whole_and_failures_without_their_details(
         await line.call(b"fail")
     assert failed.value.code == "internal" and "secret" not in failed.value.detail
     assert "secret details" in caplog.text
+    with pytest.raises(AppError, match="internal"):
+        await line.call(b"cancelled")
     assert await line.call(b"next") == b"next"
 
 
@@ -130,25 +142,28 @@ async def test_one_that_leaves_answers_what_it_was_asked(line: Line, replica: Re
     await wait_until(lambda: replica.ongoing == 1)
     leaving = asyncio.create_task(replica.close())
     await wait_until(lambda: not line.is_open)
-    with pytest.raises(LineLost):
+    with pytest.raises(NotSent):
         await line.call(b"late")
     replica.open.set()
     assert await last == b"last"
     await leaving
     assert replica.calls == [b"last"]
-    with pytest.raises(LineLost):
+    with pytest.raises(NotSent):
         await open_line(replica.address, KEY)
 
 
 async def test_strangers_get_no_line(replica: Replica) -> None:
     with pytest.raises(LineLost):
-        await open_line(replica.address, line_key("another secret"))
+        await open_line(replica.address, line_key("another secret", "thread"))
+    with pytest.raises(LineLost):
+        # Who was asked for has gone, and another one of this server listens where it was.
+        await open_line(replica.address, line_key("secret", "feed"))
     with pytest.raises(ValueError, match="secret"):
-        line_key("")
+        line_key("", "thread")
 
 
 async def test_a_server_of_strangers_is_called_by_nobody() -> None:
-    stranger = LineServer(_never, line_key("another secret"))
+    stranger = LineServer(_never, line_key("another secret", "thread"))
     await stranger.start("127.0.0.1")
     with pytest.raises(LineLost):
         await open_line(stranger.address, KEY)
@@ -177,6 +192,21 @@ async def test_a_stranger_that_says_nothing_is_cut_off(
             assert await reader.read() == b""
     await wait_until(lambda: not replica.connections)
     writer.close()
+
+
+async def test_so_many_strangers_are_let_in_and_go_when_the_server_closes(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve_app.lines._MOST_GREETING", 3)
+    line = await open_line(replica.address, KEY)
+    strangers = [await asyncio.open_connection(*replica.address) for _ in range(6)]
+    await wait_until(lambda: len(replica.connections) == 4)
+    assert await line.call(b"still answered") == b"still answered"
+    monkeypatch.setattr("serve_app.lines._LEAVE_SECONDS", 60.0)
+    async with asyncio.timeout(10):
+        await replica.close()
+    for _, writer in strangers:
+        writer.close()
 
 
 class Directory:
@@ -244,7 +274,7 @@ async def test_a_replica_that_left_is_replaced_and_one_that_is_away_raises() -> 
     async def stale() -> Address:
         return address
 
-    with pytest.raises(LineLost):
+    with pytest.raises(NotSent):
         await DeploymentLines(stale, KEY, most=1).send(b"3")
 
 
@@ -267,6 +297,6 @@ async def test_what_serve_raises_is_a_line_that_is_lost(raised: Exception) -> No
         async def remote(self) -> Address:
             raise raised
 
-    with pytest.raises(LineLost) as lost:
+    with pytest.raises(NotSent) as lost:
         await DeploymentLines(asks_serve(Handle()), KEY, most=1).send(b"1")
     assert "secret" not in str(lost.value)

@@ -13,6 +13,7 @@ from config.errors import AppError
 from config.rate_limits import RateLimitSettings, Rule
 from serve_app.gateway.leased_bucket import UNLIMITED
 from serve_app.gateway.rate_limiter import LOOPBACK, RateLimiter, address_id
+from serve_app.lines import LineLost
 
 SECOND = 1_000_000_000
 ADDRESS = "192.0.2.1"
@@ -233,6 +234,7 @@ FAILURES = [
     AppError("overloaded"),
     AppError("internal"),
     TimeoutError(),
+    LineLost(),
 ]
 
 

@@ -25,7 +25,7 @@ from serve_app.lines import Address, LineServer, line_key
 from serve_app.shard_client import ShardClient, ShardPublisher
 from tests.conditions import wait_until
 
-KEY = line_key("secret")
+SECRET = "secret"
 QUESTION = ReadPresence("thread:a")
 ANSWER: ShardReply = PresenceReply(2, 1)
 
@@ -44,7 +44,7 @@ class Directory:
         self.faults: list[Exception] = []
         self.open = threading.Event()
         self.open.set()
-        self.shard = LineServer(answer, KEY)
+        self.shard = LineServer(answer, line_key(SECRET, "shard-1"))
 
     def get_actor(self, name: str, namespace: str) -> Any:
         self.lookups.append(name)
@@ -64,7 +64,7 @@ class Directory:
 
     async def restart_shard(self) -> None:
         await self.shard.close()
-        self.shard = LineServer(answer, KEY)
+        self.shard = LineServer(answer, line_key(SECRET, "shard-1"))
         await self.shard.start("127.0.0.1")
 
 
@@ -79,7 +79,7 @@ async def directory(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Directory]
 
 async def test_a_lookup_that_hangs_blocks_nobody_else(directory: Directory) -> None:
     directory.open.clear()
-    client = ShardClient(KEY)
+    client = ShardClient(SECRET)
     calls = [asyncio.create_task(client.call(1, QUESTION)) for _ in range(5)]
     await wait_until(lambda: bool(directory.lookups))
     calls.pop().cancel()
@@ -89,30 +89,30 @@ async def test_a_lookup_that_hangs_blocks_nobody_else(directory: Directory) -> N
 
 
 async def test_where_a_shard_listens_is_asked_anew_after_its_restart(directory: Directory) -> None:
-    client = ShardClient(KEY)
-    assert [await client.call(0, QUESTION) for _ in range(3)] == [ANSWER] * 3
+    client = ShardClient(SECRET)
+    assert [await client.call(1, QUESTION) for _ in range(3)] == [ANSWER] * 3
     assert len(directory.lookups) == 1
     await directory.restart_shard()
     directory.faults = [ActorUnavailableError("restarting", None)]
     with pytest.raises(AppError) as raised:
-        await client.call(0, QUESTION)
+        await client.call(1, QUESTION)
     assert (raised.value.code, raised.value.retry_after_seconds) == ("unavailable", 1)
-    assert await client.call(0, QUESTION) == ANSWER
+    assert await client.call(1, QUESTION) == ANSWER
     assert len(directory.lookups) == 3
 
 
 async def test_a_dead_or_unknown_actor_is_looked_up_again(directory: Directory) -> None:
-    client = ShardClient(KEY)
+    client = ShardClient(SECRET)
     directory.known = False
     with pytest.raises(AppError, match="unavailable"):
-        await client.call(0, QUESTION)
+        await client.call(1, QUESTION)
     directory.known = True
-    assert await client.call(0, QUESTION) == ANSWER
+    assert await client.call(1, QUESTION) == ANSWER
     await directory.restart_shard()
     directory.faults = [ActorDiedError()]
     with pytest.raises(AppError, match="unavailable"):
-        await client.call(0, QUESTION)
-    assert await client.call(0, QUESTION) == ANSWER
+        await client.call(1, QUESTION)
+    assert await client.call(1, QUESTION) == ANSWER
     assert len(directory.lookups) == 4
 
 
@@ -120,7 +120,7 @@ class HangingClient(ShardClient):
     """Takes calls and answers them when the test lets it."""
 
     def __init__(self) -> None:
-        super().__init__(KEY)
+        super().__init__(SECRET)
         self.calls: list[Publish] = []
         self.answers = asyncio.Semaphore(0)
 
