@@ -36,6 +36,17 @@ test("plurals take the form of the language, an exact number first", () => {
   );
 });
 
+test("a day without a clock is the same day everywhere", async () => {
+  process.env.TZ = "America/Los_Angeles";
+  try {
+    const { day } = await load("i18n/dates.ts");
+    assert.equal(day("2026-11-20", "en"), "Nov 20, 2026");
+    assert.equal(day("2026-11-20T05:00:00Z", "en"), "Nov 19, 2026");
+  } finally {
+    delete process.env.TZ;
+  }
+});
+
 test("every message can be said in its language with any number", () => {
   const messages = join(SRC, "i18n/messages");
   for (const section of readdirSync(messages))

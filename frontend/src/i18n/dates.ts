@@ -28,9 +28,11 @@ export function fullDate(time: string, language: string): string {
   return date(language, { dateStyle: "long", timeStyle: "short" }).format(new Date(time));
 }
 
-/** A day without a clock: "2026-11-20" or a time. */
+/** A day without a clock: of "2026-11-20", which is the same day everywhere, or of a time. */
 export function day(time: string, language: string): string {
-  return date(language, { dateStyle: "medium" }).format(new Date(time));
+  const options = { dateStyle: "medium" } as const;
+  const zone = time.includes("T") ? {} : { timeZone: "UTC" };
+  return date(language, { ...options, ...zone }).format(new Date(time));
 }
 
 /** "Mar 2026" of "2026-03". */
