@@ -263,3 +263,27 @@ test("an event is one pending comment, not another with the same words", async (
   assert.equal(meeting(items, comment("2"), met)?.key, "second");
   assert.equal(meeting(items, comment("3", "ben"), met), undefined);
 });
+
+const { withOrigin, fileName } = await load("content/ownFiles.ts");
+const FILE = "/api/v1/media/0192f5a6-7c3e-7000-8b1a-9c7d5e3f1a2b";
+const REST = 'rel="nofollow noopener ugc"';
+
+test("addresses of files lead to the API's origin, other ones and text stay", () => {
+  const at = (origin) =>
+    `<p dir="auto"><a href="${origin}${FILE}" ${REST}><img loading="lazy" alt="a > b" ` +
+    `src="${origin}${FILE}/thumbnails/960"></a> <a ${REST} href="${origin}${FILE}">lease.pdf</a></p>`;
+  assert.equal(withOrigin(at(""), "https://api.example.org"), at("https://api.example.org"));
+  assert.equal(withOrigin(at(""), ""), at(""));
+  const others =
+    `<p>src="${FILE}" &lt;img src="${FILE}"&gt; <a href="https://example.org${FILE}">x</a></p>` +
+    `<pre><code>&lt;a href="${FILE}"</code></pre>`;
+  assert.equal(withOrigin(others, "https://api.example.org"), others);
+});
+
+test("a file has the name that the server gives it", () => {
+  const coded = "attachment; filename=\"Vertr_ge.pdf\"; filename*=UTF-8''Vertr%C3%A4ge.pdf";
+  assert.equal(fileName(coded), "Verträge.pdf");
+  assert.equal(fileName('attachment; filename="lease.pdf"'), "lease.pdf");
+  assert.equal(fileName("attachment; filename*=UTF-8''%E4"), null);
+  assert.equal(fileName(null), null);
+});

@@ -40,6 +40,7 @@ _ALLOWED: Final = ", ".join(
 _EXPOSED: Final = ", ".join(
     (
         hdrs.ETAG,
+        hdrs.CONTENT_DISPOSITION,
         hdrs.RETRY_AFTER,
         "RateLimit-Limit",
         "RateLimit-Remaining",

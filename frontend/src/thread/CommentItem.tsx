@@ -27,6 +27,7 @@ import { Time } from "@/ui/Time";
 import { CommentForm } from "./CommentForm";
 import { EditForm } from "./EditForm";
 import { copyLink, setSaved } from "./keeping";
+import { Translated } from "./Translated";
 
 const ICON = { size: 18, "aria-hidden": true } as const;
 
@@ -37,6 +38,7 @@ export const CommentItem = memo(function CommentItem({
   accepted,
   mayAccept,
   closed,
+  translatable,
   fold,
   isNew,
   isTarget,
@@ -51,6 +53,8 @@ export const CommentItem = memo(function CommentItem({
   accepted: boolean;
   mayAccept: boolean;
   closed: boolean;
+  /** Whether the server has a model that translates. */
+  translatable: boolean;
   /** null: nothing stands below it. */
   fold: { folded: boolean; below: number; toggle: (id: string) => void } | null;
   isNew: boolean;
@@ -75,6 +79,7 @@ export const CommentItem = memo(function CommentItem({
   };
   const isMine = comment.author !== null && comment.author.id === session.account?.id;
   const isMember = session.status === "member";
+  const isForeign = comment.language !== language && comment.language !== "und";
 
   useEffect(() => {
     if (!isNew || !element.current) return;
@@ -161,7 +166,7 @@ export const CommentItem = memo(function CommentItem({
           </p>
         )}
         <Byline comment={comment} asker={asker}>
-          {comment.language !== language && comment.language !== "und" && !comment.deleted && (
+          {isForeign && !comment.deleted && (
             <Badge>{languageName(comment.language, language)}</Badge>
           )}
           {fold && (
@@ -204,7 +209,15 @@ export const CommentItem = memo(function CommentItem({
             }
           />
         ) : (
-          <Prose html={comment.body_html} language={comment.language} className="mt-1" />
+          <>
+            <Prose html={comment.body_html} language={comment.language} className="mt-1" />
+            {translatable && isForeign && isMember && (
+              // By another key after an edit: what was translated no longer stands there.
+              <div key={comment.edited_at} className="mt-2">
+                <Translated kind="comment" id={id} from={comment.language} />
+              </div>
+            )}
+          </>
         )}
         {!comment.deleted && (
           <div className="mt-2 flex flex-wrap items-center gap-1">

@@ -1,6 +1,6 @@
 import { ArrowDown } from "lucide-react";
 import { type ReactNode, useCallback, useMemo, useRef, useState } from "react";
-import { answer, api, type Comment, type Post } from "@/api/client";
+import { answer, api, type Comment, type Schemas } from "@/api/client";
 import { useI18n } from "@/i18n/i18n";
 import { useSession } from "@/session/session";
 import { MoreButton } from "@/ui/MoreButton";
@@ -25,7 +25,7 @@ export function Discussion({
   target,
 }: {
   thread: ReturnType<typeof useThread>;
-  post: Post;
+  post: Schemas["PostAnswer"];
   order: CommentOrder;
   setOrder: (order: CommentOrder) => void;
   /** The comment that the reader's link was about. */
@@ -100,6 +100,7 @@ export function Discussion({
         accepted={comment.id === post.accepted_comment_id}
         mayAccept={mayAccept && !comment.deleted}
         closed={closed}
+        translatable={post.translatable === true}
         fold={under > 0 ? { folded: folded.has(comment.id), below: under, toggle } : null}
         isNew={arrived.has(comment.id)}
         isTarget={comment.id === target}

@@ -84,7 +84,7 @@ export function PostArticle({
       ) : (
         <>
           <Prose html={post.body_html} language={post.language} />
-          {post.translatable && <Translated post={post.id} from={post.language} />}
+          {post.translatable && <Translated kind="post" id={post.id} from={post.language} />}
           {post.poll && <PollBox post={post.id} poll={post.poll} closed={post.locked} />}
           {post.tags.length > 0 && (
             <ul className="flex flex-wrap gap-1.5">

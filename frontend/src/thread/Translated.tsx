@@ -14,21 +14,34 @@ import { problemText } from "@/ui/States";
 const WAIT_MS = 10_000;
 
 /** A text of another language, in the reader's on request, and always marked as a machine's. */
-export function Translated({ post, from }: { post: string; from: string }) {
+export function Translated({
+  kind,
+  id,
+  from,
+}: {
+  kind: "post" | "comment";
+  id: string;
+  from: string;
+}) {
   const { t, language } = useI18n();
   const session = useSession();
   const queries = useQueryClient();
   const [isWanted, setIsWanted] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const key = ["translation", post, language];
-  const path = { post_id: post };
+  const key = ["translation", id, language];
+  const body = { to: language };
+  const query = body;
   const found = useQuery({
     queryKey: key,
     queryFn: () =>
       answer(
-        api.GET("/api/v1/posts/{post_id}/translation", {
-          params: { path, query: { to: language } },
-        }),
+        kind === "post"
+          ? api.GET("/api/v1/posts/{post_id}/translation", {
+              params: { path: { post_id: id }, query },
+            })
+          : api.GET("/api/v1/comments/{comment_id}/translation", {
+              params: { path: { comment_id: id }, query },
+            }),
       ),
     enabled: isWanted,
     refetchInterval: (query) => (query.state.data?.state === "pending" ? WAIT_MS : false),
@@ -40,10 +53,15 @@ export function Translated({ post, from }: { post: string; from: string }) {
     setProblem(null);
     try {
       const made = await answer(
-        api.POST("/api/v1/posts/{post_id}/translation", {
-          params: { path },
-          body: { to: language },
-        }),
+        kind === "post"
+          ? api.POST("/api/v1/posts/{post_id}/translation", {
+              params: { path: { post_id: id } },
+              body,
+            })
+          : api.POST("/api/v1/comments/{comment_id}/translation", {
+              params: { path: { comment_id: id } },
+              body,
+            }),
       );
       queries.setQueryData(key, made);
       setIsWanted(true);

@@ -109,7 +109,7 @@ export function useThread(id: string, order: CommentOrder) {
     } else if (event.type === "summary.ready") {
       void queries.invalidateQueries({ queryKey: ["summary", id] });
     } else if (event.type === "translation.ready") {
-      void queries.invalidateQueries({ queryKey: ["translation", id] });
+      void queries.invalidateQueries({ queryKey: ["translation", event.id] });
     } else if (event.type === "typing" && event.account_id !== session.account?.id) {
       const account = String(event.account_id);
       setTyping((before) => new Map(before).set(account, String(event.handle)));

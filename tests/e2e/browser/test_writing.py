@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from pathlib import Path
 
-from playwright.async_api import expect
+from playwright.async_api import FilePayload, expect
 
+from tests import media_files as files
 from tests.e2e.api_client import ApiClient
 from tests.e2e.browser.conftest import Visit
 
@@ -67,3 +70,40 @@ async def test_a_thread_from_right_to_left(visit: Visit, api: ApiClient) -> None
     await expect(english).to_be_visible()
     assert await english.evaluate("element => getComputedStyle(element).direction") == "ltr"
     await reader.look("thread-360-ar-dark")
+
+
+async def test_files_of_a_private_group_open_for_its_members(visit: Visit, api: ApiClient) -> None:
+    """Links and pictures send no token, and are refused until they are fetched with one."""
+    group = {"name": f"Leases {secrets.token_hex(4)}", "visibility": "private"}
+    slug = (await api.call("POST", "/communities", group)).expect(201)["slug"]
+    writer = await visit()
+    writer.allow("status of 404")
+    page = writer.page
+    await writer.sign_in(api.account["handle"])
+    await writer.open(f"/communities/{slug}/new")
+    await page.get_by_label("Your question in one line").fill("Is this a usual lease?")
+    attached: list[FilePayload] = [
+        {"name": "Verträge.pdf", "mimeType": "application/pdf", "buffer": files.document()},
+        {"name": "door.jpg", "mimeType": "image/jpeg", "buffer": files.picture()},
+    ]
+    await page.locator("input[type=file]").set_input_files(attached)
+    body = page.get_by_label("What one should know about it")
+    await expect(body).to_have_value(re.compile(r"\[Verträge\.pdf\].*!\[door\.jpg\]", re.DOTALL))
+    await page.get_by_role("button", name="Publish").click()
+
+    document = page.get_by_role("link", name="Verträge.pdf")
+    async with page.expect_download() as saving:
+        await document.click()
+    saved = await saving.value
+    assert saved.suggested_filename == "Verträge.pdf"
+    path = str(await document.get_attribute("href")).removeprefix("/api/v1")
+    content = (await api.get(path)).body
+    assert Path(await saved.path()).read_bytes() == content != b""
+
+    picture = page.get_by_role("img", name="door.jpg")
+    await expect(picture).to_have_attribute("src", re.compile("^blob:"))
+    async with writer.context.expect_page() as opening:
+        await picture.click()
+    whole = await opening.value
+    await whole.wait_for_url("blob:**")
+    assert await whole.locator("img").evaluate("image => image.naturalWidth") == 1200
