@@ -36,6 +36,7 @@ class CursorKind(enum.IntEnum):
     POST_HISTORY = 5
     COMMENT_HISTORY = 6
     NOTIFICATIONS = 7
+    MEMBER_POSTS = 8
     # 20 and up: what members keep for themselves.
     DRAFTS = 20
     SAVES = 21

@@ -22,6 +22,7 @@ from actors.feed_messages import (
     ListCommunities,
     ListCountries,
     ListGuides,
+    ListMemberPosts,
     ListSignals,
     ListSitemap,
     ListTags,
@@ -31,9 +32,11 @@ from actors.feed_messages import (
     ReadGuide,
     ReadGuideHistory,
     ReadHome,
+    ReadMember,
 )
 from actors.guide_reads import GuideReader
 from actors.home_reads import HomeReader
+from actors.member_reads import MemberReader
 from actors.messages import GUEST, Failure, Outcome, Reply
 from actors.outcomes import answer, settle
 from actors.public_messages import PublicRead
@@ -80,6 +83,7 @@ class Feed:
         self._guides = GuideReader(self._readers, guides or Guides())
         self._signals = SignalReader(self._readers, directory)
         self._sitemap = SitemapReader(self._readers)
+        self._members = MemberReader(self._readers)
         self._home = HomeReader(self._readers, clock_ms)
         self._tops = TopReader(orders, clock_ms, slow_seconds)
         self._visa = VisaReader(self._readers, links or OfficialLinks(), clock_ms)
@@ -136,6 +140,10 @@ class Feed:
                 return await self._signals.list_signals(request)
             case ListSitemap():
                 return await self._sitemap.list_part(request)
+            case ReadMember():
+                return await self._members.read(request)
+            case ListMemberPosts():
+                return await self._members.list_posts(request)
             case ListGuides():
                 return await self._guides.list_guides(request)
             case ReadGuide():

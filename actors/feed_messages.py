@@ -105,9 +105,28 @@ class ListSitemap(Read, frozen=True):
     part: str
 
 
+class ReadMember(Read, frozen=True):
+    handle: str
+
+
+class ListMemberPosts(Read, frozen=True):
+    """Of public communities alone, newest first."""
+
+    handle: str
+    limit: int
+    cursor: str | None
+
+
 # The same for everyone, whoever asks.
 ReferenceRead = (
-    ListCountries | ListVisaTypes | ListGuides | ReadGuide | ReadGuideHistory | ListSitemap
+    ListCountries
+    | ListVisaTypes
+    | ListGuides
+    | ReadGuide
+    | ReadGuideHistory
+    | ListSitemap
+    | ReadMember
+    | ListMemberPosts
 )
 FeedRequest = (
     ReadFeed | ReadHome | ListTags | ListCommunities | ReadCommunity | ListSignals | ReferenceRead

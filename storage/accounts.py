@@ -28,7 +28,7 @@ _COLUMNS: Final = f"""a.id, a.handle, a.email, a.password_hash, a.display_name, 
     a.role, {STANDING}, a.stream_id, a.created_at, a.default_follow_level"""
 
 # Text that is no handle never reaches SQL.
-_HANDLE: Final = re.compile(r"[A-Za-z0-9_]{3,30}", re.ASCII)
+HANDLE: Final = re.compile(r"[A-Za-z0-9_]{3,30}", re.ASCII)
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -149,7 +149,7 @@ async def find_id(connection: Connection, id_or_handle: str) -> UUID | None:
     try:
         column, key = "id", parse_id(id_or_handle)
     except ValueError:
-        if _HANDLE.fullmatch(id_or_handle) is None:
+        if HANDLE.fullmatch(id_or_handle) is None:
             return None
         column, key = "lower(handle)", id_or_handle.lower()
     id: UUID | None = await connection.fetchval(

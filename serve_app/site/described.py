@@ -11,8 +11,9 @@ from uuid import UUID
 import msgspec
 
 from actors.content import Comment, CommentPermalink, Post
-from actors.feed_messages import ReadCommunity, ReadGuide
+from actors.feed_messages import ReadCommunity, ReadGuide, ReadMember
 from actors.guide_reads import Guide
+from actors.member_reads import MemberView
 from actors.messages import GUEST, ReadComment, ReadPost, Reply
 from config.errors import AppError
 from serve_app.api.call import Call
@@ -28,6 +29,7 @@ _post: Final = msgspec.json.Decoder(Post).decode
 _comment: Final = msgspec.json.Decoder(CommentPermalink).decode
 _community: Final = msgspec.json.Decoder(CommunityAnswer).decode
 _guide: Final = msgspec.json.Decoder(Guide).decode
+_member: Final = msgspec.json.Decoder(MemberView).decode
 
 
 class Described(NamedTuple):
@@ -118,6 +120,12 @@ async def guide(call: Call[Nothing, Nothing], origin: str) -> Described:
     return Described(head, reply)
 
 
+async def member(call: Call[Nothing, Nothing], origin: str) -> Described:
+    """Named for bookmarks; search engines should find what people wrote, not people."""
+    reply = await call.backends.feed(ReadMember(call.values["handle"]))
+    return Described(Head(f"@{_member(reply.body).handle}", indexed=False), reply)
+
+
 # By the names of frontend/src/routing/paths.json. All others are for members, or show what a search
 # engine has no use for.
 DESCRIBED: Final[Mapping[str, Describe]] = {
@@ -141,6 +149,7 @@ DESCRIBED: Final[Mapping[str, Describe]] = {
     "thread": thread,
     "comment": thread,
     "guide": guide,
+    "member": member,
 }
 
 

@@ -26,7 +26,7 @@ _encode: Final = msgspec.json.Encoder().encode
 @dataclass(frozen=True, slots=True)
 class Head:
     """`path` is the page's own address, also where it is reached by others. `text`: HTML, for who
-    has no script. A page that is not `indexed` says nothing about itself."""
+    has no script. A page that is not `indexed` says nothing about itself but its title."""
 
     title: str = ""
     description: str = ""
@@ -47,9 +47,9 @@ NOT_INDEXED: Final = Head(indexed=False)
 
 def render_head(head: Head, origin: str) -> str:
     """`origin` is `https://host` without a slash; empty where it is not known."""
-    if not head.indexed:
-        return f'<title>{SITE_NAME}</title><meta name="robots" content="noindex">'
     title = f"{head.title} · {SITE_NAME}" if head.title else SITE_NAME
+    if not head.indexed:
+        return f'<title>{escape(title)}</title><meta name="robots" content="noindex">'
     url = origin + head.path
     parts = [
         f"<title>{escape(title)}</title>",

@@ -225,6 +225,7 @@ class Scene:
             id = str(new_id(276))
             values = {"community": "nowhere", "post_id": id, "comment_id": id}
             other = {"draft_id": id, "account": "nobody_here", "other_post_id": str(new_id(276))}
+            other["handle"] = "nobody_here"
             visa = {"timeline_id": id, "checklist_id": "none", "item_id": "i1"}
             return values | other | {"guide_id": id} | visa
         author = self.callers["author"]
@@ -262,7 +263,7 @@ class Scene:
         )
         other_post_id = await self._world.post(self._ids[slug], author)
         values = {"community": slug, "post_id": str(post_id), "comment_id": str(comment_id)}
-        other = {"draft_id": str(draft_id), "account": "other"}
+        other = {"draft_id": str(draft_id), "account": "other", "handle": "author"}
         visa = {
             "timeline_id": await self._timeline(author, state),
             "checklist_id": await self._checklist(),

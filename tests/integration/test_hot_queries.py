@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from actors.feed import Feed
-from actors.feed_messages import ReadFeed, ReadHome
+from actors.feed_messages import ListMemberPosts, ReadFeed, ReadHome
 from actors.member_messages import FollowThread, ListSaves, MarkThreadRead, SetSaved
 from actors.member_state import MemberState
 from actors.messages import (
@@ -156,6 +156,14 @@ def rows(plan: dict[str, Any], relation: str) -> float:
     return float(own + sum(rows(child, relation) for child in plan.get("Plans", ())))
 
 
+def indexes(plan: dict[str, Any], relation: str) -> Iterator[str]:
+    """By which a table was read."""
+    if plan.get("Relation Name") == relation:
+        yield plan["Index Name"]
+    for child in plan.get("Plans", ()):
+        yield from indexes(child, relation)
+
+
 @pytest.fixture
 async def scene(content: Content, database_url: str) -> tuple[Explained, Caller, Any, Any]:
     ada = await content.member("ada")
@@ -236,6 +244,27 @@ async def test_home_asks_each_community_and_each_partition_by_an_index(
                         or relation.startswith(("community", "membership"))
                         or (relation.endswith(GERMANY))
                     ), (request, relation)
+
+
+async def test_a_members_posts_are_found_in_each_partition_by_an_index(
+    scene: tuple[Explained, Caller, Any, Any], content: Content
+) -> None:
+    """A member writes about any country, so that no partition can be left out."""
+    explained, ada, post, _ = scene
+    ben = await content.member("ben")
+    await content.pool.execute(
+        "insert into post (country_id, id, community_id, author_id, stream_id, title,"
+        " body_markdown, body_html, language, hot, created_at)"
+        " select 276, id_in_country(gen_random_uuid(), 276::smallint), $1, $2, n, '', '', '',"
+        " 'en', 0, now() from generate_series(1, 500) n",
+        UUID(post["community_id"]),
+        ben.account_id,
+    )
+    await content.pool.execute(f"analyze post{GERMANY}")
+    (*_, plan) = await explained.ask(ListMemberPosts(ada.handle, 30, None))
+    found = list(scans(plan, ("post_",)))
+    assert len(found) > 1 and all("Index" in node for node, _ in found), found
+    assert set(indexes(plan, f"post{GERMANY}")) == {f"post{GERMANY}_author_id_id_idx"}
 
 
 async def test_an_order_that_is_kept_reads_one_country(

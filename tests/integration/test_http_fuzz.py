@@ -15,7 +15,7 @@ import yarl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.feed_messages import ListSitemap, ReadCommunity, ReadGuide
+from actors.feed_messages import ListSitemap, ReadCommunity, ReadGuide, ReadMember
 from actors.media.messages import ReadMedia
 from actors.messages import ReadPost, Reply
 from config.errors import AppError
@@ -59,7 +59,7 @@ _HEADERS = st.dictionaries(st.sampled_from(_HEADER_NAMES), _VISIBLE | _HANDSHAKE
 
 
 # What the gateway itself reads, for a file or for the head of a page, is not any JSON.
-_READ_BY_THE_GATEWAY = (ReadMedia, ReadPost, ReadCommunity, ReadGuide, ListSitemap)
+_READ_BY_THE_GATEWAY = (ReadMedia, ReadPost, ReadCommunity, ReadGuide, ReadMember, ListSitemap)
 
 
 def answer(request: object) -> Reply:

@@ -47,6 +47,9 @@ def answers(request: Any) -> Reply:
             raise AppError("not_found")
         case fm.ReadCommunity():
             body = msgspec.json.encode(COMMUNITY)
+        case fm.ReadMember(handle=handle):
+            view = {"id": POST_ID, "handle": handle, "display_name": "A", "joined": "2026-03"}
+            body = msgspec.json.encode(view)
         case fm.ReadFeed():
             body = msgspec.json.encode({"items": [POST], "next_cursor": None})
         case fm.ListSitemap(part="XX"):

@@ -65,6 +65,8 @@ STATEMENTS: Final[dict[str, int]] = {
     "DELETE /api/v1/communities/{community}/membership": 6,
     "GET /api/v1/communities/{community}/feed": 3,
     "GET /api/v1/feeds/home": 5,
+    "GET /api/v1/members/{handle}": 2,
+    "GET /api/v1/members/{handle}/posts": 4,
     "POST /api/v1/posts": 2,
     "GET /api/v1/posts/{post_id}": 2,
     "PATCH /api/v1/posts/{post_id}": 10,

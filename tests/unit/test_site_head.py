@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.content import Author, Comment, CommentPermalink, Post
-from actors.feed_messages import ReadCommunity
+from actors.feed_messages import ReadCommunity, ReadMember
 from actors.messages import GUEST, ReadComment, ReadPost, Reply
 from config.errors import AppError
 from serve_app.api.schemas import CommunityAnswer
@@ -175,6 +175,21 @@ async def test_communities_of_no_visa_have_no_tools_to_describe(page: str) -> No
     assert await community_head(page, shown) == NOT_INDEXED
 
 
+async def test_a_member_has_a_title_and_is_not_indexed() -> None:
+    view = {"id": POST, "handle": "amina", "display_name": HOSTILE, "joined": "2026-03"}
+
+    async def feed(request: ReadMember) -> Reply:
+        assert request.handle == "Amina"
+        return Reply(body=msgspec.json.encode(view), public=True)
+
+    call: Any = SimpleNamespace(backends=SimpleNamespace(feed=feed), values={"handle": "Amina"})
+    head, _ = await described.member(call, ORIGIN)
+    assert render_head(head, ORIGIN) == (
+        '<title>@amina · Serai</title><meta name="robots" content="noindex">'
+    )
+    assert render_text(head) == ""
+
+
 @given(st.text(), st.sampled_from(["", ORIGIN]))
 def test_no_text_becomes_markup(text: str, origin: str) -> None:
     for hostile in (text, HOSTILE + text, text + HOSTILE):
@@ -210,6 +225,7 @@ def test_addresses_that_are_described_are_those_of_the_app() -> None:
         "thread": "/posts/{post}",
         "comment": "/posts/{post}/comments/{comment}",
         "guide": "/guides/{guide}",
+        "member": "/members/{handle}",
     }
     assert set(described.DESCRIBED) == set(templates)
     for name, template in templates.items():

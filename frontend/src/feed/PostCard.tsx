@@ -2,6 +2,7 @@ import { CircleCheck, MessageCircle } from "lucide-react";
 import { memo } from "react";
 import type { Post } from "@/api/client";
 import { CommunityName } from "@/content/CommunityName";
+import { MemberName } from "@/content/MemberName";
 import { PostBadges } from "@/content/PostBadges";
 import { excerptOf } from "@/content/text";
 import { Votes } from "@/content/Votes";
@@ -45,7 +46,7 @@ export const PostCard = memo(function PostCard({
       <p className="mb-1.5 flex flex-wrap items-center gap-x-2 gap-y-1 text-sm leading-6 text-ink-soft">
         {named && <CommunityName post={post} />}
         <span className="inline-flex flex-wrap items-center gap-x-2">
-          {post.author && <bdi>@{post.author.handle}</bdi>}
+          {post.author && <MemberName handle={post.author.handle} />}
           <span className="inline-flex gap-2">
             <span aria-hidden="true">·</span>
             <Time at={post.created_at} />

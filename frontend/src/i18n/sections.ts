@@ -10,6 +10,7 @@ export type Sections = {
   visa: typeof import("./messages/visa/en.json");
   groups: typeof import("./messages/groups/en.json");
   ask: typeof import("./messages/ask/en.json");
+  member: typeof import("./messages/member/en.json");
   account: typeof import("./messages/account/en.json");
   landing: typeof import("./messages/landing/en.json");
 };

@@ -1,6 +1,7 @@
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { Ellipsis } from "lucide-react";
 import { answer, api, type Schemas } from "@/api/client";
+import { MemberName } from "@/content/MemberName";
 import { CommunityFrame } from "@/feed/CommunityFrame";
 import { Admissions } from "@/groups/Admissions";
 import { GroupSettings } from "@/groups/Settings";
@@ -134,7 +135,7 @@ function Row({
           {account.display_name}
         </p>
         <p className="text-sm text-ink-soft">
-          <bdi>@{account.handle}</bdi>
+          <MemberName handle={account.handle} />
         </p>
       </div>
       {role === "admin" && <Badge tone="clay">{t("groups.admin")}</Badge>}

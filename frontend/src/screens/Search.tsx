@@ -1,6 +1,7 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Landmark, MessageCircle, MessageSquareText } from "lucide-react";
 import { answer, api, type Schemas } from "@/api/client";
+import { MemberName } from "@/content/MemberName";
 import { countryName, day, languageName } from "@/i18n/dates";
 import { useI18n } from "@/i18n/i18n";
 import type { MessageKey } from "@/i18n/sections";
@@ -106,7 +107,7 @@ function Result({ item, language }: { item: Schemas["SearchItem"]; language: str
         {item.authority ? (
           <span>{item.authority}</span>
         ) : (
-          item.author && <bdi>@{item.author.handle}</bdi>
+          item.author && <MemberName handle={item.author.handle} />
         )}
         {item.country && <span>{countryName(item.country, language)}</span>}
         {item.as_of ? (

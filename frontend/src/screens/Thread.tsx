@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { ArrowUp } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { answer, api } from "@/api/client";
+import { MemberName } from "@/content/MemberName";
 import { Prose } from "@/content/Prose";
 import { useI18n } from "@/i18n/i18n";
 import { Link } from "@/routing/Link";
@@ -96,7 +97,9 @@ function Branch({ post, comment }: { post: string; comment: string }) {
           }
         >
           <p className="flex flex-wrap items-center gap-2 text-sm text-ink-soft">
-            {item.author && <bdi className="font-semibold text-ink">@{item.author.handle}</bdi>}
+            {item.author && (
+              <MemberName handle={item.author.handle} className="font-semibold text-ink" />
+            )}
             <Time at={item.created_at} />
             {item.deleted && <Badge>{t("thread.deleted")}</Badge>}
           </p>

@@ -11,7 +11,7 @@ import {
 } from "lucide-react";
 import { useState } from "react";
 import { currentLanguage, LANGUAGES, type Language, setLanguage, useI18n } from "@/i18n/i18n";
-import { maybeTo, navigate, to } from "@/routing/router";
+import { navigate, to } from "@/routing/router";
 import { signOut, useSession } from "@/session/session";
 import { Avatar } from "@/ui/Avatar";
 import { Dialog } from "@/ui/Dialog";
@@ -30,17 +30,20 @@ export function AccountMenu() {
   const items: MenuItem[] = [];
   if (session.status === "member") {
     const { handle } = session.account;
-    const own = maybeTo("member", { handle });
-    const settings = maybeTo("settings");
-    if (own)
-      items.push({ kind: "link", href: own, icon: <UserRound {...SIZE} />, label: `@${handle}` });
-    if (settings)
-      items.push({
+    items.push(
+      {
         kind: "link",
-        href: settings,
+        href: to("member", { handle }),
+        icon: <UserRound {...SIZE} />,
+        label: `@${handle}`,
+      },
+      {
+        kind: "link",
+        href: to("settings"),
         icon: <Settings {...SIZE} />,
         label: t("shell.settings"),
-      });
+      },
+    );
   } else {
     items.push({
       kind: "link",

@@ -31,6 +31,7 @@ export const PAGES: Record<PageName, Page> = {
   links: page(() => import("@/screens/Links"), "visa", "feed"),
   members: page(() => import("@/screens/Members"), "groups", "feed"),
   group_new: page(() => import("@/screens/NewGroup"), "groups"),
+  member: page(() => import("@/screens/Member"), "member", "feed"),
   login: page(() => import("@/screens/SignIn"), "account"),
   register: page(() => import("@/screens/Register"), "account"),
 };

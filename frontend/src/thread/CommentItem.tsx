@@ -12,6 +12,7 @@ import {
 } from "lucide-react";
 import { memo, type ReactNode, useEffect, useRef, useState } from "react";
 import { answer, api, type Comment } from "@/api/client";
+import { MemberName } from "@/content/MemberName";
 import { useMark } from "@/content/marks";
 import { Prose } from "@/content/Prose";
 import { Votes } from "@/content/Votes";
@@ -278,7 +279,7 @@ function Byline({
       {comment.author && (
         <>
           <Avatar handle={comment.author.handle} size="small" />
-          <bdi className="font-semibold text-ink">@{comment.author.handle}</bdi>
+          <MemberName handle={comment.author.handle} className="font-semibold text-ink" />
           {comment.author.id === asker && <Badge tone="tile">{t("thread.asker")}</Badge>}
         </>
       )}

@@ -12,6 +12,7 @@ import {
 import { useState } from "react";
 import { answer, api, type Post, type Schemas } from "@/api/client";
 import { communityBySlug } from "@/content/communities";
+import { MemberName } from "@/content/MemberName";
 import { setMark, useMark } from "@/content/marks";
 import { useCommunityName } from "@/content/names";
 import { PostBadges } from "@/content/PostBadges";
@@ -74,7 +75,7 @@ export function PostArticle({
       {post.author && (
         <p className="flex flex-wrap items-center gap-2 text-sm text-ink-soft">
           <Avatar handle={post.author.handle} size="small" />
-          <bdi className="font-semibold text-ink">@{post.author.handle}</bdi>
+          <MemberName handle={post.author.handle} className="font-semibold text-ink" />
           <Time at={post.created_at} />
           {post.edited_at && <span>{t("thread.edited")}</span>}
         </p>

@@ -32,6 +32,7 @@ async def test_every_page_is_whole_on_a_phone(visit: Visit, api: ApiClient) -> N
     post = await api.post("de-student", title=f"Every page {secrets.token_hex(4)}")
     comment = await api.comment(post["id"])
     values = {"community": "de-student", "post": post["id"], "comment": comment["id"]}
+    values["handle"] = api.account["handle"]
     member, guest = await visit(width=360), await visit(width=360)
     await member.sign_up()
     for name, template in PATHS.items():
@@ -47,6 +48,7 @@ async def test_every_page_has_room_from_right_to_left(visit: Visit, api: ApiClie
     post = await api.post("de-student", title=f"Every page {secrets.token_hex(4)}")
     comment = await api.comment(post["id"])
     values = {"community": "de-student", "post": post["id"], "comment": comment["id"]}
+    values["handle"] = api.account["handle"]
     guest = await visit(width=360, language="ar")
     for name, template in PATHS.items():
         if name in ELSEWHERE:

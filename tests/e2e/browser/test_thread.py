@@ -43,6 +43,18 @@ async def test_an_answer_comes_live_and_is_accepted(visit: Visit, api: ApiClient
     await asker.look("thread-360")
     await helper.look("thread-1280")
 
+    await answer.get_by_role("link", name=f"@{helper.handle}").click()
+    page = asker.page
+    await expect(page.get_by_role("heading", level=1)).to_have_text(helper.handle)
+    await expect(page.get_by_text("No posts yet")).to_be_visible()
+    await page.get_by_role("button", name="Mute", exact=True).click()
+    await expect(page.get_by_role("button", name="Unmute")).to_be_visible()
+    await page.get_by_role("button", name=f"Account of {asker.handle}").click()
+    await page.get_by_role("menuitem", name=f"@{asker.handle}").click()
+    await expect(
+        page.get_by_role("link", name="Which bank for the blocked account?")
+    ).to_be_visible()
+
 
 async def test_what_is_written_without_a_network_arrives_once(visit: Visit, api: ApiClient) -> None:
     community = (await api.get("/communities/de-student")).expect(200)["id"]
