@@ -30,6 +30,7 @@ const GUEST: Session = { status: "guest", account: null };
 let session: Session = UNKNOWN;
 let told: Told = null;
 let flight: Promise<string | null> | null = null;
+let leaving = false;
 let timer: ReturnType<typeof setTimeout> | undefined;
 const listeners = new Set<() => void>();
 const tabs = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("serai.session");
@@ -47,6 +48,8 @@ export async function startSession(): Promise<void> {
 
 /** The next access token, or null when the session has ended. Callers that come together share it. */
 export function refreshSession(): Promise<string | null> {
+  // The live connection may tell that the session has ended before the answer to signing out does.
+  if (leaving) return Promise.resolve(null);
   const stale = told?.token;
   flight ??= alone(() => refresh(stale)).finally(() => {
     flight = null;
@@ -70,12 +73,14 @@ export async function register(fields: {
 export async function signOut(): Promise<void> {
   // Before the server tells the other tabs that their session has ended, which they would look into.
   tabs?.postMessage(null);
+  leaving = true;
   try {
     await request("logout", {});
   } catch {
     // Without a connection the server keeps the session until it ends by itself; here it is gone.
   }
   endSession();
+  leaving = false;
 }
 
 /** Also when the server says that the session was ended elsewhere. */
