@@ -15,10 +15,11 @@ import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from http.client import HTTPException
-from typing import Any, Final
+from typing import Final
 from xml.etree import ElementTree
 
 from config.errors import AppError
+from config.no_redirects import open_here
 from storage.objects import ORIGINALS, UPLOADS, Objects
 from storage.presigning import Bucket, presign
 
@@ -29,16 +30,6 @@ _SECONDS: Final = 30
 _MAX_BYTES: Final = 1 << 20
 # The job that looks for them comes first; this is for the time when nothing of ours runs.
 _UPLOADS_KEPT_DAYS: Final = 3
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def http_error_302(self, *_: Any, **__: Any) -> None:
-        return None
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-
-_open: Final = urllib.request.build_opener(_NoRedirects).open
 
 
 async def apply(objects: Objects, cold_after_days: int, cold_class: str) -> bool:
@@ -109,7 +100,7 @@ def _send(bucket: Bucket, method: str, body: bytes | None) -> bytes:
     url = presign(bucket, method, "", _SECONDS, now, headers=headers, query={"lifecycle": ""})
     request = urllib.request.Request(url, body, headers, method=method)
     try:
-        with _open(request, timeout=_SECONDS) as response:
+        with open_here(request, timeout=_SECONDS) as response:
             answer: bytes = response.read(_MAX_BYTES)
     except urllib.error.HTTPError:
         raise

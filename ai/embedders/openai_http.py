@@ -10,13 +10,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
 from config.embedding import Embedding
 from config.errors import AppError
+from config.no_redirects import open_here
 
 if TYPE_CHECKING:
     from ai.embedder import Role, Vectors
@@ -36,18 +37,6 @@ class _Answer(msgspec.Struct):
 
 
 _decode: Final = msgspec.json.Decoder(_Answer).decode
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """What follows redirects sends the key along, to whatever server they name."""
-
-    def http_error_302(self, *_: Any, **__: Any) -> None:
-        return None
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-
-_open: Final = urllib.request.build_opener(_NoRedirects).open
 
 
 class OpenAiHttp:
@@ -96,7 +85,7 @@ class OpenAiHttp:
         url = f"{self._settings.endpoint.rstrip('/')}/embeddings"
         request = urllib.request.Request(url, body, headers, method="POST")
         try:
-            with _open(request, timeout=self._settings.timeout_seconds) as reply:
+            with open_here(request, timeout=self._settings.timeout_seconds) as reply:
                 content: bytes = reply.read(_MAX_REPLY_BYTES)
                 return content
         except urllib.error.HTTPError as error:
