@@ -30,7 +30,6 @@ const GUEST: Session = { status: "guest", account: null };
 let session: Session = UNKNOWN;
 let told: Told = null;
 let flight: Promise<string | null> | null = null;
-let leaving = false;
 let timer: ReturnType<typeof setTimeout> | undefined;
 const listeners = new Set<() => void>();
 const tabs = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("serai.session");
@@ -48,8 +47,6 @@ export async function startSession(): Promise<void> {
 
 /** The next access token, or null when the session has ended. Callers that come together share it. */
 export function refreshSession(): Promise<string | null> {
-  // The live connection may tell that the session has ended before the answer to signing out does.
-  if (leaving) return Promise.resolve(null);
   const stale = told?.token;
   flight ??= alone(() => refresh(stale)).finally(() => {
     flight = null;
@@ -71,16 +68,15 @@ export async function register(fields: {
 }
 
 export async function signOut(): Promise<void> {
-  // Before the server tells the other tabs that their session has ended, which they would look into.
-  tabs?.postMessage(null);
-  leaving = true;
+  const token = accessToken();
+  // First here and in the other tabs: live connections tell that the session has ended, often before
+  // the answer does, and a member's page would look into it.
+  endSession();
   try {
-    await request("logout", {});
+    await request("logout", {}, token);
   } catch {
     // Without a connection the server keeps the session until it ends by itself; here it is gone.
   }
-  endSession();
-  leaving = false;
 }
 
 /** Also when the server says that the session was ended elsewhere. */
@@ -157,9 +153,9 @@ async function post(path: "login" | "register" | "refresh", body: object): Promi
   return (await request(path, body)).json() as Promise<Answer>;
 }
 
-async function request(path: string, body: object): Promise<Response> {
+async function request(path: string, body: object, token: string | null = null): Promise<Response> {
   const headers: Record<string, string> = { "Content-Type": "application/json" };
-  if (told !== null && path === "logout") headers.Authorization = `Bearer ${told.token}`;
+  if (token !== null) headers.Authorization = `Bearer ${token}`;
   let response: Response;
   try {
     response = await fetch(`${API_ORIGIN}/api/v1/auth/${path}`, {
