@@ -37,7 +37,7 @@ QUESTIONS: Final = Path(__file__).parent / "evaluation_questions.jsonl"
 FLOORS: Final = {
     "hit_rate_at_5": 0.90,
     "recall_at_10": 0.85,
-    "mrr_at_10": 0.75,
+    "mrr_at_10": 0.80,
     "ndcg_at_10": 0.75,
     "citation_precision": 0.95,
     "cited_right": 0.85,

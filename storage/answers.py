@@ -68,14 +68,17 @@ async def reads_otherwise_than_guests(connection: Connection, account_id: UUID) 
     return bool(await connection.fetchval(_SCOPE, account_id))
 
 
-# By index answer_key. Each source by its primary key, with its country. Muting takes an answer from
-# who muted also where only the thread of a cited comment is theirs: its title is shown.
+# By index answer_key. Each source by its primary key, with its country. What was not found before
+# all there is could be searched may be there now, after an import for example. Muting takes an
+# answer from who muted also where only the thread of a cited comment is theirs: its title is shown.
 _FIND: Final = """
     select a.id, a.mode, a.sources::text, a.answer::text, a.created_at
     from answer a
     where a.cache_key = $1
       and a.created_at > now() - make_interval(
               secs => case when a.mode = 'not_found' then $3::float8 else $2::float8 end)
+      and (a.mode <> 'not_found' or a.created_at > (
+          select g.finished_at from embedding_generation g where g.state = 'serving'))
       and not exists (
           select from answer_source s where s.answer_id = a.id and not case s.kind
               when 'guide' then exists (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from uuid import UUID
 
@@ -14,9 +14,11 @@ from actors.llm import Llm
 from actors.llm_messages import GenerateText
 from actors.member_budget import MemberBudget
 from actors.messages import GUEST, DeletePost, EditPost, Failure, Reply
+from actors.retrieval_messages import Passage, RetrievalQuery
 from ai.engines.engine import Generation
 from config.errors import AppError
 from config.llm import Llm as LlmSettings
+from storage import chunk_generations
 from storage.identity import new_id
 from tests.fake_engine import FakeEngine
 from tests.integration.assistant_world import (
@@ -48,6 +50,10 @@ class Paid:
         async with aclosing(self._llm.stream(GenerateText(generation, account_id))) as chunks:
             async for chunk in chunks:
                 yield chunk.text
+
+
+async def nothing(query: RetrievalQuery) -> Sequence[Passage]:
+    return ()
 
 
 @pytest.fixture
@@ -84,6 +90,25 @@ async def test_what_nothing_supports_is_not_found(world: AssistantWorld) -> None
     assert [notice.code for notice in told.answer.notices] == ["name_country", "not_legal_advice"]
     told = await world.ask("¿?¡! …")
     assert told.answer.mode == "not_found"
+
+
+async def test_what_was_not_found_while_the_index_was_filled_is_looked_for_again(
+    world: AssistantWorld,
+) -> None:
+    async with world.pool.acquire() as connection:
+        await chunk_generations.mark_incomplete(connection)
+    assert (await world.ask(ENGLISH)).answer.mode == "not_found"
+    await world.guide()
+    assert (await world.ask(ENGLISH)).answer.mode == "extractive"
+    again = f"{ENGLISH} Please."
+    world.find = nothing
+    early = (await world.ask(again)).answer
+    async with world.pool.acquire() as connection:
+        await chunk_generations.finish(connection, await chunk_generations.serving(connection))
+    late = (await world.ask(again)).answer
+    assert (early.mode, late.mode) == ("not_found", "not_found")
+    assert early.answer_id != late.answer_id
+    assert (await world.ask(again)).answer == late, "from here on it is kept"
 
 
 async def test_the_language_of_the_answer_may_be_chosen(world: AssistantWorld) -> None:
